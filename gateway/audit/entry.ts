@@ -1,0 +1,49 @@
+/** What goes into the audit trail: one flat JSON object an entry. Texts are already passed through the detectors. */
+
+export const AUDIT_KINDS = [
+  'start',
+  'stop',
+  'reload',
+  'session.start',
+  'session.end',
+  'auth.refused',
+  'operation', // every verdict: allow, hold, deny, refused
+  'hold.open',
+  'hold.vote', // counted or not, with the reason
+  'hold.settled', // approved, denied, expired, withdrawn, lost
+  'hold.released', // durable before the first byte goes upstream
+  'outcome',
+  'rules.changed',
+  'group.changed',
+  'token.issued',
+  'revoked',
+  'kill',
+] as const;
+export type AuditKind = (typeof AUDIT_KINDS)[number];
+
+export type AuditEntry = {
+  readonly kind: AuditKind;
+  readonly session?: string;
+  readonly operation?: string;
+  readonly hold?: string;
+  readonly principal?: string;
+  readonly connection?: string;
+  readonly [field: string]: unknown;
+};
+
+/** The trail as other rooms see it. One chain per process. */
+export type Audit = {
+  /**
+   * Queue an entry; it is written within 5 ms and fsynced with its group. Synchronous.
+   * @throws GatewayError AUDIT when the writer has failed, lags, or the disk watermark is reached.
+   */
+  append(entry: AuditEntry): void;
+  /** Queue and wait until it is on disk (fsync). @throws GatewayError AUDIT */
+  commit(entry: AuditEntry): Promise<void>;
+  /** Wait until all that was appended so far is on disk. @throws GatewayError AUDIT */
+  flush(): Promise<void>;
+  /** Newest entry's sequence number and hash (hex); short form goes onto cards. */
+  head(): { readonly seq: number; readonly hash: string };
+  /** Undefined when well, else why not. */
+  trouble(): string | undefined;
+};

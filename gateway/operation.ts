@@ -1,0 +1,86 @@
+/** The shape every inspector yields: who wants what done where, and what it would do. Knows no policy. */
+
+export type Principal = {
+  /** Issuer and subject together are the identity; neither alone is. */
+  readonly issuer: string;
+  readonly subject: string;
+  readonly kind: 'agent' | 'human';
+  readonly name: string;
+  readonly email?: string;
+  readonly emailVerified?: boolean;
+  /** Groups as the issuer names them; they belong to that issuer. */
+  readonly groups: readonly string[];
+  /** Slack user id of the human who answers for an agent. */
+  readonly sponsor?: string;
+  /** Slack user id this principal is linked to by configuration, where it is a person. */
+  readonly slack?: string;
+  readonly purpose?: string;
+};
+
+/** `issuer#subject`: the key of a principal in maps, Redis and the audit trail. */
+export const principalKey = (p: Pick<Principal, 'issuer' | 'subject'>): string => `${p.issuer}#${p.subject}`;
+
+export const ACTIONS = [
+  'read',
+  'insert',
+  'update',
+  'delete',
+  'ddl',
+  'dcl',
+  'call',
+  'copy-in',
+  'copy-out',
+  'session',
+  'transaction',
+  'unknown',
+] as const;
+export type Action = (typeof ACTIONS)[number];
+
+/** One thing an operation would do to one object. An operation with none is refused by the gate. */
+export type Effect = {
+  readonly action: Action;
+  /** `schema.table`, a command, a path, a tool: each protocol says. Empty where there is none (`select 1`). */
+  readonly object: string;
+  /** On update and delete: whether a condition limits it. */
+  readonly where?: 'present' | 'absent';
+  /** Estimated rows, where an estimate was made. */
+  readonly rows?: number;
+};
+
+export type Protocol = 'postgres';
+
+export type Operation = {
+  /** UUID; the audit trail's and the card's handle on this one thing. */
+  readonly id: string;
+  readonly protocol: Protocol;
+  readonly connection: string;
+  readonly environment: string;
+  readonly principal: Principal;
+  readonly session: string;
+  /** The statement as the client sent it, byte for byte when encoded as UTF-8. For the digest alone: never leaves the process. */
+  readonly text: string;
+  /** The same for people: sensitive literals and role passwords masked. What cards, audit and recordings carry. */
+  readonly shown: string;
+  /** Bound parameters as the client sent them, for the digest alone. */
+  readonly parameters: readonly Parameter[];
+  /** The parameters for people, masked, one string each. */
+  readonly shownParameters: readonly string[];
+  /** Everything else the meaning depends on (search_path, role, …), canonical; bound by the digest. */
+  readonly frame: string;
+  readonly effects: readonly Effect[];
+  /** One plain sentence from the parser, no literals: `DELETE on public.orders, no WHERE`. */
+  readonly headline: string;
+  /** What makes it risky, in a few words each: `no WHERE`, `inside a transaction`, `data is not reviewed`. */
+  readonly risks: readonly string[];
+  readonly inTransaction: boolean;
+  /** A limit that the approval itself carries, e.g. COPY FROM STDIN's row and byte cap. */
+  readonly caps?: { readonly rows: number; readonly bytes: number };
+};
+
+export type Parameter = { readonly format: 'text' | 'binary'; readonly value: Uint8Array | null };
+
+/** How a permitted operation ended. `unknown`: it was released and nobody can say. */
+export type Outcome =
+  | { readonly kind: 'done'; readonly tag: string; readonly rows: number | undefined; readonly ms: number }
+  | { readonly kind: 'failed'; readonly sqlstate: string; readonly message: string; readonly ms: number }
+  | { readonly kind: 'unknown'; readonly reason: string; readonly ms: number };

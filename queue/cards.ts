@@ -1,0 +1,156 @@
+/** What gateways ask of any bot over the `cards` queue: cards to post and edit, replies, notices, questions about people. */
+import { z } from 'zod';
+
+export const CARDS_QUEUE = 'cards';
+/** Newest version written; the version before it is still read (see `readCardJob`), so that a fleet can roll. */
+export const CARDS_VERSION = 1;
+
+const time = z.number().int().nonnegative(); // epoch ms
+const text = (max: number) => z.string().max(max);
+
+export const HOLD_STATES = [
+  'open',
+  'approved',
+  'released',
+  'done',
+  'unknown',
+  'denied',
+  'expired',
+  'withdrawn',
+  'lost',
+] as const;
+export type HoldState = (typeof HOLD_STATES)[number];
+
+const demand = z.strictObject({
+  rule: text(128),
+  why: text(500),
+  approvers: z.array(text(128)).max(50),
+  quorum: z.number().int().min(1).max(20),
+  counted: z.number().int().min(0),
+  requireReason: z.boolean(),
+});
+
+const castVote = z.strictObject({
+  user: text(32),
+  decision: z.enum(['approve', 'deny']),
+  at: time,
+  reason: text(1000).optional(),
+  /** e.g. `joined @dba-oncall 12 minutes ago`. */
+  remark: text(200).optional(),
+});
+
+/** Everything a card shows. All texts are already past the detectors; none of them is markup. */
+export const cardSchema = z.strictObject({
+  hold: z.uuid(),
+  /** Six characters a person can say aloud. */
+  shortId: text(12),
+  gateway: text(64),
+  /** Raised when headline, risk or rules change: a vote names the revision it was cast on. */
+  revision: z.number().int().min(1),
+  /** Raised with every edit; a bot never lets an older edit follow a newer one. */
+  sequence: z.number().int().min(1),
+  state: z.enum(HOLD_STATES),
+  channel: text(64),
+  digest: z.string().regex(/^[0-9a-f]{64}$/),
+  environment: text(64),
+  connection: text(64),
+  protocol: text(16),
+  /** From the parser, no literals: `DELETE on public.orders, no WHERE`. */
+  headline: text(500),
+  risks: z.array(text(120)).max(10),
+  requester: z.strictObject({
+    name: text(200),
+    kind: z.enum(['agent', 'human']),
+    subject: text(400),
+    issuer: text(400),
+    /** Slack user ids. */
+    sponsor: text(32).optional(),
+    slack: text(32).optional(),
+    purpose: text(500).optional(),
+  }),
+  /** Sensitive literals masked; whole, at most 48 KB. */
+  statement: text(60_000),
+  parameters: z.array(text(2_100)).max(200),
+  demands: z.array(demand).min(1).max(50),
+  votes: z.array(castVote).max(50),
+  openedAt: time,
+  expiresAt: time,
+  /** Which clock runs out first. */
+  expiresBy: z.enum(['rule', 'token', 'transaction']),
+  /** Reserved line above nothing, below the buttons' block: filled when known. */
+  estimate: text(300).optional(),
+  /** Said on the card in as many words: `the data that follows COPY is not reviewed (at most 10,000 rows)`. */
+  warnings: z.array(text(300)).max(10),
+  settled: z
+    .strictObject({
+      at: time,
+      by: text(64).optional(),
+      reason: text(1000).optional(),
+      executed: z.enum(['no', 'yes', 'unknown']),
+    })
+    .optional(),
+  releasedAt: time.optional(),
+  outcome: z
+    .strictObject({
+      kind: z.enum(['done', 'failed', 'unknown']),
+      text: text(500),
+      rows: z.number().optional(),
+      ms: z.number(),
+    })
+    .optional(),
+  /** `seq:first 12 hex` of the audit chain when the card was decided. */
+  auditHead: text(64).optional(),
+});
+export type Card = z.infer<typeof cardSchema>;
+
+export const cardJobSchema = z.discriminatedUnion('kind', [
+  /** Post it if it was never posted, else edit it. The job id is `card-<hold>-<sequence>`. */
+  z.strictObject({ kind: z.literal('card'), v: z.literal(1), card: cardSchema }),
+  /** Tell one person something, where only they see it. */
+  z.strictObject({
+    kind: z.literal('reply'),
+    v: z.literal(1),
+    id: text(80),
+    channel: text(64),
+    user: text(32),
+    text: text(3000),
+  }),
+  /** Say something in a channel, once per id. */
+  z.strictObject({
+    kind: z.literal('notice'),
+    v: z.literal(1),
+    id: text(120),
+    channel: text(64),
+    text: text(3000),
+    at: time,
+  }),
+  /** Resolve these approver names to people; answered with a `directory` message to `votes.<gateway>`. */
+  z.strictObject({
+    kind: z.literal('directory'),
+    v: z.literal(1),
+    id: text(80),
+    gateway: text(64),
+    /** `@handle`, `S…` or `U…`. */
+    names: z.array(text(128)).max(200),
+    at: time,
+  }),
+  /** Attest these voters afresh; answered with an `attestation` message to `votes.<gateway>`. */
+  z.strictObject({
+    kind: z.literal('attest'),
+    v: z.literal(1),
+    id: text(80),
+    gateway: text(64),
+    hold: z.uuid(),
+    users: z.array(text(32)).min(1).max(50),
+    names: z.array(text(128)).max(200),
+    at: time,
+  }),
+  /** Nothing of this gateway's will change any more: forget its message index. */
+  z.strictObject({
+    kind: z.literal('forget'),
+    v: z.literal(1),
+    gateway: text(64),
+    holds: z.array(z.uuid()).max(10_000),
+  }),
+]);
+export type CardJob = z.infer<typeof cardJobSchema>;

@@ -1,0 +1,87 @@
+/** A real Redis on a free loopback port, durable as the product wants it, in a directory of its own. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { freePort } from './ports.ts';
+
+export type TestRedis = {
+  readonly url: string;
+  readonly port: number;
+  /** Kill it as a crash would and start it again on the same port and data (or none). */
+  restart(options?: { loseData?: boolean }): Promise<void>;
+  /** SIGKILL without a new start. */
+  kill(): Promise<void>;
+  start(): Promise<void>;
+  stop(): Promise<void>;
+};
+
+export async function startRedis(options: { port?: number; dir?: string } = {}): Promise<TestRedis> {
+  const port = options.port ?? (await freePort());
+  const dir = options.dir ?? (await mkdtemp(join(tmpdir(), 'countersign-redis-')));
+  let child: ChildProcess | undefined;
+
+  const start = async () => {
+    child = spawn(
+      'redis-server',
+      [
+        '--port',
+        `${port}`,
+        '--bind',
+        '127.0.0.1',
+        '--dir',
+        dir,
+        '--appendonly',
+        'yes',
+        '--save',
+        '',
+        '--maxmemory-policy',
+        'noeviction',
+      ],
+      { stdio: ['ignore', 'pipe', 'inherit'] },
+    );
+    await ready(child, 'Ready to accept connections');
+  };
+  const kill = async () => {
+    const dying = child;
+    child = undefined;
+    if (!dying || dying.exitCode !== null || dying.signalCode !== null) return;
+    const gone = new Promise((resolve) => dying.once('exit', resolve));
+    dying.kill('SIGKILL');
+    await gone;
+  };
+  await start();
+  return {
+    url: `redis://127.0.0.1:${port}`,
+    port,
+    start,
+    kill,
+    restart: async ({ loseData = false } = {}) => {
+      await kill();
+      if (loseData) await rm(join(dir, 'appendonlydir'), { recursive: true, force: true });
+      await start();
+    },
+    stop: async () => {
+      await kill();
+      if (!options.dir) await rm(dir, { recursive: true, force: true });
+    },
+  };
+}
+
+/** Resolves when a line of the child's output contains `text`; rejects when it ends first. */
+export function ready(child: ChildProcess, text: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    let seen = '';
+    const onData = (chunk: Buffer) => {
+      seen += chunk;
+      if (seen.includes(text)) {
+        child.stdout?.off('data', onData);
+        child.stdout?.resume();
+        resolve();
+      }
+    };
+    child.stdout?.on('data', onData);
+    child.once('error', reject);
+    child.once('exit', (code) => reject(new Error(`ended with ${code} before it was ready: ${seen}`)));
+  });
+}
