@@ -1,0 +1,113 @@
+/** What the rooms of the PostgreSQL listener hand each other. Types only. */
+import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
+import type { Credential } from '../../identity/identity.ts';
+import type { Effect, Parameter } from '../../operation.ts';
+
+/** One configured target, as this listener needs it. */
+export type PostgresConnection = {
+  readonly name: string;
+  readonly environment: string;
+  readonly upstream: {
+    readonly host: string;
+    readonly port: number;
+    readonly database: string;
+    readonly user: string;
+    /** Reveals the password at the moment of use; the configuration's Secret cannot be printed. */
+    readonly password: () => string;
+    readonly tls: 'disable' | 'require' | 'verify-ca' | 'verify-full';
+    /** PEM text, where the system's roots are not meant. */
+    readonly ca?: string;
+  };
+  /** What goes into the start-up packet; RESET and DISCARD return to it. */
+  readonly searchPath: string;
+};
+
+/** The client's side after a finished start-up: authenticated, AuthenticationOk not yet sent. */
+export type Downstream = {
+  /** A net.Socket, or a tls.TLSSocket above one. */
+  readonly socket: Duplex;
+  readonly peer: string;
+  readonly credential: Credential;
+  readonly connection: PostgresConnection;
+  /** Allow-listed start-up parameters the client asked for (application_name, DateStyle, TimeZone, …). */
+  readonly parameters: ReadonlyMap<string, string>;
+  /** Bytes that arrived behind the password message. */
+  readonly leftover: Buffer;
+  /** Our cancel key for this client. */
+  readonly cancelKey: { readonly pid: number; readonly secret: Buffer };
+};
+
+/** The target's side after pg's client did the handshake: raw from here on. */
+export type Upstream = {
+  readonly socket: Socket | Duplex;
+  /** ParameterStatus as reported during the start-up, newest value per name. */
+  readonly parameters: ReadonlyMap<string, string>;
+  /** Bytes that came behind the first ReadyForQuery. */
+  readonly leftover: Buffer;
+  readonly serverMajor: number;
+  /** Send CancelRequest on a connection of its own; resolves when the server has closed that connection. */
+  cancel(): Promise<void>;
+};
+
+/** How a statement touches the session's names, transaction or settings; applied when the target confirms. */
+export type SessionEffect =
+  | { readonly kind: 'none' }
+  | { readonly kind: 'prepare'; readonly name: string; readonly inner: StatementFacts }
+  /** What it runs is looked up by name; `effects` of these facts are those of its argument expressions. */
+  | { readonly kind: 'execute'; readonly name: string }
+  | { readonly kind: 'deallocate'; readonly name: string | 'ALL' }
+  | { readonly kind: 'declare'; readonly name: string; readonly hold: boolean; readonly inner: StatementFacts }
+  | { readonly kind: 'fetch'; readonly name: string }
+  | { readonly kind: 'close'; readonly name: string | 'ALL' }
+  | { readonly kind: 'discard'; readonly what: 'all' | 'plans' | 'temp' | 'sequences' }
+  | {
+      readonly kind: 'transaction';
+      readonly verb:
+        | 'begin'
+        | 'commit'
+        | 'rollback'
+        | 'savepoint'
+        | 'release'
+        | 'rollback-to'
+        | 'prepare'
+        | 'two-phase';
+    }
+  /** A setting the verdicts depend on (search_path, role, …): judged as `unknown`, then part of the frame. */
+  | { readonly kind: 'frame'; readonly setting: string; readonly value: string };
+
+/** One statement, understood. */
+export type StatementFacts = {
+  /** This statement's own text, cut from the whole by byte offsets. */
+  readonly text: string;
+  /** The same with sensitive literals and role passwords masked. */
+  readonly shown: string;
+  readonly effects: readonly Effect[];
+  /** `DELETE on public.orders, no WHERE`; no literals, no comments, nothing of the client's own wording but names. */
+  readonly headline: string;
+  readonly risks: readonly string[];
+  readonly session: SessionEffect;
+  readonly copy?: 'in' | 'out';
+  /** Highest `$n` used. */
+  readonly parameters: number;
+};
+
+export type InspectContext = {
+  /** Part of the cache key: everything the meaning depends on besides the text. */
+  readonly frame: string;
+  readonly searchPath: readonly string[];
+};
+
+export type Inspector = {
+  /**
+   * What this text does: every statement of it, in order (none for an empty query). Cached by exact text, frame and
+   * catalogue version; synchronous when cached or short, else a promise.
+   * @throws GatewayError UNPARSEABLE | TOO_LONG | SESSION_FRAME | UNSUPPORTED (also as rejection)
+   */
+  inspect(text: string, context: InspectContext): readonly StatementFacts[] | Promise<readonly StatementFacts[]>;
+  /** Parameters for people, detectors applied; binary as hex, cut at 2,000 characters with the length said. */
+  showParameters(parameters: readonly Parameter[]): readonly string[];
+  /** After DDL or an unknown object: look at the catalogue again before the next verdict that needs it. */
+  refresh(): Promise<void>;
+  close(): Promise<void>;
+};
