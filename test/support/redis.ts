@@ -50,6 +50,8 @@ export async function startRedis(options: { port?: number; dir?: string } = {}):
     dying.kill('SIGKILL');
     await gone;
   };
+  const endWithParent = () => child?.kill('SIGKILL');
+  process.once('exit', endWithParent);
   await start();
   return {
     url: `redis://127.0.0.1:${port}`,
@@ -62,6 +64,7 @@ export async function startRedis(options: { port?: number; dir?: string } = {}):
       await start();
     },
     stop: async () => {
+      process.off('exit', endWithParent);
       await kill();
       if (!options.dir) await rm(dir, { recursive: true, force: true });
     },
@@ -72,15 +75,16 @@ export async function startRedis(options: { port?: number; dir?: string } = {}):
 export function ready(child: ChildProcess, text: string): Promise<void> {
   return new Promise((resolve, reject) => {
     let seen = '';
+    const output = child.stdout ?? child.stderr;
     const onData = (chunk: Buffer) => {
       seen += chunk;
       if (seen.includes(text)) {
-        child.stdout?.off('data', onData);
-        child.stdout?.resume();
+        output?.off('data', onData);
+        output?.resume();
         resolve();
       }
     };
-    child.stdout?.on('data', onData);
+    output?.on('data', onData);
     child.once('error', reject);
     child.once('exit', (code) => reject(new Error(`ended with ${code} before it was ready: ${seen}`)));
   });
