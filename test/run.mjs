@@ -1,0 +1,64 @@
+/**
+ * The whole suite: types, lint, dead code, then every *.test.ts. Fails when a step fails, and when no test ran.
+ * `node test/run.mjs FILE…` runs only those test files.
+ */
+import { spawn, spawnSync } from 'node:child_process';
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import process from 'node:process';
+import { fileURLToPath } from 'node:url';
+
+process.chdir(fileURLToPath(new URL('..', import.meta.url)));
+const only = process.argv.slice(2);
+
+const found = ['gateway', 'bot', 'queue', 'test'].flatMap((room) =>
+  readdirSync(room, { recursive: true })
+    .map((file) => join(room, String(file)))
+    .filter((file) => file.endsWith('.test.ts')),
+);
+const files = only.length > 0 ? only : found.sort();
+if (files.length === 0) {
+  console.error('no test file found');
+  process.exit(1);
+}
+
+if (only.length === 0) {
+  for (const [name, args] of [
+    ['tsc', ['--noEmit']],
+    ['biome', ['check', '--error-on-warnings', '.']],
+    ['knip', ['--no-progress']],
+  ]) {
+    console.log(`# ${name}`);
+    const step = spawnSync(process.execPath, [binary(name), ...args], { stdio: 'inherit' });
+    if (step.status !== 0) process.exit(1);
+  }
+}
+
+// Two at a time: each file may have a PostgreSQL, a Redis and a few processes of its own.
+const child = spawn(
+  process.execPath,
+  ['--import', 'tsx', '--test', '--test-concurrency=2', '--test-timeout=240000', '--test-reporter=spec', ...files],
+  { stdio: ['ignore', 'pipe', 'inherit'] },
+);
+let tail = '';
+child.stdout.on('data', (chunk) => {
+  process.stdout.write(chunk);
+  tail = (tail + chunk).slice(-4000);
+});
+child.on('close', (code) => {
+  const ran = Number(/^ℹ pass (\d+)$/m.exec(tail)?.[1] ?? 0);
+  if (code === 0 && ran === 0) {
+    console.error('the runner passed without running a test');
+    process.exit(1);
+  }
+  process.exit(code ?? 1);
+});
+
+/** The package's own entry, so that no shell and no npx is between. */
+function binary(name) {
+  return {
+    tsc: 'node_modules/typescript/bin/tsc',
+    biome: 'node_modules/@biomejs/biome/bin/biome',
+    knip: 'node_modules/knip/bin/knip.js',
+  }[name];
+}
