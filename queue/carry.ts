@@ -1,0 +1,210 @@
+/** Sending and receiving on the queues: sealed on the way out, read or dropped on the way in. Decides nothing. */
+import type { Queue, QueueEvents, Worker } from 'bullmq';
+import type { Redis } from 'ioredis';
+import type { z } from 'zod';
+import { CARDS_QUEUE, CARDS_VERSION, type CardJob, cardJobSchema } from './cards.ts';
+import {
+  CARD_JOB_MS,
+  connectBlocking,
+  type OnTrouble,
+  openEvents,
+  openQueue,
+  openWorker,
+  sweep,
+  VOTE_JOB_MS,
+} from './connection.ts';
+import { type Reader, readPayload } from './payload.ts';
+import { type SigningKey, seal, unseal, type VerifyingKey } from './sign.ts';
+import {
+  type Receipt,
+  receiptContext,
+  receiptSchema,
+  VOTES_VERSION,
+  type VoteMessage,
+  voteMessageSchema,
+  votesQueue,
+} from './votes.ts';
+
+// Version 1 is the first: there is no version before it to lift yet.
+const CARDS: Reader<CardJob> = { schema: cardJobSchema, version: CARDS_VERSION, upcasters: {} };
+const VOTES: Reader<VoteMessage> = { schema: voteMessageSchema, version: VOTES_VERSION, upcasters: {} };
+
+const JOB_ID = /^[A-Za-z0-9._@-]{1,200}$/; // BullMQ's keys are joined with ':'
+const SWEEP_MS = 60_000;
+
+export type Publisher<T> = {
+  /**
+   * Resolves once the job is in Redis. The same `jobId` again changes nothing.
+   * @throws Error at once while Redis is gone, or when the payload does not fit its schema.
+   */
+  send(payload: T, jobId: string): Promise<void>;
+  close(): Promise<void>;
+};
+export type CardPublisher = Publisher<CardJob>;
+
+/** `redis` is a `connectCommands` connection; it stays the caller's to close. */
+export function cardPublisher(redis: Redis, key: SigningKey): CardPublisher {
+  return publisher(CARDS_QUEUE, redis, key, cardJobSchema, CARD_JOB_MS);
+}
+
+/** Any queue with any schema; `cardPublisher` and `votePublisher` are the ones with names. */
+export function publisher<T extends { readonly kind: string }>(
+  name: string,
+  redis: Redis,
+  key: SigningKey,
+  schema: z.ZodType<T>,
+  jobMs: number,
+): Publisher<T> {
+  const queue = openQueue(name, redis, { jobMs });
+  return {
+    async send(payload, jobId) {
+      await queue.add(payload.kind, seal(schema.parse(payload), name, key), { jobId: checkedJobId(jobId) });
+    },
+    close: () => queue.close(),
+  };
+}
+
+function checkedJobId(jobId: string): string {
+  if (!JOB_ID.test(jobId)) throw new Error(`a job id is 1 to 200 of A-Z a-z 0-9 . _ @ -, not ${JSON.stringify(jobId)}`);
+  return jobId;
+}
+
+export type Consumer = { close(): Promise<void> };
+
+export type ConsumeOptions<T> = {
+  readonly url: string;
+  readonly keys: () => readonly VerifyingKey[];
+  readonly concurrency: number;
+  /** Whatever it throws is tried again, until the job is too old. What it returns becomes the job's return value. */
+  readonly handle: (payload: T) => Promise<unknown>;
+  /** Called for what does not verify or fit: it is dropped, the queue goes on. */
+  readonly onForged: (why: string) => void;
+  readonly onTrouble: OnTrouble;
+};
+
+export const consumeCards = (options: ConsumeOptions<CardJob>): Consumer =>
+  consume(CARDS_QUEUE, CARDS, CARD_JOB_MS, options);
+
+/** One gateway's own queue. `handle`'s receipt is sealed into the return value, which the bot awaits. */
+export function consumeVotes(
+  options: Omit<ConsumeOptions<VoteMessage>, 'handle'> & {
+    readonly gateway: string;
+    readonly key: SigningKey;
+    readonly handle: (message: VoteMessage) => Promise<Receipt | undefined>;
+  },
+): Consumer {
+  return consume(votesQueue(options.gateway), VOTES, VOTE_JOB_MS, {
+    ...options,
+    handle: async (message) => {
+      const receipt = await options.handle(message);
+      return receipt && seal(receipt, receiptContext(receipt.id), options.key);
+    },
+  });
+}
+
+/** Any queue with any schema; sealed for the queue's own name. */
+export function consume<T>(name: string, reader: Reader<T>, jobMs: number, options: ConsumeOptions<T>): Consumer {
+  const connection = connectBlocking(options.url, options.onTrouble);
+  const queue = openQueue(name, connection, { jobMs });
+  const worker: Worker = openWorker(
+    name,
+    connection,
+    async (job) => {
+      const read = readPayload(job.data, name, options.keys(), reader);
+      if (!read.ok) {
+        options.onForged(read.why);
+        return { dropped: 'FORGED' };
+      }
+      return options.handle(read.value);
+    },
+    { concurrency: options.concurrency, jobMs, onTrouble: options.onTrouble },
+  );
+  const sweeping = setInterval(() => {
+    sweep(queue, jobMs).catch(options.onTrouble);
+  }, SWEEP_MS);
+  sweeping.unref();
+  return {
+    close: async () => {
+      clearInterval(sweeping);
+      // With Redis gone there is nothing to hand back; do not wait for it.
+      const gone = connection.status !== 'ready';
+      await worker.close(gone).catch(options.onTrouble);
+      await queue.close().catch(options.onTrouble);
+      connection.disconnect();
+    },
+  };
+}
+
+export type VotePublisher = {
+  /** @throws Error at once while Redis is gone, or when the message does not fit. */
+  send(gateway: string, message: VoteMessage, jobId: string): Promise<void>;
+  /**
+   * Send and wait for the gateway's receipt; undefined when none that verifies came within `timeoutMs`.
+   * Asking again with the same id finds the receipt of the first.
+   * @throws Error at once while Redis is gone.
+   */
+  ask(gateway: string, message: VoteMessage & { id: string }, timeoutMs: number): Promise<Receipt | undefined>;
+  /** A gateway that is gone: let go of its queue. */
+  forget(gateway: string): Promise<void>;
+  close(): Promise<void>;
+};
+
+/** The bot's way to gateways. `redis` is a `connectCommands` connection and stays the caller's. */
+export function votePublisher(options: {
+  readonly redis: Redis;
+  readonly url: string;
+  readonly key: SigningKey;
+  readonly gatewayKeys: () => readonly VerifyingKey[];
+  readonly onTrouble: OnTrouble;
+}): VotePublisher {
+  const queues = new Map<string, Queue>();
+  const events = new Map<string, { events: QueueEvents; connection: Redis }>();
+  const queueOf = (gateway: string): Queue => {
+    const name = votesQueue(gateway);
+    const queue = queues.get(gateway) ?? openQueue(name, options.redis, { jobMs: VOTE_JOB_MS });
+    queues.set(gateway, queue);
+    return queue;
+  };
+  const eventsOf = (gateway: string): QueueEvents => {
+    const known = events.get(gateway);
+    if (known) return known.events;
+    const connection = connectBlocking(options.url, options.onTrouble);
+    const opened = openEvents(votesQueue(gateway), connection, options.onTrouble);
+    events.set(gateway, { events: opened, connection });
+    return opened;
+  };
+  const add = (gateway: string, message: VoteMessage, jobId: string) =>
+    queueOf(gateway).add(message.kind, seal(voteMessageSchema.parse(message), votesQueue(gateway), options.key), {
+      jobId: checkedJobId(jobId),
+    });
+  const forget = async (gateway: string) => {
+    const listening = events.get(gateway);
+    events.delete(gateway);
+    await listening?.events.close().catch(options.onTrouble);
+    listening?.connection.disconnect();
+    const queue = queues.get(gateway);
+    queues.delete(gateway);
+    await queue?.close().catch(options.onTrouble);
+  };
+  return {
+    async send(gateway, message, jobId) {
+      await add(gateway, message, jobId);
+    },
+    async ask(gateway, message, timeoutMs) {
+      const job = await add(gateway, message, message.id);
+      let returned: unknown;
+      try {
+        returned = await job.waitUntilFinished(eventsOf(gateway), timeoutMs);
+      } catch {
+        return undefined; // timed out, or the gateway gave up on it: not counted
+      }
+      const opened = unseal(returned, receiptContext(message.id), options.gatewayKeys());
+      const receipt = receiptSchema.safeParse(opened?.payload);
+      return receipt.success && receipt.data.id === message.id ? receipt.data : undefined;
+    },
+    forget,
+    close: async () => {
+      for (const gateway of new Set([...queues.keys(), ...events.keys()])) await forget(gateway);
+    },
+  };
+}
