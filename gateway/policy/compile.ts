@@ -1,0 +1,215 @@
+/** Rules and defaults in, a Policy out: who must say yes before what may happen. Pure. */
+import { createHash } from 'node:crypto';
+import type { Action, Effect, Principal } from '../operation.ts';
+import { RuleIndex } from './index.ts';
+import type { ConnectionDefaults, Demand, Policy, Question, Rule, Verdict } from './policy.ts';
+
+export type PolicyConnection = {
+  readonly name: string;
+  readonly default: ConnectionDefaults;
+  readonly channel?: string | undefined;
+};
+
+/** For rules and defaults that do not say themselves. */
+export type ApprovalDefaults = {
+  readonly channel: string;
+  readonly approvers: readonly string[];
+  readonly expiresMs: number;
+  readonly expiresInTransactionMs: number;
+};
+
+export type PolicyInput = {
+  readonly fileRules: readonly Rule[];
+  readonly slackRules: readonly Rule[];
+  readonly connections: readonly PolicyConnection[];
+  readonly defaults: ApprovalDefaults;
+};
+
+type Kind = Verdict['kind'];
+type Terms = Omit<Demand, 'expiresMs'> & { readonly expiresMs: number | undefined };
+/** What became of one effect: every rule that caused it, with its terms where it holds. */
+type Finding = {
+  readonly kind: Kind;
+  readonly rules: readonly string[];
+  readonly terms: readonly Terms[];
+  why: string;
+};
+
+/** Each action's class in a connection's `default`; what passes is harmless by construction of the inspector. */
+const CLASS: Readonly<Record<Action, keyof ConnectionDefaults | 'pass'>> = {
+  read: 'read',
+  'copy-out': 'read',
+  insert: 'write',
+  update: 'write',
+  delete: 'write',
+  ddl: 'write',
+  dcl: 'write',
+  call: 'write',
+  'copy-in': 'write',
+  session: 'pass',
+  transaction: 'pass',
+  unknown: 'unknown',
+};
+const SEVERITY: Readonly<Record<Kind, number>> = { allow: 0, hold: 1, deny: 2 };
+const MAX_OBJECT = 1_024; // characters; no target has longer names, and matching cost grows with them
+const REMEMBERED = 4_096; // findings kept: a working set of tables and principals, a few hundred bytes each
+
+export function compile(input: PolicyInput): Policy {
+  const connections = new Map(input.connections.map((connection) => [connection.name, connection]));
+  const rules = [...input.fileRules, ...input.slackRules];
+  const index = new RuleIndex(rules);
+  const remembered = new Map<string, Finding>();
+
+  const find = (connection: PolicyConnection, principal: Principal, effect: Effect): Finding => {
+    const key = questionKey(connection.name, principal, effect);
+    const known = remembered.get(key);
+    if (known) return known;
+    const asked = { connection: connection.name, principal, effect };
+    const finding = judge(index.matching(asked), connection, effect.action, input.defaults);
+    if (remembered.size >= REMEMBERED) remembered.delete(remembered.keys().next().value ?? '');
+    remembered.set(key, finding);
+    return finding;
+  };
+
+  return Object.freeze({
+    version: versionOf(input),
+    rules: Object.freeze(rules),
+    evaluate: ({ connection: name, principal, effects, inTransaction }: Question): Verdict => {
+      const connection = connections.get(name);
+      if (!connection) return deny('no-such-connection', `there is no connection ${name}`);
+      if (effects.length === 0) return deny('no-effects', 'nothing is known of what this would do');
+      if (effects.some(({ object }) => object.length > MAX_OBJECT))
+        return deny('too-long-a-name', 'a name is too long');
+      const findings = effects.map((effect) => find(connection, principal, effect));
+      return combine(findings, inTransaction, input.defaults);
+    },
+  });
+}
+
+const deny = (rule: string, why: string): Verdict => ({ kind: 'deny', rules: [rule], rule, why });
+
+/**
+ * One effect under the rules that match it. File rules stand in for the default; rules made in Slack only add: their
+ * stops come on top of whatever is below, and their allow answers nothing but a `default: hold`.
+ */
+function judge(
+  matching: readonly Rule[],
+  connection: PolicyConnection,
+  action: Action,
+  defaults: ApprovalDefaults,
+): Finding {
+  const fromFile = matching.filter((rule) => rule.source === 'file');
+  const fromSlack = matching.filter((rule) => rule.source === 'slack');
+  const allowedInSlack = fromSlack.filter((rule) => rule.verdict === 'allow');
+  const stopsInSlack = fromSlack.filter((rule) => rule.verdict !== 'allow');
+  const terms = (rule: Rule) => ruleTerms(rule, connection, defaults);
+
+  let base: Finding[];
+  if (fromFile.length > 0) base = fromFile.map((rule) => ruleFinding(rule, terms(rule)));
+  else {
+    base = [defaultFinding(connection, action, defaults)];
+    if (base[0]?.kind === 'hold' && allowedInSlack.length > 0) {
+      base = allowedInSlack.map((rule) => ruleFinding(rule, terms(rule)));
+    }
+  }
+  return worst([...base, ...stopsInSlack.map((rule) => ruleFinding(rule, terms(rule)))]);
+}
+
+/** The worst of several, with everything that is as bad. */
+function worst(findings: readonly Finding[]): Finding {
+  const kind = findings.reduce<Kind>((a, { kind: b }) => (SEVERITY[b] > SEVERITY[a] ? b : a), 'allow');
+  const causes = findings.filter((finding) => finding.kind === kind);
+  const terms = new Map(causes.flatMap((cause) => cause.terms).map((term) => [term.rule, term]));
+  return {
+    kind,
+    rules: [...new Set(causes.flatMap((cause) => cause.rules))],
+    terms: [...terms.values()],
+    why: causes[0]?.why ?? '',
+  };
+}
+
+function ruleFinding(rule: Rule, terms: Terms): Finding {
+  return { kind: rule.verdict, rules: [rule.id], terms: rule.verdict === 'hold' ? [terms] : [], why: rule.why };
+}
+
+function ruleTerms(rule: Rule, connection: PolicyConnection, defaults: ApprovalDefaults): Terms {
+  return {
+    rule: rule.id,
+    why: rule.why,
+    approvers: rule.approvers.length > 0 ? rule.approvers : defaults.approvers,
+    quorum: rule.quorum,
+    requireReason: rule.requireReason,
+    expiresMs: rule.expiresMs,
+    channel: rule.channel ?? connection.channel ?? defaults.channel,
+  };
+}
+
+function defaultFinding(connection: PolicyConnection, action: Action, defaults: ApprovalDefaults): Finding {
+  const name = CLASS[action] ?? 'unknown';
+  if (name === 'pass') return { kind: 'allow', rules: ['default:pass'], terms: [], why: 'harmless' };
+  const kind = connection.default[name];
+  const rule = `default:${name}`;
+  const what = name === 'unknown' ? 'statements of unknown effect' : `${name}s`;
+  const why = `${connection.name} ${kind === 'hold' ? 'holds' : kind === 'deny' ? 'denies' : 'allows'} ${what} by default`;
+  const channel = connection.channel ?? defaults.channel;
+  const terms = {
+    rule,
+    why,
+    approvers: defaults.approvers,
+    quorum: 1,
+    requireReason: false,
+    expiresMs: undefined,
+    channel,
+  };
+  return { kind, rules: [rule], terms: kind === 'hold' ? [terms] : [], why };
+}
+
+function combine(findings: readonly Finding[], inTransaction: boolean, defaults: ApprovalDefaults): Verdict {
+  const [first] = findings;
+  const finding = findings.length === 1 && first ? first : worst(findings);
+  const { kind, rules } = finding;
+  switch (kind) {
+    case 'allow':
+      return { kind, rules };
+    case 'deny':
+      return { kind, rules, rule: rules[0] ?? 'default', why: finding.why };
+    case 'hold':
+      return { kind, rules, demands: finding.terms.map((terms) => demand(terms, inTransaction, defaults)) };
+  }
+}
+
+/** A hold inside BEGIN keeps locks, so there the shorter limit applies whatever the rule says. */
+function demand(terms: Terms, inTransaction: boolean, defaults: ApprovalDefaults): Demand {
+  const expiresMs = terms.expiresMs ?? defaults.expiresMs;
+  return { ...terms, expiresMs: inTransaction ? Math.min(expiresMs, defaults.expiresInTransactionMs) : expiresMs };
+}
+
+const principalKeys = new WeakMap<Principal, string>();
+
+/** Everything about a question that a rule can see, unambiguously in one string. */
+function questionKey(connection: string, principal: Principal, { action, object, where }: Effect): string {
+  let who = principalKeys.get(principal);
+  if (who === undefined) {
+    who = JSON.stringify([principal.issuer, principal.subject, principal.name, principal.groups]);
+    principalKeys.set(principal, who);
+  }
+  // Names of connections, actions and conditions are ours and hold no blanks; the object comes last, whatever it holds.
+  return `${connection} ${action} ${where ?? '-'} ${who.length} ${who}${object}`;
+}
+
+function versionOf({ fileRules, slackRules, connections, defaults }: PolicyInput): string {
+  const all = JSON.stringify([fileRules, slackRules, connections, defaults].map(canonical));
+  return createHash('sha256').update(all).digest('hex');
+}
+
+/** The same value always as the same text: keys in order. */
+function canonical(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(canonical);
+  if (typeof value !== 'object' || value === null) return value;
+  return Object.fromEntries(
+    Object.entries(value)
+      .filter(([, item]) => item !== undefined)
+      .sort(([a], [b]) => (a < b ? -1 : 1))
+      .map(([key, item]) => [key, canonical(item)]),
+  );
+}

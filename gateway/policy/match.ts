@@ -1,0 +1,90 @@
+/** Does one rule speak about one effect of one principal? Pure. In doubt a stop matches and an allow does not. */
+import type { Action, Effect, Principal } from '../operation.ts';
+import { principalKey } from '../operation.ts';
+import { type Glob, glob } from './glob.ts';
+import type { Rule, RuleMatch } from './policy.ts';
+
+export type Asked = { readonly connection: string; readonly principal: Principal; readonly effect: Effect };
+
+/** A condition over what is asked. */
+export type Matcher = (asked: Asked) => boolean;
+
+/** `doubt` is what an answer that cannot be known becomes: true where matching stops, false where it lets pass. */
+type Doubt = boolean;
+
+/** The whole rule: its conditions, and not its exception. */
+export function ruleMatcher(rule: Pick<Rule, 'match' | 'verdict'>): Matcher {
+  const doubt = rule.verdict !== 'allow';
+  const { except, ...rest } = rule.match;
+  const matches = conditions(rest, doubt);
+  if (except === undefined) return matches;
+  const excepted = conditions(except, !doubt);
+  return (asked) => matches(asked) && !excepted(asked);
+}
+
+function conditions(match: Omit<RuleMatch, 'except'>, doubt: Doubt): Matcher {
+  const all: Matcher[] = [];
+  if (match.connection) {
+    const named = anyGlob(match.connection);
+    all.push(({ connection }) => named(connection));
+  }
+  if (match.action) {
+    const actions: ReadonlySet<Action> = new Set(match.action);
+    all.push(({ effect }) => actions.has(effect.action));
+  }
+  if (match.where) all.push(whereMatcher(match.where, doubt));
+  if (match.object) all.push(objectMatcher(match.object, doubt));
+  if (match.by) all.push(principalMatcher(match.by));
+  if (match.group) {
+    const named = anyGlob(match.group);
+    all.push(({ principal }) => principal.groups.some(named));
+  }
+  return (asked) => all.every((condition) => condition(asked));
+}
+
+function anyGlob(patterns: readonly string[]): (text: string) => boolean {
+  const globs = patterns.map(glob);
+  const exact = new Set(globs.filter((g) => g.exact).map((g) => g.pattern));
+  const wild = globs.filter((g) => !g.exact);
+  return (text) => exact.has(text) || wild.some((g) => g.matches(text));
+}
+
+/** An update or delete whose inspector could not say counts as without a condition for what stops. */
+function whereMatcher(wanted: 'absent' | 'present', doubt: Doubt): Matcher {
+  return ({ effect }) => {
+    if (effect.action !== 'update' && effect.action !== 'delete') return false;
+    return effect.where === undefined ? doubt : effect.where === wanted;
+  };
+}
+
+/**
+ * `table` in any schema, or `schema.table`. A name that itself has dots can be cut in several places: what stops
+ * looks at every cut, what lets pass only takes such a name under `*`.
+ */
+function objectMatcher(patterns: readonly string[], doubt: Doubt): Matcher {
+  const globs = patterns.map(glob);
+  if (globs.some((g) => g.everything)) return () => true;
+  const whole = globs.filter((g) => g.pattern.includes('.'));
+  const tables = globs.filter((g) => !g.pattern.includes('.'));
+  const hit = (among: readonly Glob[], text: string) => among.some((g) => g.matches(text));
+  return ({ effect: { object } }) => {
+    if (object === '') return false;
+    const cuts = tableNames(object);
+    if (cuts.length > 1 && !doubt) return false;
+    return hit(whole, object) || cuts.some((table) => hit(tables, table));
+  };
+}
+
+/** What may be the table in `schema.table`: the text behind each dot, or the whole where there is none. */
+export function tableNames(object: string): string[] {
+  const names: string[] = [];
+  for (let dot = object.indexOf('.'); dot !== -1; dot = object.indexOf('.', dot + 1)) names.push(object.slice(dot + 1));
+  return names.length > 0 ? names : [object];
+}
+
+/** By display name; a pattern with `#` is held against issuer and subject together. */
+function principalMatcher(patterns: readonly string[]): Matcher {
+  const keys = anyGlob(patterns.filter((p) => p.includes('#')));
+  const names = anyGlob(patterns.filter((p) => !p.includes('#')));
+  return ({ principal }) => names(principal.name) || keys(principalKey(principal));
+}
