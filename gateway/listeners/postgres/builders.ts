@@ -101,3 +101,12 @@ export const password = (secret: string): Buffer => message('p', cstring(secret)
 export function cancelRequest(pid: number, secret: Buffer): Buffer {
   return Buffer.concat([int32(12 + secret.length), int32((1234 << 16) | 5678), int32(pid), secret]);
 }
+
+/** StartupMessage of protocol 3.0: settings given here are what RESET and DISCARD return to. */
+export function startup(parameters: ReadonlyMap<string, string>): Buffer {
+  const pairs = [...parameters].flatMap(([name, value]) => [cstring(name), cstring(value)]);
+  const body = Buffer.concat([int32(3 << 16), ...pairs, Buffer.from([0])]);
+  return Buffer.concat([int32(body.length + 4), body]);
+}
+
+export const sslRequest = (): Buffer => Buffer.concat([int32(8), int32((1234 << 16) | 5679)]);

@@ -1,0 +1,355 @@
+/** The PostgreSQL listener: accepts sockets, sees each through its log-in, hands it to a session. */
+import { createServer, type Server, type Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
+import type { SecureContext } from 'node:tls';
+import { asGatewayError, GatewayError } from '../../errors.ts';
+import type { Authenticator, Credential } from '../../identity/identity.ts';
+import type { Principal } from '../../operation.ts';
+import type { Listener } from '../listener.ts';
+import { errorResponse, negotiateProtocolVersion } from './builders.ts';
+import type { CancelKeys, OnCancel } from './cancel.ts';
+import { authenticateDownstream } from './credentials.ts';
+import { HalfOpen } from './half-open.ts';
+import { startUp } from './startup.ts';
+import type { Startup } from './startup-packet.ts';
+import type { Downstream, PostgresConnection, Upstream } from './types.ts';
+import { connectUpstream } from './upstream.ts';
+import { isFrontendType } from './wire.ts';
+
+/** What happened at the door, for the audit trail and the metrics. Never holds a secret. */
+export type DoorEvent =
+  | {
+      readonly kind: 'sign-in';
+      readonly peer: string;
+      readonly principal: Principal;
+      readonly connection: string;
+      /** What the client called itself. */
+      readonly user: string;
+      readonly encrypted: boolean;
+    }
+  | {
+      readonly kind: 'refused';
+      readonly peer: string;
+      readonly error: GatewayError;
+      /** As far as the log-in had come. */
+      readonly principal: Principal | undefined;
+      readonly connection: string | undefined;
+      readonly user: string | undefined;
+    };
+
+export type SessionParts = {
+  readonly downstream: Downstream;
+  readonly upstream: Upstream;
+  /** Say what a CancelRequest with this session's key does. Until then it does nothing. */
+  readonly onCancel: (handler: OnCancel) => void;
+};
+
+export type PostgresListenerDeps = {
+  readonly host: string;
+  readonly port: number;
+  /** Asked per connection, so that a new certificate needs no restart. Undefined: TLS is answered with 'N'. */
+  readonly tls: () => SecureContext | undefined;
+  readonly authenticator: Authenticator;
+  /** The connection of that name, where this principal may use it. */
+  readonly mayUse: (connectionName: string, principal: Principal) => PostgresConnection | undefined;
+  readonly cancelKeys: CancelKeys;
+  /** Resolves when the session has ended; it owns both sockets from its call on. */
+  readonly runSession: (parts: SessionParts) => Promise<void>;
+  /** Tell held clients, let running operations end; resolves when no session is left, or `signal` is aborted. */
+  readonly drainSessions: (signal: AbortSignal) => Promise<void>;
+  /** A sign-in is recorded before its session begins; if that throws, the client is refused. */
+  readonly record: (event: DoorEvent) => void | Promise<void>;
+  readonly limits?: Partial<DoorLimits>;
+};
+
+export type DoorLimits = {
+  /** From accept to a running session, in ms. */
+  readonly loginMs: number;
+  readonly halfOpen: number;
+  readonly halfOpenPerAddress: number;
+};
+
+const LIMITS: DoorLimits = {
+  loginMs: 15_000, // a token's verification and a slow target fit
+  halfOpen: 2_048,
+  halfOpenPerAddress: 1_024, // one load balancer's address may stand for everyone
+};
+const LINGER_MS = 1_000; // for the client to read why it was refused
+const ACCEPT_BACKLOG = 1_024;
+
+export function createPostgresListener(deps: PostgresListenerDeps): Listener {
+  const limits = { ...LIMITS, ...deps.limits };
+  const halfOpen = new HalfOpen({ total: limits.halfOpen, perAddress: limits.halfOpenPerAddress });
+  const sockets = new Set<Socket>();
+  const draining = new AbortController();
+  const server = createServer({ noDelay: true, pauseOnConnect: false }, (socket) => {
+    sockets.add(socket);
+    socket.once('close', () => sockets.delete(socket));
+    void visit(socket, deps, { limits, halfOpen, draining: draining.signal });
+  });
+  const shutdown = new GatewayError('SHUTDOWN', 'the gateway is stopping', { hint: 'Connect again in a moment.' });
+
+  return {
+    protocol: 'postgres',
+    start: () => listen(server, deps),
+    drain: async (signal) => {
+      const closed = closeServer(server);
+      draining.abort(shutdown);
+      await deps.drainSessions(signal);
+      await closedOrAborted(closed, signal);
+    },
+    stop: async () => {
+      const closed = closeServer(server);
+      draining.abort(shutdown);
+      for (const socket of sockets) socket.destroy();
+      await closed;
+    },
+  };
+}
+
+function listen(server: Server, { host, port }: PostgresListenerDeps): Promise<{ host: string; port: number }> {
+  return new Promise((resolve, reject) => {
+    const failed = (cause: NodeJS.ErrnoException) =>
+      reject(
+        new GatewayError('CONFIG', `listen.postgres: ${host}:${port} cannot be had (${cause.code ?? cause.message})`, {
+          hint: 'Choose a free address in `listen.postgres`, or stop what listens there.',
+          cause,
+        }),
+      );
+    server.once('error', failed);
+    server.listen({ host, port, backlog: ACCEPT_BACKLOG }, () => {
+      server.off('error', failed);
+      server.on('error', () => {}); // accept failed (no descriptors left): the others go on
+      const address = server.address();
+      resolve({ host, port: typeof address === 'object' && address ? address.port : port });
+    });
+  });
+}
+
+/** Resolves when nothing listens and no socket is left; at once where it never listened. */
+const closeServer = (server: Server): Promise<void> => new Promise((resolve) => server.close(() => resolve()));
+
+function closedOrAborted(closed: Promise<void>, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const done = () => {
+      signal.removeEventListener('abort', done);
+      resolve();
+    };
+    if (signal.aborted) resolve();
+    else signal.addEventListener('abort', done, { once: true });
+    void closed.then(done);
+  });
+}
+
+type Door = { readonly limits: DoorLimits; readonly halfOpen: HalfOpen; readonly draining: AbortSignal };
+
+/** How far a log-in has come: what a refusal can be recorded with. */
+type Progress = {
+  stream: Duplex;
+  startup: Startup | undefined;
+  credential: Credential | undefined;
+};
+
+/** One client from accept to the end of its session. Never throws. */
+async function visit(socket: Socket, deps: PostgresListenerDeps, door: Door): Promise<void> {
+  const peer = socket.remoteAddress ?? '';
+  socket.on('error', () => {}); // 'close' follows, and that is what is acted on
+  const progress: Progress = { stream: socket, startup: undefined, credential: undefined };
+  const login = new AbortController();
+  const leave = door.halfOpen.enter(peer, () => {
+    login.abort(new GatewayError('WITHDRAWN', 'a newer log-in took its place'));
+    socket.destroy();
+  });
+  const late = setTimeout(
+    () => login.abort(new GatewayError('LIMIT', `the log-in took longer than ${door.limits.loginMs / 1000} s`)),
+    door.limits.loginMs,
+  );
+  const gone = () => login.abort(new GatewayError('WITHDRAWN', 'the client left during the log-in'));
+  const stopping = () => login.abort(door.draining.reason);
+  socket.once('close', gone);
+  door.draining.addEventListener('abort', stopping, { once: true });
+  const ended = () => {
+    clearTimeout(late);
+    leave();
+    socket.off('close', gone);
+    door.draining.removeEventListener('abort', stopping);
+  };
+  try {
+    if (door.draining.aborted) throw door.draining.reason;
+    const parts = await logIn(socket, deps, progress, login, leave);
+    ended();
+    if (!parts) socket.destroy();
+    else await runSession(parts, deps);
+  } catch (thrown) {
+    ended();
+    const error = asGatewayError(thrown, 'UNAVAILABLE');
+    refuse(progress.stream, socket, error);
+    await recordRefusal(deps, peer, progress, error);
+  } finally {
+    progress.credential?.release();
+  }
+}
+
+type LoggedIn = Omit<SessionParts, 'onCancel'> & { readonly key: Key };
+type Key = { release(): void; onCancel: OnCancel };
+
+/** @throws GatewayError of every kind the log-in knows; the signal's reason */
+async function logIn(
+  socket: Socket,
+  deps: PostgresListenerDeps,
+  progress: Progress,
+  login: AbortController,
+  leaveHalfOpen: () => void,
+): Promise<LoggedIn | undefined> {
+  const { signal } = login;
+  const peer = socket.remoteAddress ?? '';
+  const started = await startUp(socket, {
+    tls: deps.tls,
+    cancel: (pid, secret) => deps.cancelKeys.handle(pid, secret),
+    signal,
+    onSecure: (secured) => {
+      secured.on('error', () => {});
+      progress.stream = secured;
+    },
+  });
+  if (!started) return undefined;
+  const { stream, encrypted, startup } = started;
+  progress.startup = startup;
+  if (startup.negotiate) {
+    stream.write(negotiateProtocolVersion(startup.negotiate.version, startup.negotiate.unknownOptions));
+  }
+  const { authenticator } = deps;
+  const credential = await authenticateDownstream(stream, { authenticator, peer, encrypted, signal });
+  progress.credential = credential;
+  leaveHalfOpen(); // a known principal: from here on its own limits count
+  const leftover: Buffer = stream.read() ?? Buffer.alloc(0);
+  if (leftover.length > 0 && !isFrontendType(leftover[0]!)) {
+    throw new GatewayError('PROTOCOL', 'a second start-up packet in one connection');
+  }
+  const connection = deps.mayUse(startup.database, credential.principal);
+  if (!connection) throw noAccess(startup.database);
+  const tokenEnded = () =>
+    login.abort(new GatewayError('SESSION_ENDED', `${credential.ended.reason ?? 'the token ended'}`));
+  if (credential.ended.aborted) tokenEnded();
+  credential.ended.addEventListener('abort', tokenEnded, { once: true });
+  const stopWatching = watchForEnd(stream);
+  try {
+    const { parameters } = startup;
+    const upstream = await connectUpstream(connection, { parameters, signal });
+    try {
+      await deps.record({
+        kind: 'sign-in',
+        peer,
+        principal: credential.principal,
+        connection: connection.name,
+        user: startup.user,
+        encrypted,
+      });
+      signal.throwIfAborted();
+      const cancels: { onCancel: OnCancel } = { onCancel: () => {} };
+      const cancelKey = deps.cancelKeys.register(() => cancels.onCancel(), startup.minor >= 2 ? 32 : 4);
+      const key = Object.assign(cancels, { release: () => cancelKey.release() });
+      const { pid, secret } = cancelKey;
+      return {
+        downstream: {
+          socket: stream,
+          peer,
+          credential,
+          connection,
+          parameters,
+          leftover,
+          cancelKey: { pid, secret },
+        },
+        upstream,
+        key,
+      };
+    } catch (error) {
+      upstream.socket.destroy();
+      throw error;
+    }
+  } finally {
+    stopWatching();
+    credential.ended.removeEventListener('abort', tokenEnded);
+  }
+}
+
+/** An unknown name and a forbidden one are told in the same words: names cannot be probed. */
+const noAccess = (name: string): GatewayError =>
+  new GatewayError('ACCESS', `connection "${name.slice(0, 63)}" does not exist, or is not open to you`, {
+    hint: 'The database name is the name of a connection of this gateway; an operator can grant `access` to it.',
+  });
+
+/** While nobody reads: see the client's end of stream when nothing else is left, so that 'close' follows. */
+function watchForEnd(stream: Duplex): () => void {
+  const look = () => {
+    if (stream.readableLength === 0) stream.read();
+  };
+  stream.on('readable', look);
+  return () => stream.off('readable', look);
+}
+
+async function runSession({ downstream, upstream, key }: LoggedIn, deps: PostgresListenerDeps): Promise<void> {
+  try {
+    await deps.runSession({
+      downstream,
+      upstream,
+      onCancel: (handler) => {
+        key.onCancel = handler;
+      },
+    });
+  } catch {
+    // A session answers its own errors; whatever escaped it must not keep either side open.
+  } finally {
+    key.release();
+    upstream.socket.destroy();
+    endSoon(downstream.socket);
+  }
+}
+
+/** A FATAL in the client's own protocol, then the end, whether the client reads it or not. */
+function refuse(stream: Duplex, socket: Socket, error: GatewayError): void {
+  if (socket.destroyed) return;
+  if (error.code === 'WITHDRAWN' || !stream.writable) {
+    socket.destroy();
+    return;
+  }
+  const { sqlstate, message, hint } = error;
+  stream.write(errorResponse({ severity: 'FATAL', sqlstate, message, hint }));
+  endSoon(stream, socket);
+}
+
+/** Flush, half-close, discard what still comes (else the kernel resets and the client loses the error), then close. */
+function endSoon(stream: Duplex, socket: Duplex = stream): void {
+  if (stream.destroyed) {
+    socket.destroy();
+    return;
+  }
+  const timer = setTimeout(() => {
+    stream.destroy();
+    socket.destroy();
+  }, LINGER_MS);
+  socket.once('close', () => clearTimeout(timer));
+  stream.end();
+  stream.resume();
+}
+
+async function recordRefusal(
+  deps: PostgresListenerDeps,
+  peer: string,
+  { startup, credential }: Progress,
+  error: GatewayError,
+): Promise<void> {
+  if (error.code === 'WITHDRAWN' && !credential) return; // port scans and health checks come and go
+  try {
+    await deps.record({
+      kind: 'refused',
+      peer,
+      error,
+      principal: credential?.principal,
+      connection: startup?.database,
+      user: startup?.user,
+    });
+  } catch {
+    // The client is refused already; a trail that cannot be written refuses sign-ins by itself.
+  }
+}
