@@ -104,7 +104,12 @@ export const identityShape = {
     'expected a list of issuers',
   ).min(1, 'expected at least one issuer'),
   agents: list(
-    section({ issuer: issuerUrl, subject, sponsor: slackUser, purpose: line('expected a sentence', 500).optional() }),
+    section({
+      issuer: issuerUrl,
+      subject,
+      sponsor: slackUser.optional(),
+      purpose: line('expected a sentence', 500).optional(),
+    }),
     'expected a list of agents',
   ).default([]),
   people: list(section({ slack: slackUser, issuer: issuerUrl, subject }), 'expected a list of people').default([]),

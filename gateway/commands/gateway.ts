@@ -1,0 +1,20 @@
+/** `countersign gateway`: runs the gateway until it is told to stop. */
+import { configPath } from '../config.ts';
+import { type Command, parse } from './command.ts';
+
+export const gateway: Command = {
+  summary: 'run the gateway',
+  help: `Usage: countersign gateway [--config FILE]
+
+Runs a gateway until SIGTERM or SIGINT: then held clients are told, running operations may end (30 s), exit 0.
+A second signal ends it at once. SIGHUP, or a change of the file, reloads rules, connections, keys and the
+certificate without dropping sessions; a file with mistakes is refused and the old one stays in force.
+
+  --config FILE   default: COUNTERSIGN_CONFIG, else countersign.yaml`,
+
+  run: async (args) => {
+    const { values } = parse(args, { config: { type: 'string' } });
+    const { runGateway } = await import('../main.ts');
+    return runGateway(configPath(values.config));
+  },
+};

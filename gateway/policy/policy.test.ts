@@ -1,0 +1,478 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { ACTIONS, type Action, type Effect, type Principal } from '../operation.ts';
+import { compile, type PolicyInput } from './compile.ts';
+import type { ConnectionDefaults, Question, Rule, RuleMatch, Verdict } from './policy.ts';
+import { ruleSchema } from './schema.ts';
+
+const robot: Principal = {
+  issuer: 'https://login.example.com',
+  subject: 'report-bot',
+  kind: 'agent',
+  name: 'report-bot',
+  groups: ['data-science'],
+};
+const defaults = { channel: 'C0MAIN', approvers: ['@dba'], expiresMs: 900_000, expiresInTransactionMs: 120_000 };
+
+function rule(id: string, verdict: Rule['verdict'], match: RuleMatch, more: Partial<Rule> = {}): Rule {
+  const base = { id, source: 'file', match, verdict, why: `because ${id}`, approvers: [], quorum: 1 } as const;
+  return { ...base, requireReason: false, expiresMs: undefined, channel: undefined, ...more };
+}
+const slack = (id: string, verdict: Rule['verdict'], match: RuleMatch, more: Partial<Rule> = {}) =>
+  rule(id, verdict, match, { source: 'slack', ...more });
+
+type Setup = Partial<Omit<PolicyInput, 'connections'>> & { default?: Partial<ConnectionDefaults>; channel?: string };
+
+const policyOf = ({ default: given, channel, ...input }: Setup = {}) =>
+  compile({
+    fileRules: [],
+    slackRules: [],
+    defaults,
+    ...input,
+    connections: [{ name: 'orders', default: { read: 'allow', write: 'hold', unknown: 'hold', ...given }, channel }],
+  });
+
+const effect = (action: Action, object = 'public.orders', more: Partial<Effect> = {}): Effect => ({
+  action,
+  object,
+  ...more,
+});
+
+const ask = (setup: Setup, effects: Effect[], more: Partial<Question> = {}): Verdict =>
+  policyOf(setup).evaluate({ connection: 'orders', principal: robot, effects, inTransaction: false, ...more });
+
+const kind = (setup: Setup, effects: Effect[], more: Partial<Question> = {}) => ask(setup, effects, more).kind;
+
+describe('defaults', () => {
+  const classes: Record<Action, keyof ConnectionDefaults | 'pass'> = {
+    read: 'read',
+    'copy-out': 'read',
+    insert: 'write',
+    update: 'write',
+    delete: 'write',
+    ddl: 'write',
+    dcl: 'write',
+    call: 'write',
+    'copy-in': 'write',
+    session: 'pass',
+    transaction: 'pass',
+    unknown: 'unknown',
+  };
+  for (const action of ACTIONS) {
+    it(`judges ${action} by ${classes[action]}`, () => {
+      const nothing = { read: 'deny', write: 'deny', unknown: 'deny' } as const;
+      const name = classes[action];
+      const opened = name === 'pass' ? nothing : { ...nothing, [name]: 'allow' };
+      assert.equal(kind({ default: opened }, [effect(action)]), 'allow');
+      if (name !== 'pass') assert.equal(kind({ default: nothing }, [effect(action)]), 'deny');
+    });
+  }
+
+  it('refuses what has no effects, and a connection nobody configured', () => {
+    assert.equal(kind({}, []), 'deny');
+    assert.equal(kind({}, [effect('read')], { connection: 'other' }), 'deny');
+  });
+
+  it('treats an action it has never heard of as unknown', () => {
+    const strange = { action: 'teleport', object: 'x' } as unknown as Effect;
+    assert.equal(kind({ default: { unknown: 'deny' } }, [strange]), 'deny');
+  });
+
+  it('asks the default approvers, in the channel of the connection', () => {
+    const verdict = ask({ channel: 'C0ORDERS' }, [effect('insert')]);
+    assert.ok(verdict.kind === 'hold');
+    assert.deepEqual(
+      verdict.demands.map(({ rule: id, approvers, quorum, channel, expiresMs }) => [
+        id,
+        approvers,
+        quorum,
+        channel,
+        expiresMs,
+      ]),
+      [['default:write', ['@dba'], 1, 'C0ORDERS', 900_000]],
+    );
+  });
+});
+
+describe('precedence', () => {
+  const hold = rule('h', 'hold', {});
+  const allow = rule('a', 'allow', {});
+  const deny = rule('d', 'deny', {});
+  const table: [string, Setup, Verdict['kind']][] = [
+    ['a file allow answers default: deny', { fileRules: [allow], default: { write: 'deny' } }, 'allow'],
+    ['a file hold replaces default: deny', { fileRules: [hold], default: { write: 'deny' } }, 'hold'],
+    ['hold over allow', { fileRules: [allow, hold] }, 'hold'],
+    ['deny over hold', { fileRules: [hold, deny, allow] }, 'deny'],
+    ['order never matters', { fileRules: [deny, allow, hold] }, 'deny'],
+    ['a Slack allow answers default: hold', { slackRules: [slack('s', 'allow', {})] }, 'allow'],
+    ['but not default: deny', { slackRules: [slack('s', 'allow', {})], default: { write: 'deny' } }, 'deny'],
+    ['nor a file hold', { fileRules: [hold], slackRules: [slack('s', 'allow', {})] }, 'hold'],
+    ['nor a file deny', { fileRules: [deny], slackRules: [slack('s', 'allow', {})] }, 'deny'],
+    [
+      'a Slack hold stops a default: allow',
+      { slackRules: [slack('s', 'hold', {})], default: { write: 'allow' } },
+      'hold',
+    ],
+    ['a Slack hold stops a file allow', { fileRules: [allow], slackRules: [slack('s', 'hold', {})] }, 'hold'],
+    ['a Slack deny stops a file allow', { fileRules: [allow], slackRules: [slack('s', 'deny', {})] }, 'deny'],
+    [
+      'a Slack hold does not soften default: deny',
+      { slackRules: [slack('s', 'hold', {})], default: { write: 'deny' } },
+      'deny',
+    ],
+    ['a Slack hold beats a Slack allow', { slackRules: [slack('s', 'hold', {}), slack('t', 'allow', {})] }, 'hold'],
+    ['a Slack deny beats a Slack allow', { slackRules: [slack('t', 'allow', {}), slack('s', 'deny', {})] }, 'deny'],
+  ];
+  for (const [claim, setup, expected] of table) {
+    it(claim, () => assert.equal(kind(setup, [effect('update')]), expected));
+  }
+
+  it('takes the worst of all effects', () => {
+    const fileRules = [rule('no-dcl', 'deny', { action: ['dcl'] })];
+    assert.equal(kind({ fileRules }, [effect('read'), effect('dcl'), effect('insert')]), 'deny');
+    assert.equal(kind({ fileRules }, [effect('read'), effect('insert')]), 'hold');
+  });
+
+  it('asks once for each rule, and keeps the default’s demand beside a hold made in Slack', () => {
+    const slackRules = [slack('s', 'hold', {}, { approvers: ['U0FRIEND'] })];
+    const verdict = ask({ slackRules }, [effect('insert'), effect('update')]);
+    assert.ok(verdict.kind === 'hold');
+    assert.deepEqual(
+      verdict.demands.map((demand) => [demand.rule, demand.approvers]),
+      [
+        ['default:write', ['@dba']],
+        ['s', ['U0FRIEND']],
+      ],
+    );
+  });
+
+  it('asks for every hold that matches, each on its own terms', () => {
+    const fileRules = [
+      rule('two', 'hold', { action: ['ddl'] }, { quorum: 2, requireReason: true, expiresMs: 60_000, channel: 'C0X' }),
+      rule('one', 'hold', { object: ['orders'] }, { approvers: ['U0A'] }),
+    ];
+    const verdict = ask({ fileRules }, [effect('ddl')]);
+    assert.ok(verdict.kind === 'hold');
+    assert.deepEqual(verdict.demands, [
+      {
+        rule: 'two',
+        why: 'because two',
+        approvers: ['@dba'],
+        quorum: 2,
+        requireReason: true,
+        expiresMs: 60_000,
+        channel: 'C0X',
+      },
+      {
+        rule: 'one',
+        why: 'because one',
+        approvers: ['U0A'],
+        quorum: 1,
+        requireReason: false,
+        expiresMs: 900_000,
+        channel: 'C0MAIN',
+      },
+    ]);
+  });
+
+  it('shortens every demand inside a transaction, and lengthens none', () => {
+    const fileRules = [
+      rule('long', 'hold', {}, { expiresMs: 3_600_000 }),
+      rule('short', 'hold', {}, { expiresMs: 5_000 }),
+      rule('plain', 'hold', {}),
+    ];
+    const verdict = ask({ fileRules }, [effect('ddl')], { inTransaction: true });
+    assert.ok(verdict.kind === 'hold');
+    assert.deepEqual(
+      verdict.demands.map((d) => d.expiresMs),
+      [120_000, 5_000, 120_000],
+    );
+  });
+
+  it('names the rule that denied and why', () => {
+    const verdict = ask({ fileRules: [deny, hold] }, [effect('dcl')]);
+    assert.deepEqual(verdict, { kind: 'deny', rules: ['d'], rule: 'd', why: 'because d' });
+  });
+});
+
+describe('matching', () => {
+  const cases: [string, RuleMatch, Effect, boolean][] = [
+    ['a table in any schema', { object: ['orders'] }, effect('read', 'archive.orders'), true],
+    ['not a schema of that name', { object: ['archive'] }, effect('read', 'archive.orders'), false],
+    ['schema and table', { object: ['public.orders'] }, effect('read', 'archive.orders'), false],
+    ['globs in either part', { object: ['pub*.ord*s'] }, effect('read'), true],
+    ['a glob without a dot against the table alone', { object: ['o*'] }, effect('read', 'public.customers'), false],
+    ['* even where no object is named', { object: ['*'] }, effect('call', ''), true],
+    ['no other pattern where no object is named', { object: ['*.*'] }, effect('call', ''), false],
+    ['case', { object: ['Orders'] }, effect('read'), false],
+    ['a table whose name has dots, at every cut', { object: ['customers'] }, effect('read', 'a.b.customers'), true],
+    ['where absent', { where: 'absent' }, effect('delete', 't', { where: 'absent' }), true],
+    ['not where present', { where: 'absent' }, effect('delete', 't', { where: 'present' }), false],
+    ['a stop on doubt about where', { where: 'absent' }, effect('update', 't'), true],
+    ['where only on update and delete', { where: 'absent' }, effect('insert', 't'), false],
+    ['a display name', { by: ['report-*'] }, effect('read'), true],
+    ['issuer and subject', { by: ['https://login.example.com#report-bot'] }, effect('read'), true],
+    ['a subject of any issuer', { by: ['*#report-bot'] }, effect('read'), true],
+    ['not another issuer', { by: ['https://evil.example.com#report-bot'] }, effect('read'), false],
+    ['a group', { group: ['data-*'] }, effect('read'), true],
+    ['all given keys at once', { group: ['data-*'], object: ['customers'] }, effect('read'), false],
+    ['another connection', { connection: ['billing'] }, effect('read'), false],
+    ['a glob of connections', { connection: ['ord*'] }, effect('read'), true],
+    ['unless excepted', { action: ['read'], except: { group: ['data-science'] } }, effect('read'), false],
+    [
+      'when the exception is only half met',
+      { except: { group: ['data-science'], action: ['ddl'] } },
+      effect('read'),
+      true,
+    ],
+    ['an exception never on doubt', { except: { object: ['b.customers'] } }, effect('read', 'a.b.customers'), true],
+  ];
+  for (const [claim, match, what, expected] of cases) {
+    it(`${expected ? 'matches' : 'does not match'}: ${claim}`, () => {
+      const open = { read: 'allow', write: 'allow', unknown: 'allow' } as const;
+      const verdict = ask({ fileRules: [rule('r', 'deny', match)], default: open }, [what]);
+      assert.equal(verdict.kind === 'deny', expected);
+    });
+  }
+
+  it('never lets an allow match on doubt', () => {
+    const closed = { read: 'deny', write: 'deny', unknown: 'deny' } as const;
+    const allowing = (match: RuleMatch, what: Effect) =>
+      kind({ fileRules: [rule('r', 'allow', match)], default: closed }, [what]);
+    assert.equal(allowing({ where: 'present' }, effect('update', 't')), 'deny');
+    assert.equal(allowing({ object: ['customers'] }, effect('read', 'a.b.customers')), 'deny');
+    assert.equal(allowing({ object: ['*'] }, effect('read', 'a.b.customers')), 'allow');
+    assert.equal(allowing({ object: ['customers'] }, effect('read', 'a.customers')), 'allow');
+    assert.equal(
+      allowing({ object: ['*'], except: { object: ['customers'] } }, effect('read', 'a.b.customers')),
+      'deny',
+    );
+  });
+});
+
+describe('the compiled policy', () => {
+  it('agrees with a naive reading of the rules, whatever they are', () => {
+    const random = generator(20_251);
+    for (let round = 0; round < 300; round++) {
+      const input = randomInput(random);
+      const policy = compile(input);
+      for (let n = 0; n < 12; n++) {
+        const question = randomQuestion(random);
+        const expected = naive(input, question);
+        const got = policy.evaluate(question);
+        assert.equal(got.kind, expected.kind, JSON.stringify({ input, question }));
+        assert.deepEqual([...got.rules].sort(), expected.rules, JSON.stringify({ input, question }));
+        assert.deepEqual(policy.evaluate(question), got, 'a remembered verdict differs');
+      }
+    }
+  });
+
+  it('changes its version with anything that could change a verdict, and with nothing else', () => {
+    const base = { fileRules: [rule('a', 'hold', { action: ['ddl'] })] };
+    const { version } = policyOf(base);
+    assert.equal(policyOf({ fileRules: [rule('a', 'hold', { action: ['ddl'] })] }).version, version);
+    for (const other of [
+      {},
+      { fileRules: [rule('a', 'hold', { action: ['dcl'] })] },
+      { fileRules: [rule('a', 'hold', { action: ['ddl'] }, { quorum: 2 })] },
+      { ...base, slackRules: [slack('b', 'allow', {})] },
+      { ...base, default: { read: 'deny' } as const },
+      { ...base, defaults: { ...defaults, approvers: ['@others'] } },
+    ]) {
+      assert.notEqual(policyOf(other).version, version);
+    }
+  });
+
+  it('tells principals apart who differ in one group only', () => {
+    const policy = policyOf({ fileRules: [rule('r', 'deny', { group: ['x'] })] });
+    const asking = (groups: string[]) =>
+      policy.evaluate({
+        connection: 'orders',
+        principal: { ...robot, groups },
+        effects: [effect('read')],
+        inTransaction: false,
+      }).kind;
+    assert.deepEqual([asking([]), asking(['x']), asking([])], ['allow', 'deny', 'allow']);
+  });
+
+  it('costs with 10,000 rules about what it costs with 10', () => {
+    const many = (n: number) =>
+      policyOf({
+        fileRules: Array.from({ length: n }, (_, i) =>
+          rule(
+            `r${i}`,
+            'hold',
+            i % 3 === 0 ? { object: [`t${i}*`] } : i % 3 === 1 ? { object: [`public.t${i}`] } : { by: [`a${i}`] },
+          ),
+        ),
+      });
+    const spent = (n: number) => {
+      const policy = many(n);
+      const question = { connection: 'orders', principal: robot, effects: [effect('read')], inTransaction: false };
+      policy.evaluate(question);
+      const start = performance.now();
+      for (let i = 0; i < 20_000; i++) policy.evaluate(question);
+      return performance.now() - start;
+    };
+    spent(10);
+    const [few, lots] = [Math.min(spent(10), spent(10)), Math.min(spent(10_000), spent(10_000))];
+    assert.ok(lots < few * 5 + 20, `10 rules took ${few} ms, 10,000 took ${lots} ms`);
+  });
+
+  it('does not slow down on hostile patterns and names', () => {
+    const fileRules = [rule('r', 'deny', { object: ['*a*a*a*a*a*a*a*b'] })];
+    const start = performance.now();
+    for (let i = 0; i < 1_000; i++) ask({ fileRules }, [effect('read', `s.${'a'.repeat(1_000)}${i}`)]);
+    assert.ok(performance.now() - start < 2_000);
+  });
+
+  it('refuses a name no target can have', () => {
+    assert.equal(kind({ default: { read: 'allow' } }, [effect('read', '.'.repeat(2_000))]), 'deny');
+  });
+});
+
+describe('the stored rule', () => {
+  const stored = slack('ok', 'hold', { action: ['ddl'], object: ['a*'] }, { expiresMs: 60_000 });
+  it('comes back as it was', () => {
+    assert.deepEqual(ruleSchema.parse(JSON.parse(JSON.stringify(stored))), stored);
+  });
+  for (const [claim, change] of Object.entries<object>({
+    'an unknown key': { extra: 1 },
+    'an unknown action': { match: { action: ['drop'] } },
+    'an empty exception': { match: { except: {} } },
+    'an empty list': { match: { object: [] } },
+    'a quorum nobody can meet': { quorum: 2, approvers: ['U0A'] },
+    'an allow that asks people': { verdict: 'allow', approvers: ['U0A'] },
+    'too many stars': { match: { object: ['*a'.repeat(9)] } },
+    'an expiry of years': { expiresMs: 1e12 },
+    'an id that is no name': { id: 'default:write' },
+  })) {
+    it(`is refused with ${claim}`, () => {
+      assert.equal(ruleSchema.safeParse({ ...stored, ...change }).success, false);
+    });
+  }
+});
+
+// The same language read as slowly and plainly as possible.
+
+const like = (pattern: string, text: string): boolean => {
+  if (pattern === '') return text === '';
+  if (pattern[0] === '*') return like(pattern.slice(1), text) || (text !== '' && like(pattern, text.slice(1)));
+  return text !== '' && pattern[0] === text[0] && like(pattern.slice(1), text.slice(1));
+};
+const some = (patterns: readonly string[] | undefined, ...texts: string[]) =>
+  patterns === undefined || patterns.some((p) => texts.some((t) => like(p, t)));
+
+function naiveMatch(match: RuleMatch, { connection, principal }: Question, what: Effect, stops: boolean): boolean {
+  const isTable = (p: string) =>
+    some([p], p.includes('.') ? what.object : what.object.slice(what.object.indexOf('.') + 1));
+  const isPrincipal = (p: string) =>
+    some([p], p.includes('#') ? `${principal.issuer}#${principal.subject}` : principal.name);
+  const changes = what.action === 'update' || what.action === 'delete';
+  return (
+    some(match.connection, connection) &&
+    (!match.action || match.action.includes(what.action)) &&
+    (!match.where || (changes && (what.where === undefined ? stops : what.where === match.where))) &&
+    (!match.object || match.object.some((p) => p === '*' || (what.object !== '' && isTable(p)))) &&
+    (!match.by || match.by.some(isPrincipal)) &&
+    (!match.group || principal.groups.some((g) => some(match.group, g)))
+  );
+}
+
+function naive(input: PolicyInput, question: Question): { kind: Verdict['kind']; rules: string[] } {
+  const found: { kind: Verdict['kind']; rule: string }[] = [];
+  const connection = input.connections.find((c) => c.name === question.connection);
+  if (!connection) return { kind: 'deny', rules: ['no-such-connection'] };
+  if (question.effects.length === 0) return { kind: 'deny', rules: ['no-effects'] };
+  for (const what of question.effects) {
+    const matches = ({ match: { except, ...match }, verdict }: Rule) =>
+      naiveMatch(match, question, what, verdict !== 'allow') &&
+      !(except && naiveMatch(except, question, what, verdict === 'allow'));
+    const here = (rules: readonly Rule[]) => rules.filter(matches).map((r) => ({ kind: r.verdict, rule: r.id }));
+    const [file, made] = [here(input.fileRules), here(input.slackRules)];
+    const name = ['read', 'copy-out'].includes(what.action)
+      ? 'read'
+      : ['session', 'transaction'].includes(what.action)
+        ? 'pass'
+        : what.action === 'unknown'
+          ? 'unknown'
+          : 'write';
+    const base = { kind: name === 'pass' ? 'allow' : connection.default[name], rule: `default:${name}` } as const;
+    const allows = made.filter((f) => f.kind === 'allow');
+    if (file.length > 0) found.push(...file);
+    else if (base.kind === 'hold' && allows.length > 0) found.push(...allows);
+    else found.push(base);
+    found.push(...made.filter((f) => f.kind !== 'allow'));
+  }
+  const worst = (['deny', 'hold', 'allow'] as const).find((k) => found.some((f) => f.kind === k)) ?? 'deny';
+  return { kind: worst, rules: [...new Set(found.filter((f) => f.kind === worst).map((f) => f.rule))].sort() };
+}
+
+/** A small linear congruential generator: the same run every time. */
+function generator(seed: number): <T>(among: readonly T[]) => T {
+  let state = seed;
+  return (among) => {
+    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
+    return among[Math.floor((state / 2 ** 32) * among.length)] as never;
+  };
+}
+type Random = ReturnType<typeof generator>;
+
+const NAMES = ['a', 'ab', 'b', 'ba', 'abc'];
+const PATTERNS = ['*', 'a*', '*b', 'a', 'ab', '*b*', 'public.*', 'public.a*', 's.ab', '*.b', 'a*c', '*a*b*'];
+
+function randomInput(random: Random): PolicyInput {
+  const verdicts = ['allow', 'hold', 'deny'] as const;
+  const maybe = <T>(make: () => T) => (random([true, false, false]) ? [make(), make()] : undefined);
+  const condition = (): Omit<RuleMatch, 'except'> => {
+    const parts = {
+      connection: maybe(() => random(['orders', 'billing', '*', 'o*'])),
+      action: maybe(() => random(ACTIONS)),
+      object: maybe(() => random(PATTERNS)),
+      where: random([undefined, undefined, 'absent', 'present'] as const),
+      by: maybe(() => random([...PATTERNS, '*#a', 'i#b', 'i#*'])),
+      group: maybe(() => random(PATTERNS)),
+    };
+    return Object.fromEntries(Object.entries(parts).filter(([, part]) => part !== undefined));
+  };
+  const make = (source: Rule['source'], i: number) => {
+    const except = random([true, false, false]) ? condition() : {};
+    const match = Object.keys(except).length > 0 ? { ...condition(), except } : condition();
+    return rule(`${source}-${i}`, random(verdicts), match, { source });
+  };
+  const several = (source: Rule['source']) => Array.from({ length: random([0, 1, 3, 8]) }, (_, i) => make(source, i));
+  const connection = (name: string) => ({
+    name,
+    default: { read: random(verdicts), write: random(verdicts), unknown: random(verdicts) },
+  });
+  return {
+    fileRules: several('file'),
+    slackRules: several('slack'),
+    connections: ['orders', 'billing'].map(connection),
+    defaults,
+  };
+}
+
+function randomQuestion(random: Random): Question {
+  const what = (): Effect => {
+    const action = random(ACTIONS);
+    const object = random(['', ...NAMES, ...NAMES.flatMap((n) => [`public.${n}`, `s.${n}`])]);
+    const where =
+      action === 'update' || action === 'delete' ? random([undefined, 'absent', 'present'] as const) : undefined;
+    return where === undefined ? { action, object } : { action, object, where };
+  };
+  const principal: Principal = {
+    issuer: random(['i', 'j']),
+    subject: random(NAMES),
+    kind: 'agent',
+    name: random(NAMES),
+    groups: random([[], ['a'], ['b', 'ab']]),
+  };
+  const effects = Array.from({ length: random([0, 1, 1, 1, 2, 4]) }, what);
+  return {
+    connection: random(['orders', 'billing', 'orders', 'none']),
+    principal,
+    effects,
+    inTransaction: random([true, false]),
+  };
+}
