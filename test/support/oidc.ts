@@ -57,6 +57,7 @@ export async function startOidc(options: {
   const accounts = options.accounts ?? ACCOUNTS;
   const { default: Provider } = await quietly(() => import('oidc-provider'));
   let tokenSeconds = options.tokenSeconds ?? 12 * 3_600;
+  const lifetime = () => tokenSeconds;
   let keyRequests = 0;
   let keys: Awaited<ReturnType<typeof newKey>>;
   let handle: ReturnType<InstanceType<typeof Provider>['callback']>;
@@ -69,7 +70,7 @@ export async function startOidc(options: {
     keys = await newKey();
     const configuration: Configuration = {
       jwks: { keys: [keys.jwk] },
-      ttl: { AccessToken: () => tokenSeconds, ClientCredentials: () => tokenSeconds },
+      ttl: { AccessToken: lifetime, ClientCredentials: lifetime },
       clients: [...options.clients, LOGIN_CLIENT].map(({ id, secret }) => ({
         client_id: id,
         client_secret: secret,
