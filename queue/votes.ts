@@ -39,6 +39,8 @@ export const voteMessageSchema = z.discriminatedUnion('kind', [
     revision: z.number().int().min(1),
     decision: z.enum(['approve', 'deny']),
     reason: text(1000).optional(),
+    /** Where it was clicked: `details` only from its last page, after the whole text. */
+    from: z.enum(['card', 'details']).optional(),
     voter: attestationSchema,
     clickedAt: time,
     /** Where the click happened, for the answer. */

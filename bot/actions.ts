@@ -1,0 +1,301 @@
+/** Clicks and submissions: read what was clicked, carry the vote, acknowledge in time, tell the clicker. Decides nothing. */
+import { createHash } from 'node:crypto';
+import type { App, types } from '@slack/bolt';
+import type { Logger } from 'pino';
+import { z } from 'zod';
+import type { Card } from '../queue/cards.ts';
+import type { Answer, Ballot, Cast, Click } from './ballot.ts';
+import { type Pressed, parseActionsBlockId, parseButtonValue } from './cards.ts';
+import { asShown } from './deliver.ts';
+import type { Entry, MessageIndex } from './index.ts';
+import { detailsModal, type Memory, noteModal, parseMemory, reasonIn, reasonModal } from './modals.ts';
+import { paused, type Slack } from './slack.ts';
+import { cut, reviewOf } from './text.ts';
+import { because, clock, isOpen, ran, status } from './words.ts';
+
+/** Slack shows an error after 3 s without an acknowledgement. */
+const ACK_MS = 2_500;
+const SUBMIT_MS = 2_200; // a submission's answer has to be in its acknowledgement
+const SAID_MS = 600_000;
+
+const id = z.string().min(1).max(64);
+const common = {
+  trigger_id: z.string().min(1).max(300),
+  user: z.object({ id, team_id: id.optional() }),
+  team: z.object({ id }).nullish(),
+};
+const viewSchema = z.object({
+  id: z.string().max(64),
+  hash: z.string().max(200).optional(),
+  callback_id: z.string().max(255),
+  private_metadata: z.string().max(3000).optional(),
+  state: z.object({ values: z.unknown() }).optional(),
+});
+const clickSchema = z.object({
+  ...common,
+  channel: z.object({ id }).optional(),
+  message: z.object({ ts: z.string().max(40) }).optional(),
+  view: viewSchema.optional(),
+  actions: z
+    .array(
+      z.object({
+        action_id: z.string().max(255),
+        block_id: z.string().max(255).optional(),
+        value: z.string().max(2000).optional(),
+        selected_option: z.object({ value: z.string().max(150) }).optional(),
+      }),
+    )
+    .min(1),
+});
+const submissionSchema = z.object({ ...common, view: viewSchema });
+type Clicked = z.infer<typeof clickSchema>;
+
+export type ActionOptions = {
+  readonly index: MessageIndex;
+  readonly slack: Slack;
+  readonly ballot: Ballot;
+  /** Tell one person something in a channel; may throw. */
+  readonly whisper: (channel: string, user: string, text: string) => Promise<void>;
+  readonly log: Logger;
+  readonly now?: () => number;
+};
+
+type Ack = (response?: Record<string, unknown>) => Promise<void>;
+/** Where a decision is made: on the card, or in a modal that belongs to it. */
+type Place = {
+  readonly pressed: Pressed;
+  readonly channel: string;
+  readonly ts?: string;
+  readonly view?: z.infer<typeof viewSchema>;
+};
+
+export class Actions {
+  readonly #it: ActionOptions;
+  readonly #now: () => number;
+
+  constructor(options: ActionOptions) {
+    this.#it = options;
+    this.#now = options.now ?? Date.now;
+  }
+
+  register(app: App): void {
+    for (const name of ['approve', 'deny', 'details', 'more', 'next', 'prev']) {
+      app.action(name, async ({ ack, body }) => this.clicked(name, body, (response) => (ack as Ack)(response)));
+    }
+    for (const name of ['deny', 'confirm']) {
+      app.view(name, async ({ ack, body }) => this.submitted(name, body, (response) => (ack as Ack)(response)));
+    }
+  }
+
+  /** One `block_actions` payload. */
+  async clicked(name: string, body: unknown, ack: Ack): Promise<void> {
+    const parsed = clickSchema.safeParse(body);
+    const place = parsed.success ? placeOf(parsed.data) : undefined;
+    if (!parsed.success || !place) {
+      this.#it.log.warn({ action: name }, 'a click that is none of ours');
+      return ack();
+    }
+    const it = parsed.data;
+    const found = await this.#card(place);
+    if (typeof found === 'string') {
+      await ack();
+      return name === 'details' || place.view ? this.#note(it, place, found) : this.#say(it, place, found);
+    }
+    const closed =
+      name === 'details' || name === 'next' || name === 'prev' ? undefined : closedTo(found, place.pressed);
+    if (closed) {
+      await ack();
+      return place.view ? this.#note(it, place, closed) : this.#say(it, place, closed);
+    }
+    switch (name) {
+      case 'details':
+        return this.#inTime(ack, this.#open(it, place, detailsModal(found, 1, place.channel)));
+      case 'next':
+      case 'prev':
+        return this.#inTime(ack, this.#turn(it, place, found, name === 'next' ? 1 : -1));
+      case 'more':
+        if (it.actions[0]?.selected_option?.value !== 'kill') return ack();
+        return this.#carried(it, place, ack, this.#it.ballot.kill(found, this.#click(it, place)));
+      case 'deny':
+        return this.#inTime(ack, this.#open(it, place, reasonModal(found, 'deny', memoryOf(place))));
+      case 'approve':
+        return this.#approve(it, place, found, ack);
+      default:
+        return ack();
+    }
+  }
+
+  async #approve(it: Clicked, place: Place, card: Card, ack: Ack): Promise<void> {
+    const from = place.view ? 'details' : 'card';
+    if (from === 'card' && reviewOf(card).needed) {
+      await ack();
+      return this.#say(
+        it,
+        place,
+        'Not counted: this text is long or hides something. Open Details, read to the last page and approve there.',
+      );
+    }
+    if (card.demands.some((demand) => demand.requireReason)) {
+      return this.#inTime(ack, this.#open(it, place, reasonModal(card, 'approve', memoryOf(place))));
+    }
+    const choice = { decision: 'approve', revision: place.pressed.revision, from } as const;
+    return this.#carried(it, place, ack, this.#it.ballot.vote(card, choice, this.#click(it, place)));
+  }
+
+  /** One `view_submission`: a decision with its reason. */
+  async submitted(name: string, body: unknown, ack: Ack): Promise<void> {
+    const parsed = submissionSchema.safeParse(body);
+    const memory = parsed.success ? parseMemory(parsed.data.view.private_metadata) : undefined;
+    if (!parsed.success || !memory) {
+      this.#it.log.warn({ view: name }, 'a submission that is none of ours');
+      return ack();
+    }
+    const it = parsed.data;
+    const reason = reasonIn(it.view.state?.values);
+    if (name === 'confirm' && !reason) return ack(errors('A reason is required.'));
+    const place: Place = { pressed: memory, channel: memory.channel, view: it.view };
+    const found = await this.#card(place);
+    const no = typeof found === 'string' ? found : closedTo(found, memory);
+    if (typeof found === 'string' || no) return ack(errors(no ?? ''));
+    const from = memory.from ?? 'card';
+    const decision = name === 'deny' ? 'deny' : 'approve';
+    if (decision === 'approve' && from === 'card' && reviewOf(found).needed) {
+      return ack(errors('This text is long or hides something: approve it on the last page of Details.'));
+    }
+    const cast = this.#it.ballot.vote(
+      found,
+      { decision, revision: memory.revision, reason, from },
+      this.#click(it, place),
+    );
+    const quick = await Promise.race([cast.answer, paused(SUBMIT_MS)]);
+    await ack(quick && !quick.counted ? errors(quick.text) : { response_action: 'clear' });
+    const answer = await cast.answer;
+    await this.#say(it, place, answer.text);
+  }
+
+  /** The card that was clicked, when there is still something to decide or to show; else a sentence why not. */
+  async #card(place: Place): Promise<Card | string> {
+    let entry: Entry | undefined;
+    try {
+      entry = await this.#it.index.read(place.pressed.hold);
+    } catch (error) {
+      this.#it.log.warn({ error: String(error) }, 'the message index does not answer');
+      return 'Not counted: the bot cannot reach its queue. Click again in a moment.';
+    }
+    if (!entry) return 'This request is over and no longer known here.';
+    const card = asShown(entry);
+    if (
+      place.ts !== undefined &&
+      entry.ts !== undefined &&
+      (place.ts !== entry.ts || place.channel !== entry.channel)
+    ) {
+      return 'This is an old copy of the card. Use the newer one.';
+    }
+    return card;
+  }
+
+  async #carried(it: Clicked, place: Place, ack: Ack, cast: Cast): Promise<void> {
+    await Promise.race([cast.sent, paused(ACK_MS)]);
+    await ack();
+    const answer: Answer = await cast.answer;
+    await (place.view ? this.#note(it, place, answer.text) : undefined);
+    await this.#say(it, place, answer.text);
+  }
+
+  /** Acknowledge when the work is done, or when it is high time. */
+  async #inTime(ack: Ack, work: Promise<void>): Promise<void> {
+    await Promise.race([work, paused(ACK_MS)]);
+    await ack();
+    await work;
+  }
+
+  async #open(it: Clicked, place: Place, view: types.ModalView): Promise<void> {
+    const method = place.view ? 'views.push' : 'views.open';
+    try {
+      await this.#it.slack.call(method, { trigger_id: it.trigger_id, view });
+    } catch (error) {
+      this.#it.log.warn({ hold: place.pressed.hold, error: String(error) }, 'a window did not open');
+      await this.#say(it, place, 'Slack did not open the window. Click again.');
+    }
+  }
+
+  async #turn(it: Clicked, place: Place, card: Card, by: number): Promise<void> {
+    const at = parseMemory(place.view?.private_metadata)?.page ?? 1;
+    const changed = card.revision !== place.pressed.revision || !card.digest.startsWith(place.pressed.digest);
+    const view = changed
+      ? detailsModal(card, 1, place.channel, 'The request changed since you opened it. Read it again from here.')
+      : detailsModal(card, at + by, place.channel);
+    await this.#update(it, place, view);
+  }
+
+  async #update(it: Clicked, place: Place, view: types.ModalView): Promise<void> {
+    if (!place.view) return this.#open(it, place, view);
+    const { id: view_id, hash } = place.view;
+    try {
+      await this.#it.slack.call('views.update', { view_id, ...(hash ? { hash } : {}), view });
+    } catch (error) {
+      this.#it.log.warn({ hold: place.pressed.hold, error: String(error) }, 'a window did not change');
+    }
+  }
+
+  #note(it: Clicked, place: Place, text: string): Promise<void> {
+    return this.#update(it, place, noteModal('Countersign', text));
+  }
+
+  /** Once a click, however often Slack delivers it and to how many bots. */
+  async #say(it: { trigger_id: string; user: { id: string } }, place: Place, text: string): Promise<void> {
+    try {
+      if (!(await this.#it.index.once(`said-${clickId(it)}`, SAID_MS))) return;
+      await this.#it.whisper(place.channel, it.user.id, text);
+    } catch (error) {
+      this.#it.log.warn({ hold: place.pressed.hold, error: String(error) }, 'the clicker was not told');
+    }
+  }
+
+  #click(it: { trigger_id: string; user: Clicked['user']; team?: Clicked['team'] }, place: Place): Click {
+    return {
+      id: clickId(it),
+      user: it.user.id,
+      team: it.user.team_id ?? it.team?.id,
+      channel: place.channel,
+      at: this.#now(),
+    };
+  }
+}
+
+/** A redelivered click has the same trigger, and two clicks never have. */
+const clickId = (it: { trigger_id: string; user: { id: string } }): string =>
+  `click-${createHash('sha256').update(`${it.user.id} ${it.trigger_id}`).digest('hex').slice(0, 40)}`;
+
+function placeOf(it: Clicked): Place | undefined {
+  const action = it.actions[0];
+  const pressed = parseButtonValue(action?.value) ?? parseActionsBlockId(action?.block_id);
+  if (!pressed) return undefined;
+  if (it.view) {
+    const memory = parseMemory(it.view.private_metadata);
+    return memory && memory.hold === pressed.hold ? { pressed, channel: memory.channel, view: it.view } : undefined;
+  }
+  if (!it.channel || !it.message) return undefined;
+  return { pressed, channel: it.channel.id, ts: it.message.ts };
+}
+
+/** Why nothing can be decided on this card any more, or undefined. */
+function closedTo(card: Card, pressed: Pressed): string | undefined {
+  if (!isOpen(card)) {
+    const when = card.settled ? ` at ${clock(card.settled.at)}` : '';
+    return ['Not counted, this is over', `${status(card).word}${when}`, because(card), ran(card)]
+      .filter(Boolean)
+      .join('. ');
+  }
+  // The full digest goes into the vote: it must be the one that was on the screen.
+  if (card.digest.startsWith(pressed.digest)) return undefined;
+  return 'Not counted: the request changed since you read it. Look at the card again.';
+}
+
+const memoryOf = (place: Place): Memory => ({
+  ...place.pressed,
+  channel: place.channel,
+  from: place.view ? 'details' : 'card',
+});
+
+const errors = (text: string) => ({ response_action: 'errors', errors: { reason: cut(text, 500) } });

@@ -1,0 +1,121 @@
+/** Carries a click to the gateway that decides: attested, signed, sent until there is a receipt. Decides nothing. */
+import type { Logger } from 'pino';
+import type { Card } from '../queue/cards.ts';
+import type { VotePublisher } from '../queue/carry.ts';
+import type { VoteMessage } from '../queue/votes.ts';
+import type { People } from './people.ts';
+import { paused } from './slack.ts';
+
+const GIVE_UP_MS = 60_000;
+const ASK_MS = 10_000; // how long one wait for the receipt lasts, before it is asked for anew
+const RETRY_MS = 250;
+
+export const NOT_COUNTED =
+  'Not counted: the gateway did not answer. Click again. (Should it have been counted late, the card says so.)';
+
+export type Click = {
+  /** The same for a redelivery of the same click. */
+  readonly id: string;
+  readonly user: string;
+  /** The workspace Slack names for the clicker. */
+  readonly team: string | undefined;
+  readonly channel: string;
+  readonly at: number;
+};
+export type Choice = {
+  readonly decision: 'approve' | 'deny';
+  readonly revision: number;
+  readonly reason?: string | undefined;
+  readonly from: 'card' | 'details';
+};
+export type Answer = { readonly counted: boolean; readonly text: string };
+export type Cast = {
+  /** Resolves once the vote is in the queue, or when that failed for good. Never rejects. */
+  readonly sent: Promise<void>;
+  /** The gateway's answer, or that there was none. Never rejects. */
+  readonly answer: Promise<Answer>;
+};
+
+export class Ballot {
+  readonly #votes: Pick<VotePublisher, 'send' | 'ask'>;
+  readonly #people: People;
+  readonly #log: Logger;
+  readonly #giveUpMs: number;
+
+  constructor(options: { votes: Pick<VotePublisher, 'send' | 'ask'>; people: People; log: Logger; giveUpMs?: number }) {
+    this.#votes = options.votes;
+    this.#people = options.people;
+    this.#log = options.log;
+    this.#giveUpMs = options.giveUpMs ?? GIVE_UP_MS;
+  }
+
+  vote(card: Card, choice: Choice, click: Click): Cast {
+    return this.#cast(card, click, async () => ({
+      kind: 'vote',
+      v: 1,
+      id: click.id,
+      hold: card.hold,
+      digest: card.digest,
+      revision: choice.revision,
+      decision: choice.decision,
+      ...(choice.reason ? { reason: choice.reason } : {}),
+      from: choice.from,
+      voter: await this.#attested(card, click),
+      clickedAt: click.at,
+      channel: click.channel,
+    }));
+  }
+
+  kill(card: Card, click: Click): Cast {
+    return this.#cast(card, click, async () => ({
+      kind: 'kill',
+      v: 1,
+      id: click.id,
+      hold: card.hold,
+      voter: await this.#attested(card, click),
+      clickedAt: click.at,
+      channel: click.channel,
+    }));
+  }
+
+  #attested(card: Card, click: Click) {
+    const names = [...new Set(card.demands.flatMap((demand) => demand.approvers))];
+    return this.#people.attest(click.user, names, { team: click.team });
+  }
+
+  #cast(card: Card, click: Click, build: () => Promise<VoteMessage & { id: string }>): Cast {
+    let markSent = () => {};
+    const sent = new Promise<void>((resolve) => {
+      markSent = resolve;
+    });
+    const answer = this.#carry(card, click, build, markSent).finally(markSent);
+    return { sent, answer };
+  }
+
+  async #carry(card: Card, click: Click, build: () => Promise<VoteMessage & { id: string }>, markSent: () => void) {
+    const end = performance.now() + this.#giveUpMs;
+    let message: (VoteMessage & { id: string }) | undefined;
+    while (performance.now() < end) {
+      try {
+        message ??= await build();
+        await this.#votes.send(card.gateway, message, message.id);
+        markSent();
+        // The same id again is the same job: this only waits for its receipt.
+        const receipt = await this.#votes.ask(
+          card.gateway,
+          message,
+          Math.min(ASK_MS, Math.max(1, end - performance.now())),
+        );
+        if (receipt?.hold === card.hold) return { counted: receipt.counted, text: receipt.text };
+      } catch (error) {
+        this.#log.warn(
+          { hold: card.hold, click: click.id, error: String(error) },
+          'a click is not with its gateway yet',
+        );
+      }
+      await paused(Math.min(RETRY_MS, Math.max(0, end - performance.now())));
+    }
+    this.#log.error({ hold: card.hold, click: click.id }, 'a click was not counted');
+    return { counted: false, text: NOT_COUNTED };
+  }
+}

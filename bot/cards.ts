@@ -1,0 +1,260 @@
+/** A card as Slack shows it: pure Card → text and blocks. Whatever the agent sent stays plain text in its own place. */
+import type { types } from '@slack/bolt';
+import type { Card } from '../queue/cards.ts';
+import {
+  actions,
+  button,
+  heading,
+  isGroupId,
+  isUserId,
+  paragraphs,
+  person,
+  plain,
+  preformatted,
+  sizeOf,
+  smallPrint,
+  trusted,
+  words,
+} from './blocks.ts';
+import {
+  cut,
+  MAX_CARD_CHARACTERS,
+  MAX_CARD_LINES,
+  MAX_CARD_PARAMETERS,
+  notification,
+  oneLine,
+  opening,
+  type Review,
+  reviewOf,
+  visible,
+} from './text.ts';
+import { because, clock, expiryOf, headline, isOpen, ran, slackDate, status } from './words.ts';
+
+/** All blocks together; Slack refuses somewhere above 13,000 characters without saying where. */
+export const MAX_CARD_SIZE = 12_000;
+export const CARD_EVENT = 'countersign_card';
+
+export type View = { readonly text: string; readonly blocks: types.KnownBlock[] };
+export type CardOptions = {
+  /** Slack ids to ring: on the first post only, an edit rings nobody. */
+  readonly mentions?: readonly string[];
+};
+
+/** How much of each list is shown; tightened until the whole fits. */
+type Room = { rules: number; votes: number; names: number; line: number; lead: number };
+const ROOMS: readonly Room[] = [
+  { rules: 8, votes: 8, names: 400, line: 500, lead: 600 },
+  { rules: 5, votes: 4, names: 160, line: 240, lead: 600 },
+  { rules: 3, votes: 2, names: 80, line: 120, lead: 300 },
+  { rules: 1, votes: 1, names: 40, line: 60, lead: 150 },
+];
+
+/** The whole card, within Slack's limits whatever it is given. */
+export function cardView(card: Card, options: CardOptions = {}): View {
+  const text = summary(card);
+  for (const room of ROOMS) {
+    const blocks = layout(card, room, options);
+    if (sizeOf(blocks) <= MAX_CARD_SIZE) return { text, blocks };
+  }
+  return minimalView(card);
+}
+
+/** Headline, status and buttons: what is sent when Slack refuses the full layout. */
+export function minimalView(card: Card): View {
+  const id = blockIds(card);
+  const blocks: types.KnownBlock[] = [plain(id('headline'), headline(card)), plain(id('status'), statusLine(card))];
+  if (isOpen(card)) blocks.push(buttons(card, { needed: true, hides: [], long: true }, id));
+  return { text: summary(card), blocks };
+}
+
+/** The notification and what screen readers read: a full sentence, without literals, escaped. */
+export function summary(card: Card): string {
+  const asked = `${notification(card.requester.name, 100)} (${card.requester.kind})`;
+  const what = notification(headline(card), 700);
+  if (isOpen(card))
+    return `${what}. ${asked} waits for approval until ${clock(card.expiresAt)}. Request ${card.shortId}.`;
+  const by = card.settled?.by ? ` by ${notification(card.settled.by, 64)}` : '';
+  return `${what}. Asked by ${asked}. ${status(card).word}${by}. ${notification(ran(card) ?? '', 400)} Request ${notification(card.shortId, 12)}.`;
+}
+
+/** What a button carries: which hold, which revision of its card, and the start of its digest. Nothing else. */
+export const buttonValue = (card: Card): string => `${card.hold}.${card.revision}.${card.digest.slice(0, 12)}`;
+
+export type Pressed = { readonly hold: string; readonly revision: number; readonly digest: string };
+
+/** The value of one of our buttons, or undefined when it is not one. */
+export function parseButtonValue(value: string | undefined): Pressed | undefined {
+  const match = /^([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\.([1-9]\d{0,8})\.([0-9a-f]{12})$/.exec(value ?? '');
+  return match ? { hold: match[1] as string, revision: Number(match[2]), digest: match[3] as string } : undefined;
+}
+
+/** Which request an `actions` block is about. */
+export const parseActionsBlockId = (blockId: string | undefined): Pressed | undefined =>
+  parseButtonValue(/^actions\.\d+\.\d+\.(.+)$/.exec(blockId ?? '')?.[1]);
+
+/** Block ids are new with every edit, as Slack asks. */
+const blockIds = (card: Card) => (part: string) => `${part}.${card.revision}.${card.sequence}`;
+
+function layout(card: Card, room: Room, options: CardOptions): types.KnownBlock[] {
+  const id = blockIds(card);
+  const review = reviewOf(card);
+  const blocks: types.KnownBlock[] = [heading(id('headline'), headline(card))];
+  if (headline(card).length > 150) blocks.push(plain(id('headline-whole'), headline(card)));
+  blocks.push(requester(card, room, id));
+  blocks.push(...statement(card, review, room, id));
+  blocks.push(smallPrint(id('digest'), `Request ${card.shortId} · ${card.protocol} · digest ${shortDigest(card)}`));
+  blocks.push(rules(card, room, id));
+  const warnings = warningsOf(card, review, room);
+  if (warnings.length > 0) blocks.push(paragraphs(id('warnings'), ...warnings.map((text) => [words(`⚠️ ${text}`)])));
+  if (isOpen(card)) {
+    const ring = ringing(options.mentions ?? []);
+    if (ring !== '') blocks.push(trusted(id('mentions'), `Asking ${ring}`));
+    blocks.push(smallPrint(id('deadline'), { parsed: `Expires ${slackDate(card.expiresAt)}` }, expiryOf(card)));
+    blocks.push(buttons(card, review, id));
+  } else blocks.push(record(card, room, id));
+  // Below the buttons: what comes later must not move them under a thumb.
+  blocks.push(
+    smallPrint(id('estimate'), card.estimate ? `Estimate: ${oneLine(card.estimate, room.line)}` : 'No estimate'),
+  );
+  const votes = votesOf(card, room);
+  if (votes.length > 0) blocks.push(paragraphs(id('votes'), ...votes));
+  return blocks;
+}
+
+const shortDigest = (card: Card) => `${card.digest.slice(0, 12)}…`;
+
+function requester(card: Card, room: Room, id: (part: string) => string): types.KnownBlock {
+  const { name, kind, sponsor, slack, purpose } = card.requester;
+  const row = [words('Asked by '), words(oneLine(name, Math.min(room.line, 200)), { bold: true }), words(` (${kind})`)];
+  if (slack) row.push(words(' '), person(slack));
+  if (sponsor) row.push(words(', answered for by '), person(sponsor));
+  else if (kind === 'agent') row.push(words(', nobody answers for it'));
+  const rows = [row];
+  if (purpose) rows.push([words('Purpose: '), words(oneLine(purpose, room.line))]);
+  if (card.risks.length > 0) {
+    rows.push([
+      words('Risk: '),
+      words(cut(card.risks.map((risk) => oneLine(risk, 120)).join(' · '), room.line), { bold: true }),
+    ]);
+  }
+  return paragraphs(id('requester'), ...rows);
+}
+
+function statement(card: Card, review: Review, room: Room, id: (part: string) => string): types.KnownBlock[] {
+  const lead = review.long ? room.lead : MAX_CARD_CHARACTERS;
+  const first = opening(card.statement, lead, MAX_CARD_LINES);
+  const missing = first.missing > 0 ? `\n… ${first.missing.toLocaleString('en-US')} more characters: open Details` : '';
+  const shown = first.missing > 0 ? visible(first.text).text : visible(card.statement).text;
+  const blocks: types.KnownBlock[] = [preformatted(id('statement'), cut(shown, 2 * room.lead + 600) + missing)];
+  if (card.parameters.length === 0) return blocks;
+  const listed: string[] = [];
+  let left = room.lead;
+  for (const [index, parameter] of card.parameters.slice(0, MAX_CARD_PARAMETERS).entries()) {
+    const text = oneLine(parameter, Math.max(20, left));
+    left -= text.length;
+    if (left < 0 && index > 0) break;
+    listed.push(`$${index + 1} = ${text}`);
+  }
+  const more = card.parameters.length - listed.length;
+  if (more > 0) listed.push(`… ${more} more: open Details`);
+  blocks.push(preformatted(id('parameters'), listed.join('\n')));
+  return blocks;
+}
+
+function rules(card: Card, room: Room, id: (part: string) => string): types.KnownBlock {
+  const rows = card.demands
+    .slice(0, room.rules)
+    .map((demand) => [
+      words(oneLine(demand.rule, 128), { bold: true }),
+      words(`: ${oneLine(demand.why, room.line)}. `),
+      words(`Approvers: ${cut(demand.approvers.map((name) => oneLine(name, 128)).join(', ') || 'none', room.names)}. `),
+      words(
+        `${demand.counted} of ${demand.quorum} ${demand.quorum === 1 ? 'approval' : 'approvals'}${demand.requireReason ? ', reason required' : ''}`,
+      ),
+    ]);
+  const more = card.demands.length - rows.length;
+  if (more > 0) rows.push([words(`… and ${more} more ${more === 1 ? 'rule' : 'rules'}, each to be met: open Details`)]);
+  return paragraphs(id('rules'), ...rows);
+}
+
+function warningsOf(card: Card, review: Review, room: Room): string[] {
+  const warnings = card.warnings.slice(0, room.rules).map((warning) => oneLine(warning, Math.min(300, room.line)));
+  if (review.hides.length > 0) {
+    warnings.unshift(`This text hides something (${review.hides.join(', ')}). It is written out between ⟨ and ⟩.`);
+  }
+  if (review.needed && isOpen(card)) warnings.push('Approve works only from the last page of Details.');
+  return warnings;
+}
+
+function buttons(card: Card, review: Review, id: (part: string) => string): types.KnownBlock {
+  const value = buttonValue(card);
+  const of = `request ${card.shortId} of ${oneLine(card.requester.name, 30)}`;
+  const details = button('details', review.needed ? 'Read it in Details' : 'Details', value, {
+    ...(review.needed ? { style: 'primary' as const } : {}),
+    says: `Details of ${of}`,
+  });
+  const deny = button('deny', 'Deny', value, { style: 'danger', says: `Deny ${of}` });
+  const more: types.Overflow = {
+    type: 'overflow',
+    action_id: 'more',
+    options: [{ text: { type: 'plain_text', text: 'Kill session', emoji: false }, value: 'kill' }],
+    confirm: {
+      title: { type: 'plain_text', text: 'Kill this session?' },
+      text: {
+        type: 'plain_text',
+        text: cut(`Ends the whole session of ${oneLine(card.requester.name, 60)}, not only this request.`, 300),
+      },
+      confirm: { type: 'plain_text', text: 'Kill session' },
+      deny: { type: 'plain_text', text: 'Keep it' },
+      style: 'danger',
+    },
+  };
+  const approve = button('approve', 'Approve', value, { style: 'primary', says: `Approve ${of}` });
+  // An overflow's values are the menu's own, so the block's id says which request it is about.
+  return actions(`${id('actions')}.${value}`, review.needed ? [details, deny, more] : [approve, deny, details, more]);
+}
+
+/** The mentions that ring, from ids alone. */
+function ringing(mentions: readonly string[]): string {
+  return mentions
+    .slice(0, 20)
+    .flatMap((id) => (isGroupId(id) ? `<!subteam^${id}>` : isUserId(id) ? `<@${id}>` : []))
+    .join(' ');
+}
+
+function votesOf(card: Card, room: Room) {
+  const rows = card.votes
+    .slice(-room.votes)
+    .map((vote) => [
+      words(vote.decision === 'approve' ? '✅ Approved by ' : '⛔ Denied by '),
+      person(vote.user),
+      words(` at ${clock(vote.at)}`),
+      ...(vote.remark ? [words(` (${oneLine(vote.remark, 200)})`)] : []),
+      ...(vote.reason ? [words(`: “${oneLine(vote.reason, room.line)}”`)] : []),
+    ]);
+  const earlier = card.votes.length - rows.length;
+  if (earlier > 0) rows.unshift([words(`${earlier} earlier ${earlier === 1 ? 'vote' : 'votes'}: open Details`)]);
+  return rows;
+}
+
+function statusLine(card: Card): string {
+  const { word, mark } = status(card);
+  const parts = [`${mark} ${word}`];
+  if (!isOpen(card)) parts.push(because(card) ?? '', ran(card) ?? '');
+  return parts.filter(Boolean).join('. ');
+}
+
+/** What stands in place of the buttons once it is decided. */
+function record(card: Card, room: Room, id: (part: string) => string): types.KnownBlock {
+  const { word, mark } = status(card);
+  const first = [words(`${mark} `), words(word, { bold: true })];
+  if (card.settled?.by) first.push(words(' by '), person(oneLine(card.settled.by, 64)));
+  if (card.settled) first.push(words(` at ${clock(card.settled.at)}`));
+  const rows = [first];
+  const reason = because(card);
+  if (reason) rows.push([words(card.settled?.reason ? `Reason: ${cut(reason, room.line)}` : cut(reason, room.line))]);
+  const result = ran(card);
+  if (result) rows.push([words(cut(result, Math.max(200, room.line)), { bold: true })]);
+  if (card.auditHead) rows.push([words(`Audit ${oneLine(card.auditHead, 64)}`)]);
+  return paragraphs(id('record'), ...rows);
+}

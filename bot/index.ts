@@ -1,0 +1,179 @@
+/** The message index in Redis: which card is due, what was shown, where it hangs. Trusts only what gateways sealed. */
+import { randomUUID } from 'node:crypto';
+import type { Redis } from 'ioredis';
+import { CARDS_QUEUE, type Card, cardJobSchema } from '../queue/cards.ts';
+import { type Envelope, unseal, type VerifyingKey } from '../queue/sign.ts';
+import { isOver } from './words.ts';
+
+const KEEP_S = 7 * 86_400; // long after every deadline: late clicks still get an explanation
+const LOCK_MS = 45_000; // two Slack calls of 10 s and what lies between
+const DUE = 'countersign:bot:due';
+const key = (hold: string) => `countersign:bot:card:${hold}`;
+const lockKey = (hold: string) => `countersign:bot:lock:${hold}`;
+const openKey = (gateway: string) => `countersign:bot:open:${gateway}`;
+const GATEWAYS = 'countersign:bot:gateways';
+
+/** Takes a card in unless a newer one is there. Bots may race; Redis decides. */
+const ACCEPT = `
+local known = tonumber(redis.call('HGET', KEYS[1], 'sequence') or '0')
+if known >= tonumber(ARGV[1]) then return 0 end
+redis.call('HSET', KEYS[1], 'sequence', ARGV[1], 'card', ARGV[2])
+redis.call('EXPIRE', KEYS[1], ARGV[3])
+redis.call('ZADD', KEYS[2], ARGV[4], ARGV[5])
+return 1`;
+const UNLOCK = `if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0`;
+/** Not due any more, unless a newer card came while this one was shown. */
+const SHOWN = `
+redis.call('HSET', KEYS[1], 'shown', ARGV[1])
+if tonumber(redis.call('HGET', KEYS[1], 'sequence') or '0') <= tonumber(ARGV[1]) then redis.call('ZREM', KEYS[2], ARGV[2]) end
+return 1`;
+
+export type Entry = {
+  readonly card: Card;
+  /** The newest sequence that Slack shows; 0 for none. */
+  readonly shown: number;
+  readonly channel: string | undefined;
+  readonly ts: string | undefined;
+  /** Epoch ms of a post whose reply was never seen. */
+  readonly posting: number | undefined;
+  readonly reposts: number;
+  /** The gateway is gone: shown as lost from here on. */
+  readonly lost: boolean;
+  /** The error last reported to the gateway, so that it is said once. */
+  readonly reported: string | undefined;
+};
+
+export class MessageIndex {
+  readonly #redis: Redis;
+  readonly #keys: readonly VerifyingKey[];
+  readonly #now: () => number;
+
+  constructor(redis: Redis, keys: readonly VerifyingKey[], now: () => number = Date.now) {
+    this.#redis = redis;
+    this.#keys = keys;
+    this.#now = now;
+  }
+
+  /** Remember the card and make it due. False when a newer or the same one is known. */
+  async accept(card: Card, envelope: Envelope): Promise<boolean> {
+    const sealed = JSON.stringify({ by: envelope.by, body: envelope.body, sig: envelope.sig });
+    const args = [card.sequence, sealed, KEEP_S, this.#now(), card.hold];
+    const fresh = await this.#redis.eval(ACCEPT, 2, key(card.hold), DUE, ...args);
+    if (fresh !== 1) return false;
+    if (isOver(card)) await this.#redis.srem(openKey(card.gateway), card.hold);
+    else {
+      await this.#redis.sadd(GATEWAYS, card.gateway);
+      await this.#redis.sadd(openKey(card.gateway), card.hold);
+      await this.#redis.expire(openKey(card.gateway), KEEP_S);
+    }
+    return true;
+  }
+
+  /** Undefined when there is none, or when what is there was not sealed by a gateway for this hold. */
+  async read(hold: string): Promise<Entry | undefined> {
+    const fields = await this.#redis.hgetall(key(hold));
+    const card = this.#open(fields.card, hold);
+    if (!card) return undefined;
+    const number = (text: string | undefined) =>
+      text !== undefined && /^\d{1,16}$/.test(text) ? Number(text) : undefined;
+    return {
+      card,
+      shown: number(fields.shown) ?? 0,
+      channel: fields.channel,
+      ts: fields.ts !== undefined && /^\d{1,16}\.\d{1,10}$/.test(fields.ts) ? fields.ts : undefined,
+      posting: number(fields.posting),
+      reposts: number(fields.reposts) ?? 0,
+      lost: fields.lost !== undefined,
+      reported: fields.reported,
+    };
+  }
+
+  #open(raw: string | undefined, hold: string): Card | undefined {
+    if (raw === undefined) return undefined;
+    try {
+      const opened = unseal(JSON.parse(raw), CARDS_QUEUE, this.#keys);
+      const job = cardJobSchema.safeParse(opened?.payload);
+      return job.success && job.data.kind === 'card' && job.data.card.hold === hold ? job.data.card : undefined;
+    } catch {
+      return undefined;
+    }
+  }
+
+  async set(hold: string, fields: Readonly<Record<string, string | number>>): Promise<void> {
+    await this.#redis.hset(key(hold), fields);
+  }
+
+  async unset(hold: string, ...fields: string[]): Promise<void> {
+    await this.#redis.hdel(key(hold), ...fields);
+  }
+
+  async shown(hold: string, sequence: number): Promise<void> {
+    await this.#redis.eval(SHOWN, 2, key(hold), DUE, sequence, hold);
+  }
+
+  async due(hold: string, at: number): Promise<void> {
+    await this.#redis.zadd(DUE, at, hold);
+  }
+
+  async notDue(hold: string): Promise<void> {
+    await this.#redis.zrem(DUE, hold);
+  }
+
+  /** Holds whose time has come, oldest first. */
+  async dueNow(max: number): Promise<string[]> {
+    return this.#redis.zrangebyscore(DUE, '-inf', this.#now(), 'LIMIT', 0, max);
+  }
+
+  /** Run `work` while no other bot works on this hold; undefined when another one does. */
+  async exclusively<T>(hold: string, work: () => Promise<T>): Promise<T | undefined> {
+    const token = randomUUID();
+    if ((await this.#redis.set(lockKey(hold), token, 'PX', LOCK_MS, 'NX')) !== 'OK') return undefined;
+    try {
+      return await work();
+    } finally {
+      await this.#redis.eval(UNLOCK, 1, lockKey(hold), token);
+    }
+  }
+
+  /** Gateways with cards that are not over, as far as the bots know. */
+  async gateways(): Promise<string[]> {
+    return this.#redis.smembers(GATEWAYS);
+  }
+
+  async openOf(gateway: string): Promise<string[]> {
+    return this.#redis.smembers(openKey(gateway));
+  }
+
+  /** Show this gateway's open cards as lost; nothing more will be heard of it. */
+  async lose(gateway: string, holds: readonly string[]): Promise<void> {
+    for (const hold of holds) {
+      await this.#redis.hset(key(hold), { lost: this.#now(), shown: 0 });
+      await this.due(hold, this.#now());
+    }
+    await this.#redis.del(openKey(gateway));
+    await this.#redis.srem(GATEWAYS, gateway);
+  }
+
+  /** Nothing of these will change any more: let go within the hour, once what is due has been shown. */
+  async forget(gateway: string, holds: readonly string[]): Promise<void> {
+    for (const hold of holds) await this.#redis.expire(key(hold), 3_600);
+    await this.#redis.del(openKey(gateway));
+    await this.#redis.srem(GATEWAYS, gateway);
+  }
+
+  /** True for the first caller with this key within `ttlMs`. */
+  async once(name: string, ttlMs: number): Promise<boolean> {
+    return (await this.#redis.set(`countersign:bot:once:${name}`, '1', 'PX', ttlMs, 'NX')) === 'OK';
+  }
+
+  async again(name: string): Promise<void> {
+    await this.#redis.del(`countersign:bot:once:${name}`);
+  }
+
+  /** The workspace this installation belongs to, fixed by the first bot; undefined where it was this one. */
+  async pinTeam(team: string): Promise<string | undefined> {
+    await this.#redis.set('countersign:bot:team', team, 'NX');
+    const pinned = await this.#redis.get('countersign:bot:team');
+    return pinned === team ? undefined : (pinned ?? undefined);
+  }
+}

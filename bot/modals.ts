@@ -1,0 +1,221 @@
+/** The modals: reason to deny or approve, Details in pages, and a short result. Pure. */
+import type { types } from '@slack/bolt';
+import { z } from 'zod';
+import type { Card } from '../queue/cards.ts';
+import { actions, button, heading, paragraphs, person, plain, preformatted, smallPrint, words } from './blocks.ts';
+import { buttonValue, type Pressed } from './cards.ts';
+import { cut, oneLine, visible } from './text.ts';
+import { because, clock, expiryOf, headline, isOpen, ran, status } from './words.ts';
+
+export const REASON = 'reason'; // block and action of the reason's input
+export const MAX_REASON = 1000; // as long as a vote may carry
+const PIECE_CHARACTERS = 2_500; // a block
+const PAGE_CHARACTERS = 8_000; // a page: about what one reads before scrolling back
+const PAGE_BLOCKS = 20;
+
+/** What a modal remembers of where it came from: opaque, signed by Slack on the way back. */
+const memorySchema = z.strictObject({
+  hold: z.uuid(),
+  revision: z.number().int().min(1),
+  digest: z.string().regex(/^[0-9a-f]{12}$/),
+  channel: z.string().max(32),
+  page: z.number().int().min(1).max(10_000).optional(),
+  /** Set in a reason modal: where the decision began. */
+  from: z.enum(['card', 'details']).optional(),
+});
+export type Memory = z.infer<typeof memorySchema>;
+
+export function parseMemory(privateMetadata: string | undefined): Memory | undefined {
+  try {
+    const parsed = memorySchema.safeParse(JSON.parse(privateMetadata ?? ''));
+    return parsed.success ? parsed.data : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+const remember = (memory: Memory): string => JSON.stringify(memory);
+const title = (text: string): types.PlainTextElement => ({ type: 'plain_text', text: cut(text, 24), emoji: false });
+
+/** Deny (reason optional) or approve with a reason (required). Stays votable: the view knows hold and revision. */
+export function reasonModal(card: Card, decision: 'approve' | 'deny', memory: Memory): types.ModalView {
+  const approving = decision === 'approve';
+  return {
+    type: 'modal',
+    callback_id: approving ? 'confirm' : 'deny',
+    private_metadata: remember(memory),
+    title: title(approving ? `Approve ${card.shortId}` : `Deny ${card.shortId}`),
+    submit: title(approving ? 'Approve' : 'Deny'),
+    close: title('Back'),
+    blocks: [
+      plain('what', headline(card)),
+      paragraphs('who', [words('Asked by '), words(oneLine(card.requester.name, 200), { bold: true })]),
+      {
+        type: 'input',
+        block_id: REASON,
+        optional: !approving,
+        label: { type: 'plain_text', text: approving ? 'Why is this all right?' : 'Why not?', emoji: false },
+        hint: {
+          type: 'plain_text',
+          text: approving ? 'A rule asks for a reason. It is recorded.' : 'The requester sees it, and it is recorded.',
+          emoji: false,
+        },
+        element: { type: 'plain_text_input', action_id: REASON, multiline: true, max_length: MAX_REASON },
+      },
+    ],
+  };
+}
+
+/** The typed reason, or undefined when there is none; bounded here too. */
+export function reasonIn(values: unknown): string | undefined {
+  const text = z
+    .object({ [REASON]: z.object({ [REASON]: z.object({ value: z.string().max(3000).nullish() }) }) })
+    .safeParse(values);
+  const typed = text.success ? text.data[REASON]?.[REASON]?.value?.trim() : undefined;
+  return typed ? cut(typed, MAX_REASON) : undefined;
+}
+
+/** How many pages Details of this card has. */
+export const pageCount = (card: Card): number => pagesOf(card).length;
+
+/** One page of Details (1-based). Approve and Deny stand on the last one, after all that is approved has been shown. */
+export function detailsModal(card: Card, page: number, channel: string, notice?: string): types.ModalView {
+  const pages = pagesOf(card);
+  const at = Math.min(Math.max(1, page), pages.length);
+  const last = at === pages.length;
+  const value = buttonValue(card);
+  const memory: Memory = { ...pressedOf(card), channel, page: at };
+  const blocks: types.KnownBlock[] = [
+    plain('headline', headline(card)),
+    smallPrint('page', `Page ${at} of ${pages.length} · request ${card.shortId} · revision ${card.revision}`),
+    ...(notice ? [plain('notice', notice)] : []),
+    ...(pages[at - 1] ?? []),
+  ];
+  const buttons: types.Button[] = [];
+  if (at > 1) buttons.push(button('prev', 'Previous page', value, { says: `Page ${at - 1} of ${pages.length}` }));
+  if (!last)
+    buttons.push(button('next', 'Next page', value, { style: 'primary', says: `Page ${at + 1} of ${pages.length}` }));
+  if (last && isOpen(card)) {
+    buttons.push(
+      button('approve', 'Approve', value, { style: 'primary', says: `Approve request ${card.shortId}` }),
+      button('deny', 'Deny', value, { style: 'danger', says: `Deny request ${card.shortId}` }),
+    );
+  }
+  if (buttons.length > 0) blocks.push(actions('turn', buttons));
+  return {
+    type: 'modal',
+    callback_id: 'details',
+    private_metadata: remember(memory),
+    title: title(`Details of ${card.shortId}`),
+    close: title('Close'),
+    blocks,
+  };
+}
+
+/** A modal that only says something: the result of a vote, or why there is nothing to show. */
+export function noteModal(heading_: string, text: string): types.ModalView {
+  return {
+    type: 'modal',
+    callback_id: 'note',
+    title: title(heading_),
+    close: title('Close'),
+    blocks: [plain('note', visible(text).text)],
+  };
+}
+
+const pressedOf = (card: Card): Pressed => ({
+  hold: card.hold,
+  revision: card.revision,
+  digest: card.digest.slice(0, 12),
+});
+
+/** Everything that is approved, whole and visibly escaped, then everything else that is known; cut into pages. */
+function pagesOf(card: Card): types.KnownBlock[][] {
+  const pages: types.KnownBlock[][] = [];
+  let page: types.KnownBlock[] = [];
+  let characters = 0;
+  const put = (block: types.KnownBlock, size: number) => {
+    if (page.length > 0 && (characters + size > PAGE_CHARACTERS || page.length >= PAGE_BLOCKS)) {
+      pages.push(page);
+      page = [];
+      characters = 0;
+    }
+    page.push(block);
+    characters += size;
+  };
+  let number = 0;
+  const section = (name: string, text: string) => {
+    put(heading(`h${number++}`, name), 150);
+    for (const piece of pieces(text)) put(preformatted(`p${number++}`, piece), piece.length);
+  };
+  section('Statement', visible(card.statement).text);
+  if (card.parameters.length > 0) {
+    const listed = card.parameters.map((parameter, index) => `$${index + 1} = ${visible(parameter).text}`);
+    section(`Parameters (${card.parameters.length})`, listed.join('\n'));
+  }
+  section('Request', facts(card));
+  section('Rules, each to be met', rules(card));
+  if (card.votes.length > 0) {
+    put(heading(`h${number++}`, 'Votes'), 150);
+    for (const vote of card.votes) {
+      const row = [
+        words(vote.decision === 'approve' ? 'Approved by ' : 'Denied by '),
+        person(vote.user),
+        words(` at ${clock(vote.at)}${vote.remark ? ` (${oneLine(vote.remark, 200)})` : ''}`),
+        ...(vote.reason ? [words(`: “${oneLine(vote.reason, MAX_REASON)}”`)] : []),
+      ];
+      put(paragraphs(`v${number++}`, row), 300 + (vote.reason?.length ?? 0));
+    }
+  }
+  pages.push(page);
+  return pages;
+}
+
+/** At most `PIECE_CHARACTERS` each, cut at a line's end where there is one near, never inside a character. */
+function pieces(text: string): string[] {
+  const found: string[] = [];
+  for (let from = 0; from < text.length; ) {
+    let to = Math.min(text.length, from + PIECE_CHARACTERS);
+    if (to < text.length) {
+      const line = text.lastIndexOf('\n', to);
+      if (line > from + PIECE_CHARACTERS / 2) to = line + 1;
+      else if (/[\ud800-\udbff]/.test(text[to - 1] ?? '')) to -= 1;
+    }
+    found.push(text.slice(from, to));
+    from = to;
+  }
+  return found.length > 0 ? found : [''];
+}
+
+function facts(card: Card): string {
+  const { requester } = card;
+  const rows = [
+    `State: ${status(card).word}`,
+    because(card) && `Why: ${because(card)}`,
+    ran(card) && `Outcome: ${ran(card)}`,
+    `Requester: ${oneLine(requester.name, 200)} (${requester.kind})`,
+    `Subject: ${oneLine(requester.subject, 400)}`,
+    `Issuer: ${oneLine(requester.issuer, 400)}`,
+    requester.purpose && `Purpose: ${oneLine(requester.purpose, 500)}`,
+    `Connection: ${oneLine(card.connection, 64)} (${oneLine(card.protocol, 16)}, ${oneLine(card.environment, 64)})`,
+    ...card.risks.map((risk) => `Risk: ${oneLine(risk, 120)}`),
+    ...card.warnings.map((warning) => `Warning: ${oneLine(warning, 300)}`),
+    `Estimate: ${card.estimate ? oneLine(card.estimate, 300) : 'none'}`,
+    `Opened: ${new Date(card.openedAt).toISOString()}`,
+    `Expires: ${new Date(card.expiresAt).toISOString()}, ${expiryOf(card)}`,
+    `Digest: ${card.digest}`,
+    `Hold: ${card.hold}`,
+    card.auditHead && `Audit: ${oneLine(card.auditHead, 64)}`,
+  ];
+  return rows.filter(Boolean).join('\n');
+}
+
+const rules = (card: Card): string =>
+  card.demands
+    .map((demand) =>
+      [
+        `${oneLine(demand.rule, 128)}: ${oneLine(demand.why, 500)}`,
+        `  ${demand.counted} of ${demand.quorum}${demand.requireReason ? ', reason required' : ''}, from ${demand.approvers.map((name) => oneLine(name, 128)).join(', ') || 'nobody'}`,
+      ].join('\n'),
+    )
+    .join('\n');
