@@ -1,0 +1,219 @@
+/** Rows of pg_catalog to a Snapshot: who runs what, who reads what, followed through views, policies and types. */
+import { FIRST_USER_OID, isHarmless } from './harmless.ts';
+import { type TreeReferences, treeReferences } from './nodetree.ts';
+import type { LoadedRows } from './queries.ts';
+import { type Named, objectName, type Relation, Snapshot, type WriteKind } from './snapshot.ts';
+
+const RULE_EVENTS: Readonly<Record<string, WriteKind>> = { '2': 'update', '3': 'insert', '4': 'delete' };
+const KINDS: Readonly<Record<string, Relation['kind']>> = {
+  r: 'table',
+  p: 'table',
+  v: 'view',
+  m: 'matview',
+  f: 'foreign',
+  S: 'sequence',
+};
+const isUser = (oid: string): boolean => Number(oid) >= FIRST_USER_OID;
+
+export function assemble(rows: LoadedRows, version: string): Snapshot {
+  const schemas = new Map(rows.schemas.map(([oid, name]) => [oid!, name!]));
+  const schemaOf = (oid: string): string => schemas.get(oid) ?? '?';
+  const code = codeOf(rows, schemaOf);
+  return new Snapshot({
+    version,
+    user: rows.user[0]?.[0] ?? '',
+    schemas: new Set(rows.schemas.filter(([, , usable]) => truthy(usable)).map(([, name]) => name!)),
+    relations: relationsOf(rows, schemaOf, code),
+    functions: [...code.functions.values()],
+    operators: [...code.operators.values()],
+    types: [...code.types.values()],
+  });
+}
+
+type Code = {
+  readonly functions: ReadonlyMap<string, Named>;
+  readonly operators: ReadonlyMap<string, Named>;
+  /** `harmless` false: making a value of it runs code. */
+  readonly types: ReadonlyMap<string, Named>;
+  /** Showing a value of it runs code. */
+  readonly showsBadly: (type: string) => boolean;
+  /** What in an expression is not known to be harmless, by name. */
+  readonly hazards: (references: TreeReferences) => string[];
+};
+
+function codeOf(rows: LoadedRows, schemaOf: (oid: string) => string): Code {
+  const riskyTypes = new Set<string>();
+  const functionsWith = (anyRisky: boolean) =>
+    new Map(
+      rows.functions.map(([oid, name, schema, kind, volatility, extension]) => {
+        const builtin = !isUser(oid!) && ['pg_catalog', 'information_schema'].includes(schemaOf(schema!));
+        const traits = { name: name!, builtin, kind: kind!, volatility: volatility!, extension: extension ?? undefined };
+        return [oid!, { schema: schemaOf(schema!), name: name!, harmless: isHarmless(traits, anyRisky) }] as const;
+      }),
+    );
+  let functions: ReadonlyMap<string, Named> = functionsWith(false);
+  const runs = (oid: string): boolean => oid !== '0' && functions.get(oid)?.harmless !== true;
+  const operators = new Map(
+    rows.operators.map(([oid, name, schema, fn]) => [
+      oid!,
+      { schema: schemaOf(schema!), name: name!, harmless: !runs(fn!) },
+    ]),
+  );
+  const byOid = new Map(rows.types.map((row) => [row[0]!, row]));
+  const columnTypes = groupBy(rows.columns, 0);
+  const checks = groupBy(rows.domainChecks, 0);
+  const badCasts = rows.casts.filter(([, , fn]) => runs(fn!));
+  const castEnds = new Set(badCasts.flatMap(([source, target]) => [source!, target!]));
+  const castSources = new Set(badCasts.filter(([, , , context]) => context !== 'e').map(([source]) => source!));
+
+  /** Follow a type into its parts; `making` also counts domain checks and casts towards it. */
+  const bad = (type: string, making: boolean, seen = new Set<string>()): boolean => {
+    if (type === '0' || seen.has(type)) return false;
+    seen.add(type);
+    const row = byOid.get(type);
+    if (!row) return true;
+    if ((making ? castEnds : castSources).has(type)) return true;
+    const [oid, , , kind, base, element, relation, input, output, subtype, canonical, subdiff] = row as string[];
+    const within = (part: string | undefined) => part !== undefined && bad(part, making, seen);
+    if (kind === 'd') {
+      const checked = (checks.get(oid!) ?? []).some(([, tree]) => hazards(treeReferences(tree!)).length > 0);
+      return (making && checked) || within(base);
+    }
+    if (kind === 'c') return (columnTypes.get(relation!) ?? []).some((column) => within(column[3]));
+    if (kind === 'r') return runs(canonical ?? '0') || runs(subdiff ?? '0') || within(subtype);
+    if (element !== '0') return within(element);
+    if (kind === 'b' && isUser(oid!)) return (making && runs(input!)) || runs(output!);
+    return false;
+  };
+  const hazards = (references: TreeReferences): string[] => [
+    ...references.functions.filter(runs).map((oid) => call(functions.get(oid))),
+    ...references.operators.filter((oid) => operators.get(oid)?.harmless !== true).map((o) => `operator ${call(operators.get(o))}`),
+    ...references.types.filter((oid) => riskyTypes.has(oid)).map((oid) => `type ${call(types.get(oid))}`),
+  ];
+  const types = new Map<string, Named>();
+  for (const [oid, name, schema] of rows.types) {
+    const harmless = !bad(oid!, true);
+    if (!harmless) riskyTypes.add(oid!);
+    types.set(oid!, { schema: schemaOf(schema!), name: name!, harmless });
+  }
+  if (riskyTypes.size > 0) functions = functionsWith(true);
+  return { functions, operators, types, hazards, showsBadly: (type) => bad(type, false) };
+}
+
+const call = (named: Named | undefined): string => (named ? objectName(named.schema, named.name) : '?');
+
+function relationsOf(rows: LoadedRows, schemaOf: (oid: string) => string, code: Code): Relation[] {
+  const byOid = new Map(rows.relations.map((row) => [row[0]!, row]));
+  const columns = groupBy(rows.columns, 0);
+  const rules = groupBy(rows.rules, 0);
+  const policies = groupBy(rows.policies, 0);
+  const generated = groupBy(rows.generated, 0);
+  const parents = groupBy(rows.inherits, 0);
+  const children = groupBy(rows.inherits, 1);
+  const referencing = groupBy(rows.foreignKeys, 1);
+  const objectOf = (oid: string): string => {
+    const row = byOid.get(oid);
+    return row ? objectName(schemaOf(row[2]!), row[1]!) : '?.?';
+  };
+
+  /** Expressions that run when this one relation is read. */
+  const trees = (oid: string): string[] => [
+    ...(rules.get(oid) ?? []).filter(([, event]) => event === '1').map(([, , action]) => action!),
+    ...(truthy(byOid.get(oid)?.[4])
+      ? (policies.get(oid) ?? []).flatMap(([, using, check]) => [using, check]).filter((tree) => tree !== undefined && tree !== null)
+      : []),
+    ...(generated.get(oid) ?? []).map(([, tree]) => tree!),
+  ];
+  const kindOf = (oid: string): string => byOid.get(oid)?.[3] ?? '';
+  const descend = (oid: string, edges: (oid: string) => readonly string[], seen = new Set<string>()): Set<string> => {
+    for (const next of edges(oid)) {
+      if (seen.has(next)) continue;
+      seen.add(next);
+      descend(next, edges, seen);
+    }
+    return seen;
+  };
+  const referenced = new Map<string, readonly TreeReferences[]>();
+  const referencesOf = (oid: string): readonly TreeReferences[] => {
+    if (!isUser(oid)) return [];
+    let found = referenced.get(oid);
+    if (!found) referenced.set(oid, (found = trees(oid).map(treeReferences)));
+    return found;
+  };
+  const childrenOf = (oid: string) => (children.get(oid) ?? []).map(([child]) => child!);
+  const parentsOf = (oid: string) => (parents.get(oid) ?? []).map(([, parent]) => parent!);
+  const below = (oid: string) => [...referencesOf(oid).flatMap((r) => r.relations), ...childrenOf(oid)];
+  const hazardsOf = (oid: string): string[] => [
+    ...referencesOf(oid).flatMap(code.hazards),
+    ...(kindOf(oid) === 'f' ? [`foreign table ${objectOf(oid)}`] : []),
+    ...(byOid.has(oid) ? [] : ['a relation the catalogue does not know']),
+    ...(columns.get(oid) ?? []).filter((c) => code.showsBadly(c[3]!)).map((c) => `type ${call(code.types.get(c[3]!))}`),
+  ];
+
+  return rows.relations.map(([oid, name, schema, kind, , triggers]) => {
+    const reads = isUser(oid!) ? descend(oid!, below) : new Set<string>();
+    reads.delete(oid!);
+    const hazards = isUser(oid!) ? [oid!, ...reads].flatMap(hazardsOf) : [];
+    // A view is written through to what it shows; a partition is part of its parents, a parent made of partitions.
+    const writes = new Set<string>(
+      kind === 'v' ? reads : [...descend(oid!, parentsOf), ...descend(oid!, childrenOf)],
+    );
+    writes.delete(oid!);
+    const cascades = [oid!, ...writes].flatMap((target) => cascadesOf(target, referencing, objectOf));
+    return {
+      schema: schemaOf(schema!),
+      name: name!,
+      kind: KINDS[kind!] ?? 'other',
+      columns: isUser(oid!)
+        ? new Map((columns.get(oid!) ?? []).map(([, column, notNull]) => [column!, truthy(notNull)]))
+        : undefined,
+      reads: [...reads].map(objectOf),
+      hazards: [...new Set(hazards)],
+      writes: [...writes].map(objectOf),
+      cascades,
+      triggers: truthy(triggers) || [...writes].some((target) => truthy(byOid.get(target)?.[5])),
+      rules: new Set(
+        [oid!, ...writes]
+          .flatMap((target) => rules.get(target) ?? [])
+          .map(([, event]) => RULE_EVENTS[event!])
+          .filter((event) => event !== undefined),
+      ),
+    };
+  });
+}
+
+/** Foreign keys that carry on: c cascade, n set null, d set default. Followed one table further at a time. */
+function cascadesOf(
+  oid: string,
+  referencing: ReadonlyMap<string, readonly (readonly string[])[]>,
+  objectOf: (oid: string) => string,
+): Relation['cascades'] {
+  const found: { on: WriteKind; action: WriteKind; object: string }[] = [];
+  const follow = (target: string, on: WriteKind, current: WriteKind, seen: Set<string>): void => {
+    for (const [table, , onUpdate, onDelete] of referencing.get(target) ?? []) {
+      const rule = current === 'delete' ? onDelete : onUpdate;
+      if (!['c', 'n', 'd'].includes(rule!)) continue;
+      const action: WriteKind = current === 'delete' && rule === 'c' ? 'delete' : 'update';
+      const key = `${table}/${action}`;
+      if (seen.has(key)) continue;
+      seen.add(key);
+      found.push({ on, action, object: objectOf(table!) });
+      follow(table!, on, action, seen);
+    }
+  };
+  follow(oid, 'delete', 'delete', new Set());
+  follow(oid, 'update', 'update', new Set());
+  return found;
+}
+
+const truthy = (value: string | undefined): boolean => value === 'true';
+
+function groupBy(rows: readonly (readonly string[])[], key: number): Map<string, (readonly string[])[]> {
+  const groups = new Map<string, (readonly string[])[]>();
+  for (const row of rows) {
+    const group = groups.get(row[key]!);
+    if (group) group.push(row);
+    else groups.set(row[key]!, [row]);
+  }
+  return groups;
+}

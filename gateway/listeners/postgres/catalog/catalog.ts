@@ -1,0 +1,151 @@
+/** The catalogue of one target database, kept fresh on a connection of its own. Knows no policy. */
+import { GatewayError } from '../../../errors.ts';
+import { assemble } from './assemble.ts';
+import { LOAD_QUERIES, type LoadedRows, VERSION_QUERY } from './queries.ts';
+import type { Snapshot } from './snapshot.ts';
+
+/** What the catalogue needs of a connected `pg.Client`. */
+export type CatalogClient = {
+  query(question: { text: string; rowMode: 'array' }): Promise<unknown>;
+  end(): Promise<void>;
+  on(event: 'error' | 'end', listener: () => void): unknown;
+};
+
+export type CatalogState = { readonly snapshot: Snapshot; readonly fresh: boolean };
+
+export type Catalog = {
+  /** What is known now; undefined before the first load. `fresh` is false once nobody could look for `staleMs`. */
+  current(): CatalogState | undefined;
+  /** Look now; calls that overlap share one look. @throws GatewayError UPSTREAM when the target cannot be asked */
+  refresh(): Promise<Snapshot>;
+  close(): Promise<void>;
+};
+
+const STATEMENT_TIMEOUT_MS = 5_000; // the largest catalogue measured took 100 ms
+const POLL_MS = 2_000;
+const STALE_MS = 30_000;
+
+/**
+ * Opens nothing until it is first asked; from then on looks for changes every `pollMs`. `connect` yields a connected
+ * client of the connection's own upstream settings; an ordinary role is enough.
+ */
+export function createCatalog(options: {
+  readonly connect: () => Promise<CatalogClient>;
+  readonly pollMs?: number;
+  readonly staleMs?: number;
+  readonly now?: () => number;
+}): Catalog {
+  const { connect, pollMs = POLL_MS, staleMs = STALE_MS, now = () => performance.now() } = options;
+  let client: Promise<CatalogClient> | undefined;
+  let snapshot: Snapshot | undefined;
+  let seenAt = 0;
+  let running: Promise<Snapshot> | undefined;
+  let next: Promise<Snapshot> | undefined;
+  let timer: NodeJS.Timeout | undefined;
+  let closed = false;
+
+  const connected = (): Promise<CatalogClient> => {
+    if (client) return client;
+    const opening = open(connect).then((opened) => {
+      const lost = () => {
+        if (client === opening) client = undefined;
+      };
+      opened.on('error', lost);
+      opened.on('end', lost);
+      return opened;
+    });
+    client = opening;
+    opening.catch(() => {
+      if (client === opening) client = undefined;
+    });
+    return opening;
+  };
+
+  const look = async (): Promise<Snapshot> => {
+    if (closed) throw new GatewayError('SHUTDOWN', 'The gateway is stopping');
+    const asked = now();
+    try {
+      const target = await connected();
+      const version = snapshot && (await ask(target, VERSION_QUERY))[0]?.[0];
+      if (!snapshot || snapshot.version !== version) {
+        const loaded = await load(target);
+        snapshot = assemble(loaded.rows, loaded.version);
+      }
+      seenAt = asked;
+      return snapshot;
+    } catch (cause) {
+      const broken = client;
+      client = undefined;
+      void broken?.then((old) => old.end()).catch(() => undefined);
+      throw new GatewayError('UPSTREAM', 'The target’s catalogue could not be read', { cause });
+    }
+  };
+
+  const begin = (): Promise<Snapshot> => {
+    const turn = look().finally(() => {
+      if (running === turn) running = undefined;
+    });
+    running = turn;
+    return turn;
+  };
+
+  const refresh = (): Promise<Snapshot> => {
+    schedule();
+    if (!running) return begin();
+    // One that is under way may have read the version before the change the caller knows of: queue one behind it.
+    next ??= running
+      .catch(() => undefined)
+      .then(() => {
+        next = undefined;
+        return begin();
+      });
+    return next;
+  };
+
+  const schedule = (): void => {
+    if (timer || closed) return;
+    timer = setInterval(() => {
+      if (!running) begin().catch(() => undefined); // said by `fresh`
+    }, pollMs);
+    timer.unref();
+  };
+
+  return {
+    current: () => snapshot && { snapshot, fresh: now() - seenAt < staleMs },
+    refresh,
+    close: async () => {
+      closed = true;
+      clearInterval(timer);
+      const last = client;
+      client = undefined;
+      await last?.then((opened) => opened.end()).catch(() => undefined);
+    },
+  };
+}
+
+async function open(connect: () => Promise<CatalogClient>): Promise<CatalogClient> {
+  const client = await connect();
+  await ask(client, `select pg_catalog.set_config('search_path', 'pg_catalog', false),
+    pg_catalog.set_config('statement_timeout', '${STATEMENT_TIMEOUT_MS}', false),
+    pg_catalog.set_config('default_transaction_read_only', 'on', false)`);
+  return client;
+}
+
+/** Everything at one instant, and the version that instant has. */
+async function load(client: CatalogClient): Promise<{ rows: LoadedRows; version: string }> {
+  const names = Object.keys(LOAD_QUERIES) as (keyof LoadedRows)[];
+  const questions = [VERSION_QUERY, ...names.map((name) => LOAD_QUERIES[name])];
+  const text = `begin isolation level repeatable read read only; ${questions.join('; ')}; commit`;
+  const answers = ((await client.query({ text, rowMode: 'array' })) as { rows: unknown[][] }[]).slice(1).map(textsOf);
+  const rows = Object.fromEntries(names.map((name, index) => [name, answers[index + 1]])) as LoadedRows;
+  return { rows, version: answers[0]?.[0]?.[0] ?? '' };
+}
+
+async function ask(client: CatalogClient, text: string): Promise<string[][]> {
+  return textsOf((await client.query({ text, rowMode: 'array' })) as { rows: unknown[][] });
+}
+
+/** Nulls stay null: the readers of a column that may hold them compare, never call. */
+function textsOf({ rows }: { rows: unknown[][] }): string[][] {
+  return rows.map((row) => row.map((value) => (value === null ? value : String(value)) as string));
+}

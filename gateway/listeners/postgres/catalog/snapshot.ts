@@ -1,0 +1,118 @@
+/** What a database holds, as far as verdicts need it: names to relations, functions, operators, types. Immutable. */
+
+export type WriteKind = 'insert' | 'update' | 'delete';
+
+export type Relation = {
+  readonly schema: string;
+  readonly name: string;
+  readonly kind: 'table' | 'view' | 'matview' | 'foreign' | 'sequence' | 'other';
+  /** Column names and whether each is NOT NULL; undefined where they were not loaded (system relations). */
+  readonly columns: ReadonlyMap<string, boolean> | undefined;
+  /** Relations that a read of this one reads besides: what a view, a policy, a generated column looks at. */
+  readonly reads: readonly string[];
+  /** Code not known to be harmless that a read of it runs (`public.f()`), or a server it reaches. */
+  readonly hazards: readonly string[];
+  /** Relations a write to this one also changes: what is below a view, partitions and parents. */
+  readonly writes: readonly string[];
+  /** Foreign keys that carry a write on to other tables. */
+  readonly cascades: readonly { readonly on: WriteKind; readonly action: WriteKind; readonly object: string }[];
+  readonly triggers: boolean;
+  /** Writes for which a rule runs other commands. */
+  readonly rules: ReadonlySet<WriteKind>;
+};
+
+/** A function, operator or type under its name; `harmless` says that using it runs nothing not known. */
+export type Named = { readonly schema: string; readonly name: string; readonly harmless: boolean };
+
+export type SnapshotData = {
+  readonly version: string;
+  /** Whom `$user` stands for. */
+  readonly user: string;
+  /** Schemas the role may look into; names in others do not resolve. */
+  readonly schemas: ReadonlySet<string>;
+  readonly relations: readonly Relation[];
+  readonly functions: readonly Named[];
+  readonly operators: readonly Named[];
+  readonly types: readonly Named[];
+};
+
+export const TEMP_SCHEMA = 'pg_temp';
+const isTemp = (schema: string): boolean => schema === TEMP_SCHEMA || schema.startsWith('pg_temp_');
+
+export class Snapshot {
+  readonly version: string;
+  readonly #user: string;
+  readonly #schemas: ReadonlySet<string>;
+  readonly #relations: ReadonlyMap<string, readonly Relation[]>;
+  readonly #functions: ReadonlyMap<string, readonly Named[]>;
+  readonly #operators: ReadonlyMap<string, readonly Named[]>;
+  readonly #types: ReadonlyMap<string, readonly Named[]>;
+
+  constructor(data: SnapshotData) {
+    this.version = data.version;
+    this.#user = data.user;
+    this.#schemas = data.schemas;
+    this.#relations = byName(data.relations);
+    this.#functions = byName(data.functions);
+    this.#operators = byName(data.operators);
+    this.#types = byName(data.types);
+  }
+
+  /**
+   * Every relation the name may stand for. Unqualified: the temporary ones, and the first hit on the search path;
+   * an empty path means that it is not known, and every schema counts.
+   */
+  relations(name: string, schema: string | undefined, searchPath: readonly string[]): readonly Relation[] {
+    const all = this.#relations.get(name) ?? [];
+    if (schema !== undefined) return all.filter((relation) => inSchema(relation, schema));
+    if (searchPath.length === 0) return all;
+    const found = all.filter((relation) => isTemp(relation.schema));
+    const path = searchPath.map((entry) => (entry === '$user' ? this.#user : entry));
+    if (!path.includes('pg_catalog')) path.unshift('pg_catalog');
+    for (const entry of path) {
+      if (!this.#schemas.has(entry)) continue;
+      const hit = all.find((relation) => relation.schema === entry);
+      if (hit) return [...found, hit];
+    }
+    return found;
+  }
+
+  /** Every function of that name, whatever its arguments; unqualified: in every schema there is. */
+  functions(name: string, schema?: string): readonly Named[] {
+    return named(this.#functions, name, schema);
+  }
+
+  operators(name: string, schema?: string): readonly Named[] {
+    return named(this.#operators, name, schema);
+  }
+
+  types(name: string, schema?: string): readonly Named[] {
+    return named(this.#types, name, schema);
+  }
+}
+
+/** `schema.name`; a part that could be misread (dots, quotes, globs) is quoted. */
+export function objectName(schema: string, name: string): string {
+  return `${part(isTemp(schema) ? TEMP_SCHEMA : schema)}.${part(name)}`;
+}
+
+const part = (name: string): string => (/[."*\s]/.test(name) ? `"${name.replaceAll('"', '""')}"` : name);
+
+function inSchema(entry: { readonly schema: string }, schema: string): boolean {
+  return entry.schema === schema || (schema === TEMP_SCHEMA && isTemp(entry.schema));
+}
+
+function named(index: ReadonlyMap<string, readonly Named[]>, name: string, schema?: string): readonly Named[] {
+  const all = index.get(name) ?? [];
+  return schema === undefined ? all : all.filter((entry) => inSchema(entry, schema));
+}
+
+function byName<T extends { readonly name: string }>(entries: readonly T[]): ReadonlyMap<string, readonly T[]> {
+  const index = new Map<string, T[]>();
+  for (const entry of entries) {
+    const same = index.get(entry.name);
+    if (same) same.push(entry);
+    else index.set(entry.name, [entry]);
+  }
+  return index;
+}
