@@ -66,7 +66,7 @@ export function resolveReference(text: string, sources: SecretSources = processS
 
 function fromEnvironment(name: string, { env }: SecretSources): string {
   if (!ENV_NAME.test(name)) throw new Error(`"${name}" is not the name of an environment variable`);
-  const value = env[name];
+  const value = Object.hasOwn(env, name) ? env[name] : undefined;
   if (value === undefined) throw new Error(`environment variable ${name} is not set`);
   if (value === '') throw new Error(`environment variable ${name} is empty`);
   return value;

@@ -45,11 +45,12 @@ export function problemsOf(error: z.ZodError, value: unknown, at: readonly Prope
   });
 }
 
+/** What stands at a path; a single value where a list may stand is its own first item. */
 function valueAt(value: unknown, path: readonly PropertyKey[]): unknown {
   let here = value;
   for (const step of path) {
-    if (typeof here !== 'object' || here === null || !Object.hasOwn(here, step)) return undefined;
-    here = (here as Record<PropertyKey, unknown>)[step];
+    if (typeof here !== 'object' || here === null) return here;
+    here = Object.hasOwn(here, step) ? (here as Record<PropertyKey, unknown>)[step] : undefined;
   }
   return here;
 }

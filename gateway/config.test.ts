@@ -1,0 +1,353 @@
+/** Configuration: what it refuses, and how helpfully. */
+// biome-ignore-all lint/suspicious/noTemplateCurlyInString: the syntax of references
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { describe, it } from 'node:test';
+import { inspect } from 'node:util';
+import { parse, stringify } from 'yaml';
+import { newKeyPair } from '../queue/sign.ts';
+import { type Config, parseConfig, readConfig } from './config.ts';
+import { GatewayError } from './errors.ts';
+import { resolveReference, Secret } from './secrets.ts';
+
+const own = newKeyPair();
+const CERTIFICATE = '-----BEGIN CERTIFICATE-----\nMA==\n-----END CERTIFICATE-----\n';
+const PRIVATE_KEY = '-----BEGIN PRIVATE KEY-----\nMA==\n-----END PRIVATE KEY-----\n';
+const sources = {
+  env: { REDIS_URL: 'redis://:s3cret@localhost', KEY: own.secret, ORDERS_PW: 'hunter2', EMPTY: '' },
+  readFile: (path: string) => {
+    if (path.endsWith('.crt') || path.endsWith('.pem')) return CERTIFICATE;
+    if (path.endsWith('tls.key')) return PRIVATE_KEY;
+    if (path.endsWith('.key')) return `${own.secret}\n`;
+    throw Object.assign(new Error('no such file'), { code: 'ENOENT' });
+  },
+};
+const example = readFileSync(new URL('../manifests/countersign.example.yaml', import.meta.url), 'utf8');
+
+// biome-ignore lint/suspicious/noExplicitAny: files under construction, wrong ones among them
+type File = Record<string, any>;
+
+const base = (): File => parse(example) as File;
+const changed = (change: (file: File) => void): string => {
+  const file = base();
+  change(file);
+  return stringify(file);
+};
+/** Puts values at paths like `rules[0].match`; undefined takes the key away. */
+function set(file: File, values: Readonly<Record<string, unknown>>): void {
+  for (const [path, value] of Object.entries(values)) {
+    const steps = path.split(/[.[\]]+/).filter((step) => step !== '');
+    const last = steps.pop() ?? '';
+    const at = steps.reduce<File>((here, step) => here[step], file);
+    if (value === undefined) delete at[last];
+    else at[last] = value;
+  }
+}
+const problems = (text: string) => {
+  const result = readConfig(text, sources);
+  return 'problems' in result ? result.problems.map(({ path, message }) => `${path}: ${message}`) : [];
+};
+
+describe('the annotated example', () => {
+  const config = parseConfig(example, { sources });
+
+  it('is a configuration', () => {
+    assert.deepEqual(config.listen, {
+      postgres: { host: '0.0.0.0', port: 15432 },
+      web: { host: '127.0.0.1', port: 18081 },
+    });
+    assert.equal(config.connections[0]?.upstream.password.reveal(), 'hunter2');
+    assert.equal(config.connections[0]?.upstream.ca, CERTIFICATE);
+    assert.equal(config.keys.own.reveal(), own.secret);
+    assert.equal(config.approvals.expiresInTransactionMs, 120_000);
+    assert.deepEqual(config.rules[0]?.match, { connection: ['orders'], action: ['ddl'] });
+    assert.equal(config.rules[0]?.expiresMs, 1_800_000);
+  });
+
+  it('shows every key there is, and each limit with its default', () => {
+    assert.deepEqual(
+      parseConfig(
+        changed((file) => set(file, { limits: undefined })),
+        { sources },
+      ).limits,
+      config.limits,
+    );
+    const shown = (value: unknown, key = ''): string[] =>
+      typeof value === 'object' && value !== null && !(value instanceof Secret)
+        ? Object.entries(value).flatMap(([name, item]) => shown(item, Array.isArray(value) ? key : `${key}.${name}`))
+        : value === undefined && !/^\.rules\./.test(key) // not every rule shows every key
+          ? [key]
+          : [];
+    assert.deepEqual(shown(config), []);
+  });
+
+  it('is frozen to the bottom', () => {
+    const frozen = (value: unknown): boolean =>
+      typeof value !== 'object' ||
+      value === null ||
+      value instanceof Secret ||
+      (Object.isFrozen(value) && Object.values(value).every(frozen));
+    assert.ok(frozen(config));
+    assert.throws(() => {
+      (config.rules as Config['rules'][number][]).pop();
+    }, TypeError);
+  });
+
+  it('prints no secret, however it is printed', () => {
+    for (const text of [inspect(config, { depth: 20, showHidden: true }), JSON.stringify(config), stringify(config)]) {
+      assert.doesNotMatch(text, /hunter2|s3cret|ed25519-secret/);
+    }
+  });
+});
+
+describe('a secret', () => {
+  const secret = new Secret('hunter2');
+  it('says [secret] in every disguise', () => {
+    const disguises = [
+      `${secret}`,
+      String(secret),
+      ['', secret].join('-'),
+      JSON.stringify({ secret }),
+      inspect({ secret }),
+      inspect(secret, { showHidden: true, customInspect: false }),
+      Object.values(secret).join(),
+      JSON.stringify(structuredClone({ ...secret })),
+    ];
+    for (const text of disguises) assert.doesNotMatch(text, /hunter2/);
+    assert.equal(secret.reveal(), 'hunter2');
+  });
+
+  for (const [reference, expected] of Object.entries({
+    hunter2: /expected \$\{env:NAME\}/,
+    '': /expected/,
+    'x${env:ORDERS_PW}': /expected/,
+    '${env:ORDERS_PW}x': /expected/,
+    '${env:ORDERS_PW}${env:KEY}': /expected/,
+    '${ENV:ORDERS_PW}': /expected/,
+    '${env:MISSING}': /MISSING is not set/,
+    '${env:EMPTY}': /EMPTY is empty/,
+    '${env:A B}': /not the name/,
+    '${env:__proto__}': /not set/,
+    '${file:etc/x}': /not an absolute path/,
+    '${file:/missing}': /\/missing cannot be read \(ENOENT\)/,
+  })) {
+    it(`is not had from ${JSON.stringify(reference)}`, () => {
+      assert.throws(() => resolveReference(reference, sources), expected);
+    });
+  }
+
+  it('does not read on for ever', () => {
+    assert.throws(() => resolveReference('${file:/dev/zero}'), /longer than 65536 bytes/);
+  });
+});
+
+describe('a mistake', () => {
+  const table: [string, Readonly<Record<string, unknown>>, string][] = [
+    ['an unknown section', { masking: [] }, 'masking: unknown key'],
+    ['a near miss', { conections: [] }, 'conections: unknown key; did you mean connections?'],
+    [
+      'another spelling',
+      { 'connections[0].searchPath': 'x' },
+      'connections[0].searchPath: unknown key; did you mean search_path?',
+    ],
+    [
+      'a listener of a later day',
+      { 'listen.mysql': 'x:1' },
+      'listen.mysql: unknown key; expected one of postgres, web',
+    ],
+    ['no listener', { listen: {} }, 'listen: expected postgres, web or both'],
+    ['an address without port', { 'listen.web': '127.0.0.1' }, 'listen.web: expected host:port'],
+    ['a port that is none', { 'listen.web': '127.0.0.1:70000' }, 'listen.web: expected host:port'],
+    ['a missing section', { audit: undefined }, 'audit: missing; expected a section with dir, key'],
+    ['a key in the file', { 'keys.own': own.secret }, 'keys.own: expected ${env:NAME} or ${file:/path}'],
+    ['a key that is none', { 'audit.key': '${env:ORDERS_PW}' }, 'audit.key: expected ed25519-secret:…'],
+    ['a public key that is none', { 'keys.bots': ['abc'] }, 'keys.bots[0]: expected ed25519:…'],
+    ['a secret as public key', { 'keys.bots': [own.secret] }, 'keys.bots[0]: expected ed25519:…'],
+    [
+      'a password in the file',
+      { 'connections[0].upstream.password': 'hunter2' },
+      'connections[0].upstream.password: expected ${env:NAME}',
+    ],
+    [
+      'a missing variable',
+      { 'connections[0].upstream.password': '${env:NOPE}' },
+      'connections[0].upstream.password: environment variable NOPE is not set',
+    ],
+    [
+      'a password in the URL',
+      { 'state.redis': 'redis://:pw@h' },
+      'state.redis: expected ${env:NAME}, ${file:/path}, or redis://host:port without a password',
+    ],
+    ['a URL of something else', { 'state.redis': '${env:ORDERS_PW}' }, 'state.redis: expected'],
+    ['a duration without unit', { 'approvals.expires': '15' }, 'approvals.expires: expected a duration from 1s to 24h'],
+    ['a duration as number', { 'state.grace': 60 }, 'state.grace: expected a duration'],
+    ['a duration out of range', { 'approvals.expires': '30d' }, 'approvals.expires: expected a duration'],
+    [
+      'a size out of range',
+      { 'limits.statement_bytes': '1GB' },
+      'limits.statement_bytes: expected a size from 1KB to 16MB',
+    ],
+    ['a relative directory', { 'audit.dir': 'audit' }, 'audit.dir: expected an absolute path'],
+    ['a mode that is not built', { 'audit.mode': 'lax' }, 'audit.mode: expected strict'],
+    ['no issuer', { 'identity.issuers': [] }, 'identity.issuers: expected at least one issuer'],
+    [
+      'an issuer in the clear',
+      { 'identity.issuers[0].issuer': 'http://login.example.com' },
+      'identity.issuers[0].issuer: expected an https:// URL',
+    ],
+    ['a channel name', { 'approvals.channel': '#general' }, 'approvals.channel: expected a Slack channel id'],
+    [
+      'an approver by name',
+      { 'approvals.approvers': ['alice'] },
+      'approvals.approvers[0]: expected a Slack user group',
+    ],
+    ['nobody to ask', { 'approvals.approvers': [] }, 'approvals.approvers: expected at least one approver'],
+    ['another protocol', { 'connections[0].protocol': 'mysql' }, 'connections[0].protocol: expected postgres'],
+    [
+      'a name in capitals',
+      { 'connections[0].name': 'Orders' },
+      'connections[0].name: expected a name of lower-case letters',
+    ],
+    [
+      'a name twice',
+      { 'connections[1]': base().connections[0] },
+      'connections[1].name: connections[0] already has this name',
+    ],
+    ['an access to nobody', { 'connections[0].access': {} }, 'connections[0].access: expected groups or subjects'],
+    [
+      'an unknown verdict',
+      { 'connections[0].default.read': 'ask' },
+      'connections[0].default.read: expected allow, hold or deny',
+    ],
+    [
+      'a missing CA',
+      { 'connections[0].upstream.ca': '/missing' },
+      'connections[0].upstream.ca: file /missing cannot be read (ENOENT)',
+    ],
+    [
+      'a CA that is a key',
+      { 'connections[0].upstream.ca': '/x/tls.key' },
+      'connections[0].upstream.ca: file /x/tls.key holds no PEM certificate',
+    ],
+    ['a rule id twice', { 'rules[1].id': 'schema-changes' }, 'rules[1].id: rules[0] already has this id'],
+    [
+      'a rule about nothing there',
+      { 'rules[0].match.connection': ['orders', 'bills'] },
+      'rules[0].match.connection: there is no connection bills',
+    ],
+    [
+      'an exception about nothing there',
+      { 'rules[4].match.except': { connection: 'bills' } },
+      'rules[4].match.except.connection: there is no connection bills',
+    ],
+    ['a match by rows', { 'rules[0].match.rows': '>1000' }, 'rules[0].match.rows: unknown key'],
+    [
+      'an unknown action',
+      { 'rules[0].match.action': 'drop' },
+      'rules[0].match.action[0]: expected one of read, insert',
+    ],
+    [
+      'no match',
+      { 'rules[0].match': undefined },
+      'rules[0].match: missing; expected a section with connection, object',
+    ],
+    ['an empty list', { 'rules[0].match.action': [] }, 'rules[0].match.action: expected at least one'],
+    ['an empty exception', { 'rules[0].match.except': {} }, 'rules[0].match.except: expected at least one condition'],
+    [
+      'a wildcard that is none',
+      { 'rules[0].match.object': 'orders?' },
+      'rules[0].match.object[0]: only * is a wildcard',
+    ],
+    [
+      'a deny that asks',
+      { 'rules[2].approvers': ['@dba'] },
+      'rules[2].approvers: only a hold asks people; this rule says deny',
+    ],
+    [
+      'a quorum above its people',
+      { 'rules[0].approvers': ['U0A', 'U0A'] },
+      'rules[0].quorum: a quorum of 2 can never be met by 1 named people',
+    ],
+    [
+      'a quorum above the default people',
+      { 'rules[0].approvers': undefined, 'approvals.approvers': ['U0A'] },
+      'rules[0].quorum: a quorum of 2 can never be met by 1 named people (approvals.approvers)',
+    ],
+  ];
+  for (const [what, change, expected] of table) {
+    it(`names path and remedy: ${what}`, () => {
+      const found = problems(changed((file) => set(file, change)));
+      assert.equal(found.length, 1, found.join('\n'));
+      assert.ok(found[0]?.startsWith(expected), found[0]);
+    });
+  }
+
+  it('is told together with all others', () => {
+    const found = problems(
+      changed((file) => {
+        file.listen.web = 'x';
+        file.rules[0].quorum = 0;
+        file.connections.push({ ...file.connections[0], protocol: 'ssh' });
+        file.extra = 1;
+      }),
+    );
+    assert.deepEqual(
+      found.map((text) => text.split(':')[0]),
+      ['extra', 'listen.web', 'connections[1].protocol', 'rules[0].quorum'],
+    );
+  });
+
+  it('stops with one readable error that repeats no secret', () => {
+    const text = changed((file) => {
+      file.connections[0].upstream.password = 'hunter2';
+      file.keys.own = own.secret;
+      file.state.redis = 'redis://:s3cret@h';
+    });
+    assert.throws(
+      () => parseConfig(text, { name: '/etc/c.yaml', sources }),
+      (error: unknown) => {
+        assert.ok(error instanceof GatewayError && error.code === 'CONFIG');
+        assert.match(error.message, /^\/etc\/c\.yaml: 3 problems\n {2}state\.redis: /);
+        assert.doesNotMatch(error.message, /hunter2|s3cret|ed25519-secret:[A-Za-z0-9]/);
+        return true;
+      },
+    );
+  });
+});
+
+describe('hostile YAML', () => {
+  const refused: [string, string, RegExp][] = [
+    ['a key twice', 'listen: {}\nlisten: {}\n', /line 2.*unique/],
+    ['two documents', `${example}\n---\na: 1\n`, /document/i],
+    ['a list', '- 1\n', /expected sections/],
+    ['nothing', '', /expected sections/],
+    ['broken syntax', 'listen: {', /line 1/],
+    ['a tag', 'listen: !!js/function "x"\n', /tag/i],
+    [
+      'a bomb of aliases',
+      `a: &a [1,1,1,1,1,1,1,1,1]\n${'bcdefgh'
+        .split('')
+        .map((k, i) => `${k}: &${k} [${`*${'abcdefg'[i]},`.repeat(9)}]`)
+        .join('\n')}\n`,
+      /alias/i,
+    ],
+    ['depth', `a: ${'['.repeat(100_000)}`, /./],
+    ['nine megabytes', `a: ${'x'.repeat(9 << 20)}`, /longer than 8 MB/],
+  ];
+  for (const [what, text, expected] of refused) {
+    it(`is refused: ${what}`, () => {
+      const found = problems(text);
+      assert.ok(found.length > 0);
+      assert.match(found.join('\n'), expected);
+    });
+  }
+
+  it('changes no prototype', () => {
+    const found = problems(`${example}\n__proto__: { listen: { web: "x:1" } }\nconstructor: 1\n`);
+    assert.deepEqual(
+      found.map((text) => text.split(';')[0]),
+      ['__proto__: unknown key', 'constructor: unknown key'],
+    );
+    assert.equal(({} as File).listen, undefined);
+  });
+});
