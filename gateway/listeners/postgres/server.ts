@@ -1,4 +1,5 @@
 /** The PostgreSQL listener: accepts sockets, sees each through its log-in, hands it to a session. */
+import { setMaxListeners } from 'node:events';
 import { createServer, type Server, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { SecureContext } from 'node:tls';
@@ -82,7 +83,8 @@ export function createPostgresListener(deps: PostgresListenerDeps): Listener {
   const halfOpen = new HalfOpen({ total: limits.halfOpen, perAddress: limits.halfOpenPerAddress });
   const sockets = new Set<Socket>();
   const draining = new AbortController();
-  const server = createServer({ noDelay: true, pauseOnConnect: false }, (socket) => {
+  setMaxListeners(0, draining.signal); // one for each log-in going on
+  const server = createServer({ noDelay: true }, (socket) => {
     sockets.add(socket);
     socket.once('close', () => sockets.delete(socket));
     void visit(socket, deps, { limits, halfOpen, draining: draining.signal });
@@ -177,6 +179,7 @@ async function visit(socket: Socket, deps: PostgresListenerDeps, door: Door): Pr
   try {
     if (door.draining.aborted) throw door.draining.reason;
     const parts = await logIn(socket, deps, progress, login, leave);
+    await turn();
     ended();
     if (!parts) socket.destroy();
     else await runSession(parts, deps);
@@ -189,6 +192,9 @@ async function visit(socket: Socket, deps: PostgresListenerDeps, door: Door): Pr
     progress.credential?.release();
   }
 }
+
+/** Streams settle whether they flow a tick after their last 'readable' listener has left: only then may a session pause. */
+const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 type LoggedIn = Omit<SessionParts, 'onCancel'> & { readonly key: Key };
 type Key = { release(): void; onCancel: OnCancel };
