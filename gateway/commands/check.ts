@@ -1,14 +1,15 @@
 /** `countersign check`: is everything the configuration names really there? Changes nothing anywhere. */
 import { constants } from 'node:fs';
 import { access, statfs } from 'node:fs/promises';
-import { Redis } from 'ioredis';
-import { Client } from 'pg';
+import { connectCommands, connected, durabilityWarnings } from '../../queue/connection.ts';
+import { postgresConnection } from '../compose/connections.ts';
 import { type Config, type ConnectionConfig, configPath, loadConfig } from '../config.ts';
+import { connectUpstream } from '../listeners/postgres/upstream.ts';
 import { type Command, parse } from './command.ts';
 
 const PATIENCE_MS = 5_000; // per part; all parts are tried at once
 
-type Finding = { readonly part: string; readonly ok: boolean; readonly text: string };
+type Finding = { readonly part: string; readonly result: 'ok' | 'warn' | 'FAILED'; readonly text: string };
 
 export const check: Command = {
   summary: 'try everything the configuration names, change nothing',
@@ -26,8 +27,10 @@ something failed.
     const config = loadConfig(path);
     out(`ok     ${path}: ${config.connections.length} connections, ${config.rules.length} rules`);
     const findings = (await Promise.all(trials(config))).flat();
-    for (const { ok, part, text } of findings) (ok ? out : err)(`${ok ? 'ok    ' : 'FAILED'} ${part}: ${text}`);
-    return findings.every(({ ok }) => ok) ? 0 : 1;
+    for (const { result, part, text } of findings) {
+      (result === 'FAILED' ? err : out)(`${result.padEnd(6)} ${part}: ${text}`);
+    }
+    return findings.some(({ result }) => result === 'FAILED') ? 1 : 0;
   },
 };
 
@@ -42,42 +45,29 @@ function trials(config: Config): Promise<Finding[]>[] {
 
 async function trial(part: string, attempt: () => Promise<string>): Promise<Finding[]> {
   try {
-    return [{ part, ok: true, text: await attempt() }];
+    return [{ part, result: 'ok', text: await attempt() }];
   } catch (error) {
-    return [{ part, ok: false, text: reason(error) }];
+    return [{ part, result: 'FAILED', text: reason(error) }];
   }
 }
 
-/** Holds, rules and grants live here: what a restart would lose is said plainly. */
+/** Holds, rules and revocations live here: what a restart would lose is said plainly. */
 async function redisTrial(config: Config): Promise<Finding[]> {
-  const redis = new Redis(config.state.redis.reveal(), {
-    lazyConnect: true,
-    connectTimeout: PATIENCE_MS,
-    commandTimeout: PATIENCE_MS,
-    retryStrategy: () => null,
-  });
-  let lost: Error | undefined;
-  redis.on('error', (error) => {
-    lost = error;
+  const part = 'redis';
+  let trouble: Error | undefined;
+  const redis = connectCommands(config.state.redis.reveal(), (error) => {
+    trouble = error;
   });
   try {
-    await redis.connect();
+    await connected(redis, PATIENCE_MS);
     await redis.ping();
-    const found: Finding[] = [{ part: 'redis', ok: true, text: 'reachable' }];
-    for (const [setting, wanted, why] of [
-      ['appendonly', 'yes', 'a restart would lose rules and open holds'],
-      ['maxmemory-policy', 'noeviction', 'Redis would throw away rules and cards when its memory is full'],
-    ] as const) {
-      const [, value] = (await redis.config('GET', setting).catch(() => [])) as string[];
-      const text =
-        value === undefined
-          ? `${setting} cannot be read here; make sure it is ${wanted}`
-          : `${setting} is ${value}${value === wanted ? '' : `, should be ${wanted}: ${why}`}`;
-      found.push({ part: 'redis', ok: value === undefined || value === wanted, text });
-    }
-    return found;
+    const warnings = await durabilityWarnings(redis);
+    return [
+      { part, result: 'ok', text: 'reachable' },
+      ...warnings.map((text): Finding => ({ part, result: 'warn', text })),
+    ];
   } catch (error) {
-    return [{ part: 'redis', ok: false, text: reason(lost ?? error) }];
+    return [{ part, result: 'FAILED', text: reason(trouble ?? error) }];
   } finally {
     redis.disconnect();
   }
@@ -103,44 +93,22 @@ async function discovery(issuer: string): Promise<string> {
   return 'discovery answers';
 }
 
-async function upstream({ upstream: target, searchPath }: ConnectionConfig): Promise<string> {
-  const { host, port, database, user, tls, ca } = target;
-  const client = new Client({
-    host,
-    port,
-    database,
-    user,
-    password: target.password.reveal(),
-    connectionTimeoutMillis: PATIENCE_MS,
-    query_timeout: PATIENCE_MS,
-    ssl: tlsOptions(tls, ca),
-    application_name: 'countersign check',
+/** The very hand-over that a session gets. */
+async function upstream(connection: ConnectionConfig): Promise<string> {
+  const target = await connectUpstream(postgresConnection(connection), {
+    parameters: new Map([['application_name', 'countersign check']]),
+    signal: AbortSignal.timeout(PATIENCE_MS),
   });
-  client.on('error', () => {}); // what fails is reported by the call that failed
-  try {
-    await client.connect();
-    const { rows } = await client.query<{ version: string; super: boolean; path: string }>(
-      `SELECT current_setting('server_version') AS version, rolsuper AS super, set_config('search_path', $1, false) AS path
-         FROM pg_catalog.pg_roles WHERE rolname = current_user`,
-      [searchPath],
-    );
-    const warning = rows[0]?.super ? '; its role is a superuser, which no approval should be able to use' : '';
-    return `PostgreSQL ${rows[0]?.version} as ${user}${warning}`;
-  } finally {
-    await client.end().catch(() => {});
-  }
+  target.socket.destroy();
+  const risky =
+    target.parameters.get('is_superuser') === 'on' ? '; its role is a superuser: give it one of its own' : '';
+  return `PostgreSQL ${target.parameters.get('server_version')} as ${connection.upstream.user}${risky}`;
 }
 
-function tlsOptions(tls: ConnectionConfig['upstream']['tls'], ca: string | undefined) {
-  if (tls === 'disable') return false;
-  const roots = ca === undefined ? {} : { ca };
-  if (tls === 'require') return { ...roots, rejectUnauthorized: false };
-  return tls === 'verify-ca' ? { ...roots, checkServerIdentity: () => undefined } : roots;
-}
-
+/** Everything that is known of a failure: whoever runs `check` is the operator. */
 function reason(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
-  const cause = error.cause instanceof Error ? ` (${error.cause.message})` : '';
   const inner = error instanceof AggregateError ? error.errors.map(reason).join('; ') : error.message;
+  const cause = error.cause instanceof Error ? ` (${reason(error.cause)})` : '';
   return `${inner || error.name}${cause}`;
 }

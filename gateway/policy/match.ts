@@ -58,8 +58,8 @@ function whereMatcher(wanted: 'absent' | 'present', doubt: Doubt): Matcher {
 }
 
 /**
- * `table` in any schema, or `schema.table`. A name that itself has dots can be cut in several places: what stops
- * looks at every cut, what lets pass only takes such a name under `*`.
+ * `table` in any schema, or `schema.table`. A name that itself has dots (inspectors quote it) can be cut in several
+ * places: what stops looks at every cut, what lets pass only takes such a name under `*`.
  */
 function objectMatcher(patterns: readonly string[], doubt: Doubt): Matcher {
   const globs = patterns.map(glob);
@@ -71,7 +71,7 @@ function objectMatcher(patterns: readonly string[], doubt: Doubt): Matcher {
     if (object === '') return false;
     const cuts = tableNames(object);
     if (cuts.length > 1 && !doubt) return false;
-    return hit(whole, object) || cuts.some((table) => hit(tables, table));
+    return hit(whole, object) || cuts.some((table) => hit(doubt ? globs : tables, table));
   };
 }
 
