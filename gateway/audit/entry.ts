@@ -18,6 +18,11 @@ export const AUDIT_KINDS = [
   'token.issued',
   'revoked',
   'kill',
+  // Written by the trail itself:
+  'audit.segment', // first line of every file: where the chain comes from
+  'audit.checkpoint', // the newest hash, signed with the audit key
+  'audit.sealed', // last line of a finished file, signed
+  'audit.retention', // files removed because they were old enough
 ] as const;
 export type AuditKind = (typeof AUDIT_KINDS)[number];
 

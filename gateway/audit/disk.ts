@@ -1,0 +1,163 @@
+/** Lines to disk in order, one file after another, one fsync for all who wait. Knows nothing of what it writes. */
+import { type FileHandle, open, stat } from 'node:fs/promises';
+import { dirname } from 'node:path';
+
+type Item = { readonly kind: 'text'; readonly text: string } | { readonly kind: 'file'; readonly path: string };
+type Waiter = { readonly upTo: number; resolve(): void; reject(error: Error): void };
+
+/** Must create: a file that is already there is never appended to. */
+export type OpenFile = (path: string) => Promise<FileHandle>;
+const createFile: OpenFile = (path) => open(path, 'ax', 0o600);
+
+/** What `push` alone asks for: on its way to the kernel within 5 ms. */
+const WRITE_WITHIN_MS = 2;
+
+export class Disk {
+  readonly #open: OpenFile;
+  readonly #onFailure: (error: Error) => void;
+  #handle: FileHandle | undefined;
+  #path = '';
+  #queue: Item[] = [];
+  #waiters: Waiter[] = [];
+  /** Characters pushed, written to the kernel, and known to be on disk. */
+  #pushed = 0;
+  #written = 0;
+  #synced = 0;
+  #oldestUnwritten = 0;
+  #running = false;
+  #timer: NodeJS.Timeout | undefined;
+  #soon: NodeJS.Immediate | undefined;
+  #failure: Error | undefined;
+
+  constructor(options: { onFailure: (error: Error) => void; open?: OpenFile }) {
+    this.#open = options.open ?? createFile;
+    this.#onFailure = options.onFailure;
+  }
+
+  get failure(): Error | undefined {
+    return this.#failure;
+  }
+
+  /** What has been pushed and not yet handed to the kernel. */
+  lag(): { readonly characters: number; readonly ms: number } {
+    const characters = this.#pushed - this.#written;
+    return { characters, ms: characters === 0 ? 0 : performance.now() - this.#oldestUnwritten };
+  }
+
+  get dirty(): boolean {
+    return this.#synced < this.#pushed;
+  }
+
+  push(text: string): void {
+    if (this.#pushed === this.#written) this.#oldestUnwritten = performance.now();
+    this.#queue.push({ kind: 'text', text });
+    this.#pushed += text.length;
+    this.#timer ??= this.#running ? undefined : setTimeout(() => void this.#run(), WRITE_WITHIN_MS);
+  }
+
+  /** What is pushed from here on goes into this new file; the one before is synced and closed. */
+  file(path: string): void {
+    this.#queue.push({ kind: 'file', path });
+  }
+
+  /** Resolves when all that was pushed so far is on disk. @throws the write error that stopped the disk for good. */
+  settled(): Promise<void> {
+    if (this.#failure) return Promise.reject(this.#failure);
+    if (!this.dirty && this.#queue.length === 0) return Promise.resolve();
+    return new Promise((resolve, reject) => {
+      this.#waiters.push({ upTo: this.#pushed, resolve, reject });
+      // Not at once: everyone of this turn of the event loop shares the fsync.
+      if (!this.#running) this.#soon ??= setImmediate(() => void this.#run());
+    });
+  }
+
+  /** Is the file still the one at its path? Writes to a deleted file would succeed and be lost. */
+  async checkPlace(): Promise<void> {
+    const handle = this.#handle;
+    const path = this.#path;
+    if (!handle || this.#failure) return;
+    try {
+      const [mine, there] = await Promise.all([handle.stat(), stat(path)]);
+      if (handle === this.#handle && mine.ino !== there.ino) this.fail(new Error(`${path} was replaced`));
+    } catch (error) {
+      if (handle === this.#handle) this.fail(error instanceof Error ? error : new Error(String(error)));
+    }
+  }
+
+  /** For good: what was not written stays unwritten, and everyone is told. */
+  fail(error: Error): void {
+    if (this.#failure) return;
+    this.#failure = error;
+    this.#queue = [];
+    for (const waiter of this.#waiters.splice(0)) waiter.reject(error);
+    this.#onFailure(error);
+  }
+
+  /** Write and sync what is left, then let go of the file. Never throws; `failure` says how it went. */
+  async close(): Promise<void> {
+    await this.settled().catch(() => {});
+    clearTimeout(this.#timer);
+    clearImmediate(this.#soon);
+    await this.#handle?.close().catch(() => {});
+    this.#handle = undefined;
+  }
+
+  async #run(): Promise<void> {
+    clearTimeout(this.#timer);
+    clearImmediate(this.#soon);
+    this.#timer = undefined;
+    this.#soon = undefined;
+    if (this.#running) return;
+    this.#running = true;
+    try {
+      while (!this.#failure && (this.#queue.length > 0 || this.#waiters.length > 0)) await this.#round();
+    } catch (error) {
+      this.fail(error instanceof Error ? error : new Error(String(error)));
+    } finally {
+      this.#running = false;
+    }
+  }
+
+  async #round(): Promise<void> {
+    const boundary = this.#queue.findIndex((item) => item.kind === 'file');
+    const items = this.#queue.splice(0, boundary === -1 ? this.#queue.length : Math.max(1, boundary));
+    const [first] = items;
+    if (first?.kind === 'file') return this.#next(first.path);
+
+    const text = items.map((item) => (item.kind === 'text' ? item.text : '')).join('');
+    const since = performance.now();
+    if (text !== '') await writeAll(this.#handle, Buffer.from(text, 'utf8'));
+    this.#written += text.length;
+    this.#oldestUnwritten = since;
+    if (this.#waiters.length > 0) await this.#sync();
+  }
+
+  async #sync(): Promise<void> {
+    const upTo = this.#written;
+    await this.#handle?.datasync();
+    this.#synced = upTo;
+    const done = this.#waiters.filter((waiter) => waiter.upTo <= upTo);
+    this.#waiters = this.#waiters.filter((waiter) => waiter.upTo > upTo);
+    for (const waiter of done) waiter.resolve();
+  }
+
+  async #next(path: string): Promise<void> {
+    if (this.#handle) {
+      await this.#sync();
+      await this.#handle.close();
+    }
+    this.#handle = await this.#open(path);
+    this.#path = path;
+    const dir = await open(dirname(path), 'r');
+    try {
+      await dir.sync(); // the new name must survive a power cut too
+    } finally {
+      await dir.close();
+    }
+  }
+}
+
+async function writeAll(handle: FileHandle | undefined, bytes: Buffer): Promise<void> {
+  if (!handle) throw new Error('no file is open');
+  for (let at = 0; at < bytes.length; ) at += (await handle.write(bytes, at, bytes.length - at)).bytesWritten;
+}

@@ -1,0 +1,296 @@
+/** The trail's writer: entries into one chain, the chain into sealed segments, and a clear no when that cannot go on. */
+import { mkdir, rm, stat, statfs } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { SigningKey } from '../../queue/sign.ts';
+import { GatewayError } from '../errors.ts';
+import { GENESIS, type Link, nextLine, signLink } from './chain.ts';
+import { Disk, type OpenFile } from './disk.ts';
+import type { Audit, AuditEntry, AuditKind } from './entry.ts';
+import { chainName, listSegments, type Predecessor, predecessor, segmentFile } from './files.ts';
+import { scrub } from './scrub.ts';
+
+export type PublishedHead = {
+  readonly chain: string;
+  readonly seq: number;
+  readonly hash: string;
+  readonly at: string;
+};
+
+export type AuditOptions = {
+  readonly dir: string;
+  readonly key: SigningKey;
+  /** Strict is the only mode so far: nothing passes unrecorded. */
+  readonly mode?: 'strict';
+  /** Gateway id of this boot; part of every file's name. */
+  readonly gateway: string;
+  /** Below this much free space on the disk nothing new is let through; ends are still recorded. */
+  readonly minFreeBytes?: number;
+  /** Sealed segments older than this are removed, and that is recorded. Absent: never. */
+  readonly retentionMs?: number;
+  readonly segmentBytes?: number;
+  readonly segmentMs?: number;
+  /** More than this waiting for the kernel, or for longer: refused until it has caught up. */
+  readonly maxLagCharacters?: number;
+  readonly maxLagMs?: number;
+  /** A commit that is not on disk by then is refused; its entry may still arrive. */
+  readonly commitMs?: number;
+  /** How often a changed head is signed into the chain and published. */
+  readonly headEveryMs?: number;
+  readonly publishHead?: (head: PublishedHead) => void | Promise<void>;
+  readonly onSeal?: (sealed: { readonly file: string; readonly seq: number; readonly hash: string }) => void;
+  readonly now?: () => number;
+  readonly log?: { error(details: object, message: string): void; warn(details: object, message: string): void };
+  readonly open?: OpenFile;
+  readonly freeBytes?: (dir: string) => Promise<number>;
+};
+
+export type AuditTrail = Audit & {
+  /** Seal, sync and let go. Later entries are refused. */
+  close(): Promise<void>;
+  /** For metrics: what waits for the disk. */
+  lag(): { readonly characters: number; readonly ms: number };
+  /** Remove what retention allows now. It is also done at start and once an hour. */
+  expire(): Promise<readonly string[]>;
+};
+
+/** What lets something through, and so must leave room on the disk for how it ends. */
+const BEGINNINGS: ReadonlySet<AuditKind> = new Set([
+  'session.start',
+  'operation',
+  'hold.open',
+  'hold.released',
+  'token.issued',
+  'rules.changed',
+]);
+const DISK_CHECK_MS = 1_000;
+const RETENTION_CHECK_MS = 3_600_000;
+
+/**
+ * Starts a new chain, tied to the newest line in `dir`; no existing file is ever written to.
+ * @throws GatewayError AUDIT when the directory cannot be read or written.
+ */
+export async function openAudit(options: AuditOptions): Promise<AuditTrail> {
+  try {
+    await mkdir(options.dir, { recursive: true, mode: 0o700 });
+    const segments = await listSegments(options.dir);
+    const trail = new Trail(options, {
+      chain: chainName((options.now ?? Date.now)(), options.gateway, segments),
+      after: await predecessor(options.dir, segments),
+    });
+    await trail.start();
+    return trail;
+  } catch (cause) {
+    throw new GatewayError('AUDIT', `the audit trail in ${options.dir} cannot be opened: ${messageOf(cause)}`, {
+      cause,
+    });
+  }
+}
+
+class Trail implements AuditTrail {
+  readonly #options: AuditOptions;
+  readonly #now: () => number;
+  readonly #disk: Disk;
+  readonly #chain: string;
+  #after: Predecessor | undefined;
+  #link: Link;
+  #segment = 0;
+  #segmentCharacters = 0;
+  #segmentOpenedAt = 0;
+  #checkpointed = 0;
+  #closed = false;
+  #full = false;
+  readonly #timers: NodeJS.Timeout[] = [];
+
+  constructor(options: AuditOptions, origin: { chain: string; after: Predecessor | undefined }) {
+    this.#options = options;
+    this.#now = options.now ?? Date.now;
+    this.#chain = origin.chain;
+    this.#after = origin.after;
+    this.#link = origin.after ?? GENESIS;
+    this.#disk = new Disk({
+      ...(options.open ? { open: options.open } : {}),
+      onFailure: (error) =>
+        options.log?.error(
+          { reason: error.message },
+          'the audit trail cannot be written: nothing passes until a restart',
+        ),
+    });
+  }
+
+  async start(): Promise<void> {
+    await this.#checkSpace();
+    this.#openSegment();
+    await this.#disk.settled();
+    await this.expire();
+    const every = (ms: number, work: () => unknown) => this.#timers.push(setInterval(work, ms).unref());
+    every(DISK_CHECK_MS, () => void this.#checkDisk());
+    every(this.#options.headEveryMs ?? 3_000, () => void this.#checkpoint());
+    every(RETENTION_CHECK_MS, () => void this.expire().catch((error) => this.#warn('retention failed', error)));
+  }
+
+  append(entry: AuditEntry): void {
+    const trouble = this.#refusal(entry.kind);
+    if (trouble) throw new GatewayError('AUDIT', trouble, { hint: 'the operator finds the cause in the gateway log' });
+    this.#write(scrub(entry));
+  }
+
+  async commit(entry: AuditEntry): Promise<void> {
+    this.append(entry);
+    await this.flush();
+  }
+
+  async flush(): Promise<void> {
+    const limit = this.#options.commitMs ?? 10_000;
+    let timer: NodeJS.Timeout | undefined;
+    const tooLate = new Promise<never>((_, reject) => {
+      timer = setTimeout(() => reject(new Error(`the disk did not answer within ${limit} ms`)), limit);
+    });
+    try {
+      await Promise.race([this.#disk.settled(), tooLate]);
+    } catch (cause) {
+      throw new GatewayError('AUDIT', `the audit trail cannot be written: ${messageOf(cause)}`, { cause });
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  head(): Link {
+    return this.#link;
+  }
+
+  trouble(): string | undefined {
+    return this.#refusal('operation');
+  }
+
+  lag() {
+    return this.#disk.lag();
+  }
+
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    for (const timer of this.#timers) clearInterval(timer);
+    if (!this.#disk.failure) this.#seal();
+    await this.#disk.close();
+    await this.#publish();
+  }
+
+  async expire(): Promise<readonly string[]> {
+    const { retentionMs, dir } = this.#options;
+    if (retentionMs === undefined) return [];
+    const segments = await listSegments(dir);
+    const old: { file: string; lastSeq: number; lastHash: string }[] = [];
+    for (const name of segments) {
+      const { file } = name;
+      if (name.chain === this.#chain && name.segment === this.#segment) break;
+      if (this.#now() - (await stat(join(dir, file))).mtimeMs < retentionMs) break;
+      const end = await predecessor(dir, [name]);
+      old.push({ file, lastSeq: end?.seq ?? 0, lastHash: end?.hash ?? GENESIS.hash });
+    }
+    if (old.length === 0) return [];
+    await this.commit({ kind: 'audit.retention', removed: old, olderThanMs: retentionMs }); // recorded first
+    for (const { file } of old) await rm(join(dir, file));
+    return old.map(({ file }) => file);
+  }
+
+  /** Why an entry of this kind is refused now, if it is. */
+  #refusal(kind: AuditKind): string | undefined {
+    if (this.#closed) return 'the audit trail is closed';
+    if (this.#disk.failure) return `the audit trail cannot be written: ${this.#disk.failure.message}`;
+    const { maxLagCharacters = 8 << 20, maxLagMs = 1_000 } = this.#options;
+    const lag = this.#disk.lag();
+    if (BEGINNINGS.has(kind)) {
+      if (this.#full) return 'the disk of the audit trail is almost full';
+      if (lag.characters > maxLagCharacters || lag.ms > maxLagMs) return 'the audit trail lags behind';
+    }
+    // Ends have twice the room, so that what was let through can still be closed.
+    return lag.characters > 2 * maxLagCharacters ? 'the audit trail lags behind' : undefined;
+  }
+
+  #write(fields: Record<string, unknown>): void {
+    const { segmentBytes = 64 << 20, segmentMs = 86_400_000 } = this.#options;
+    if (this.#segmentCharacters >= segmentBytes || performance.now() - this.#segmentOpenedAt >= segmentMs) {
+      const file = segmentFile(this.#chain, this.#segment);
+      this.#seal();
+      this.#after = { file, ...this.#link, torn: 0, sha256: null };
+      this.#openSegment();
+    }
+    this.#line(fields);
+  }
+
+  #line(fields: Record<string, unknown>): void {
+    const { line, link } = nextLine(this.#link, new Date(this.#now()).toISOString(), fields);
+    this.#link = link;
+    this.#segmentCharacters += line.length + 1;
+    this.#disk.push(`${line}\n`);
+  }
+
+  #openSegment(): void {
+    this.#segment++;
+    this.#segmentCharacters = 0;
+    this.#segmentOpenedAt = performance.now();
+    this.#disk.file(join(this.#options.dir, segmentFile(this.#chain, this.#segment)));
+    this.#line({
+      kind: 'audit.segment',
+      chain: this.#chain,
+      segment: this.#segment,
+      gateway: this.#options.gateway,
+      key: this.#options.key.public,
+      after: this.#after ?? null,
+    });
+  }
+
+  #seal(): void {
+    this.#sign('audit.sealed');
+    this.#options.onSeal?.({ file: segmentFile(this.#chain, this.#segment), ...this.#link });
+  }
+
+  #sign(kind: AuditKind): void {
+    this.#line({ kind, chain: this.#chain, signature: signLink(this.#chain, this.#link, this.#options.key) });
+  }
+
+  async #checkpoint(): Promise<void> {
+    if (this.#closed || this.#disk.failure || this.#link.seq === this.#checkpointed) return;
+    this.#sign('audit.checkpoint');
+    this.#checkpointed = this.#link.seq;
+    await this.#disk.settled().catch(() => {});
+    await this.#publish();
+  }
+
+  async #publish(): Promise<void> {
+    if (this.#disk.failure) return;
+    try {
+      await this.#options.publishHead?.({ chain: this.#chain, ...this.#link, at: new Date(this.#now()).toISOString() });
+    } catch (error) {
+      this.#warn('the head of the audit chain could not be published', error);
+    }
+  }
+
+  async #checkDisk(): Promise<void> {
+    await this.#checkSpace();
+    await this.#disk.checkPlace();
+    if (this.#disk.dirty) await this.#disk.settled().catch(() => {}); // what nobody waits for is synced too
+  }
+
+  async #checkSpace(): Promise<void> {
+    const { minFreeBytes = 128 << 20, dir, freeBytes = freeBytesOf } = this.#options;
+    const free = await freeBytes(dir).catch(() => 0); // a disk that cannot be asked counts as full
+    const full = free < minFreeBytes;
+    if (full !== this.#full) {
+      this.#warn(full ? 'the disk of the audit trail is almost full' : 'the audit trail has room again', { free });
+    }
+    this.#full = full;
+  }
+
+  #warn(message: string, cause: unknown): void {
+    const details = cause instanceof Error ? { reason: cause.message } : { cause };
+    this.#options.log?.warn(details, message);
+  }
+}
+
+async function freeBytesOf(dir: string): Promise<number> {
+  const { bavail, bsize } = await statfs(dir);
+  return bavail * bsize;
+}
+
+const messageOf = (cause: unknown): string => (cause instanceof Error ? cause.message : String(cause));
