@@ -1,0 +1,124 @@
+/** Sessions as the listener starts them: registered, recorded from start to end, drained together. */
+import { randomUUID } from 'node:crypto';
+import type { Audit } from '../../audit/entry.ts';
+import { asGatewayError, GatewayError } from '../../errors.ts';
+import type { Gate } from '../../gate.ts';
+import { principalKey } from '../../operation.ts';
+import type { SessionRegistry } from '../listener.ts';
+import { farewell } from './session/refusal.ts';
+import { createSession, type PostgresSession, type SessionLimits } from './session.ts';
+import type { Downstream, Inspector, Upstream } from './types.ts';
+
+export type ServeDeps = {
+  readonly registry: SessionRegistry;
+  readonly audit: Audit;
+  readonly gate: Gate;
+  /** The inspector of one connection; shared by its sessions. @throws GatewayError when the catalogue cannot be read */
+  readonly inspectorFor: (upstream: Upstream, downstream: Downstream) => Inspector | Promise<Inspector>;
+  readonly limits?: Partial<SessionLimits>;
+};
+
+export type SessionParts = {
+  readonly downstream: Downstream;
+  readonly upstream: Upstream;
+  /** Say what a CancelRequest with this session's key does. */
+  readonly onCancel: (handler: () => void | Promise<void>) => void;
+};
+
+export type Sessions = {
+  /** One client's whole stay; resolves when it is over. Never rejects. */
+  readonly runSession: (parts: SessionParts) => Promise<void>;
+  /** Withdraw, let end, refuse newcomers; resolves when none is left or `signal` is aborted. */
+  readonly drainSessions: (signal: AbortSignal) => Promise<void>;
+};
+
+export function createSessions(deps: ServeDeps): Sessions {
+  const live = new Map<PostgresSession, Promise<void>>();
+  let stopping = false;
+
+  return {
+    runSession: async (parts) => {
+      let session: PostgresSession;
+      try {
+        if (stopping) throw new GatewayError('SHUTDOWN', SHUTTING_DOWN);
+        const inspector = await deps.inspectorFor(parts.upstream, parts.downstream);
+        session = open(deps, parts, inspector);
+      } catch (error) {
+        turnAway(parts, asGatewayError(error));
+        return;
+      }
+      const stay = serve(deps, parts, session);
+      live.set(session, stay);
+      if (stopping) session.drain(SHUTTING_DOWN);
+      await stay;
+      live.delete(session);
+    },
+    drainSessions: async (signal) => {
+      stopping = true;
+      for (const session of live.keys()) session.drain(SHUTTING_DOWN);
+      await Promise.race([Promise.all(live.values()), aborted(signal)]);
+    },
+  };
+}
+
+const SHUTTING_DOWN = 'the gateway is shutting down';
+
+/** @throws GatewayError LIMIT | AUDIT */
+function open(
+  { registry, audit, gate, limits }: ServeDeps,
+  parts: SessionParts,
+  inspector: Inspector,
+): PostgresSession {
+  const { downstream, upstream } = parts;
+  const { connection, credential } = downstream;
+  const id = randomUUID();
+  const about = { session: id, principal: principalKey(credential.principal), connection: connection.name };
+  const session = createSession({
+    id,
+    downstream,
+    upstream,
+    inspector,
+    gate,
+    ...(limits ? { limits } : {}),
+    // Texts that could not be read cannot be masked either: the trail names the reason, not the words.
+    onRefused: ({ code, sqlstate }, bytes) =>
+      audit.append({ kind: 'operation', ...about, verdict: 'refused', code, sqlstate, bytes }),
+  });
+  if (!registry.add(session.info)) {
+    throw new GatewayError('LIMIT', `${credential.principal.name} has as many sessions as are allowed`, {
+      hint: 'Close one, or use a smaller pool.',
+    });
+  }
+  try {
+    audit.append({ kind: 'session.start', ...about, peer: downstream.peer, protocol: 'postgres' });
+  } catch (error) {
+    registry.remove(id);
+    throw error;
+  }
+  return session;
+}
+
+async function serve({ registry, audit }: ServeDeps, parts: SessionParts, session: PostgresSession): Promise<void> {
+  const { info } = session;
+  parts.onCancel(() => session.cancel());
+  const { reason } = await session.run();
+  registry.remove(info.id);
+  parts.downstream.credential.release();
+  try {
+    const principal = principalKey(info.principal);
+    audit.append({ kind: 'session.end', session: info.id, principal, connection: info.connection, reason });
+  } catch {
+    // The session is over either way; the writer that failed stops new ones by itself.
+  }
+}
+
+function turnAway({ downstream, upstream }: SessionParts, error: GatewayError): void {
+  downstream.socket.end(farewell(error));
+  upstream.socket.destroy();
+  downstream.credential.release();
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return Promise.resolve();
+  return new Promise((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
+}

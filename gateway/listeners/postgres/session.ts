@@ -1,0 +1,497 @@
+/** One client's stay on one PostgreSQL connection: sockets, waiting, cancel, and every way it can end. */
+import { asGatewayError, GatewayError } from '../../errors.ts';
+import type { Gate } from '../../gate.ts';
+import type { LiveSession } from '../listener.ts';
+import { authenticationOk, backendKeyData, copyFail, parameterStatus, readyForQuery, terminate } from './builders.ts';
+import { Ask } from './session/ask.ts';
+import { Confirm } from './session/confirm.ts';
+import { Outbox } from './session/outbox.ts';
+import { Pipeline, type Wait } from './session/pipeline.ts';
+import { cancelled, farewell, notice } from './session/refusal.ts';
+import { Replies } from './session/replies.ts';
+import { DEFAULT_LIMITS, type SessionLimits, Stay } from './session/stay.ts';
+import type { Downstream, Inspector, Upstream } from './types.ts';
+import { backendDecoder, type Frame, frontendDecoder } from './wire.ts';
+
+export type { SessionLimits } from './session/stay.ts';
+
+export type SessionDeps = {
+  readonly id: string;
+  readonly downstream: Downstream;
+  readonly upstream: Upstream;
+  readonly inspector: Inspector;
+  readonly gate: Gate;
+  readonly limits?: Partial<SessionLimits>;
+  /** A refusal the gate was never asked about. `bytes`: length of the message. May throw AUDIT: the session ends. */
+  readonly onRefused?: (error: GatewayError, bytes: number) => void;
+};
+
+export type PostgresSession = {
+  /** Greet the client and serve it; resolves, never rejects, when both sockets are done with. */
+  run(): Promise<{ readonly reason: string }>;
+  /**
+   * The client's CancelRequest: withdraws what is held, else cancels what runs, else does nothing. Resolves when the
+   * target has dealt with it.
+   */
+  cancel(): Promise<void>;
+  /** End it now with a native FATAL that gives the reason; what runs is cancelled. */
+  end(reason: string): void;
+  /** Withdraw what is held, let what runs finish, then end with a native FATAL. */
+  drain(reason: string): void;
+  readonly info: LiveSession;
+};
+
+const MAX_UNSENT_FOR_NOTICE = 256 * 1024; // bytes: a client that reads nothing is told nothing
+
+export const createSession = (deps: SessionDeps): PostgresSession => new Session(deps);
+
+class Session implements PostgresSession {
+  readonly info: LiveSession;
+  readonly #deps: SessionDeps;
+  readonly #stay: Stay;
+  readonly #ask: Ask;
+  readonly #pipeline: Pipeline;
+  readonly #replies: Replies;
+  readonly #fromClient = frontendDecoder();
+  readonly #fromTarget = backendDecoder();
+  #inbox: Frame[] = [];
+  #next = 0;
+  #inboxBytes = 0;
+  #busy = false;
+  #pumping = false;
+  /** The target's socket, or the client's, is full. */
+  #targetFull = false;
+  #clientFull = false;
+  #readPaused = false;
+  /** The client will send nothing more, or is gone altogether. */
+  #clientEnded = false;
+  #clientGone = false;
+  #targetGone = false;
+  #draining: GatewayError | undefined;
+  #reason = 'the client left';
+  #idleTimer: NodeJS.Timeout | undefined;
+  #lingerTimer: NodeJS.Timeout | undefined;
+  #lastActive = performance.now();
+  #resolve: (end: { reason: string }) => void = () => undefined;
+  #finished = false;
+
+  constructor(deps: SessionDeps) {
+    const { downstream, upstream, inspector, gate, id } = deps;
+    const { connection, credential } = downstream;
+    this.#deps = deps;
+    this.#stay = new Stay({
+      upstream,
+      searchPath: connection.searchPath,
+      inspector,
+      limits: { ...DEFAULT_LIMITS, ...deps.limits },
+      toClient: new Outbox(downstream.socket),
+      toTarget: new Outbox(upstream.socket),
+    });
+    this.#replies = new Replies(new Confirm(this.#stay, { fatal: (error) => this.#fatal(error) }));
+    this.#stay.replies = this.#replies;
+    this.#ask = new Ask({
+      gate,
+      tell: ({ text }) => this.#tell(text),
+      credentialEndsAt: () => credential.expiresAt(),
+      alive: () => this.#alive(),
+    });
+    this.#pipeline = new Pipeline({
+      stay: this.#stay,
+      ask: this.#ask,
+      asker: {
+        connection: connection.name,
+        environment: connection.environment,
+        principal: credential.principal,
+        session: id,
+      },
+      refused: (error, bytes) => deps.onRefused?.(error, bytes),
+      terminate: () => this.#leave('the client left'),
+    });
+    this.info = {
+      id,
+      connection: connection.name,
+      protocol: 'postgres',
+      principal: credential.principal,
+      startedAt: Date.now(),
+      lastOperationAt: Date.now(),
+      end: (reason) => this.end(reason),
+    };
+  }
+
+  run(): Promise<{ readonly reason: string }> {
+    const done = new Promise<{ reason: string }>((resolve) => {
+      this.#resolve = resolve;
+    });
+    const { downstream, upstream } = this.#deps;
+    this.#watchClient();
+    this.#watchTarget();
+    this.#greet();
+    const { ended } = downstream.credential;
+    if (ended.aborted) this.end(sentence(ended.reason));
+    else ended.addEventListener('abort', this.#onCredentialEnded, { once: true });
+    this.#armIdle(this.#stay.limits.idleMs);
+    if (upstream.leftover.length > 0) this.#onTargetData(upstream.leftover);
+    if (downstream.leftover.length > 0) this.#onClientData(downstream.leftover);
+    upstream.socket.resume();
+    downstream.socket.resume();
+    return done;
+  }
+
+  async cancel(): Promise<void> {
+    this.#ask.withdraw(cancelled());
+    for (const _running of this.#replies.running()) {
+      this.#cancelUpstream();
+      break;
+    }
+    await this.#stay.cancelling;
+  }
+
+  end(reason: string): void {
+    const running = [...this.#replies.running()].length > 0;
+    this.#fatal(new GatewayError('SESSION_ENDED', reason));
+    if (running && !this.#finished) this.#deps.upstream.cancel().catch(() => undefined); // the linger's end decides
+  }
+
+  drain(reason: string): void {
+    this.#draining ??= new GatewayError('SHUTDOWN', reason, { hint: 'Connect again.' });
+    this.#ask.withdraw(this.#draining);
+    this.#drainIfQuiet();
+  }
+
+  // ── the client ────────────────────────────────────────────────────────────────────────────────────────────────
+
+  #greet(): void {
+    const { upstream, downstream } = this.#deps;
+    const { toClient } = this.#stay;
+    toClient.add(authenticationOk());
+    for (const [name, value] of upstream.parameters) toClient.add(parameterStatus(name, value));
+    toClient.add(backendKeyData(downstream.cancelKey.pid, downstream.cancelKey.secret));
+    toClient.add(readyForQuery('I'));
+    this.#flushClient();
+  }
+
+  #watchClient(): void {
+    const { socket } = this.#deps.downstream;
+    socket.on('data', this.#onClientData);
+    socket.on('drain', this.#onClientDrain);
+    socket.once('end', () => this.#onClientEnd());
+    socket.once('error', () => this.#onClientGone());
+    socket.once('close', () => this.#onClientGone());
+    if (socket.readableEnded) this.#onClientEnd();
+    if (socket.destroyed) this.#onClientGone();
+  }
+
+  readonly #onClientData = (chunk: Buffer): void => {
+    if (this.#stay.over || this.#clientEnded) return;
+    this.#lastActive = performance.now();
+    this.info.lastOperationAt = Date.now();
+    try {
+      const frames = this.#fromClient.push(chunk);
+      this.#pipeline.nextTurn();
+      for (const frame of frames) {
+        this.#inbox.push(frame);
+        this.#inboxBytes += frame.bytes.length;
+      }
+    } catch (error) {
+      this.#fatal(asGatewayError(error, 'PROTOCOL'));
+      return;
+    }
+    this.#pump();
+    this.#boundInbox();
+  };
+
+  /** Read on while somebody is asked, to see the client leave; only so much may pile up behind. */
+  #boundInbox(): void {
+    if (this.#stay.over) return;
+    const { pipelinedBytes } = this.#stay.limits;
+    const full = this.#inboxBytes + (this.#busy ? this.#fromClient.pending : 0) > pipelinedBytes;
+    if (full && this.#ask.held) {
+      this.#ask.withdraw(
+        new GatewayError('LIMIT', `withdrawn: more than ${pipelinedBytes} bytes were sent behind a held statement`, {
+          hint: 'Wait for the answer before you send more.',
+        }),
+      );
+    }
+    this.#pauseReading((full && !this.#ask.held) || this.#targetFull);
+  }
+
+  #pauseReading(pause: boolean): void {
+    if (pause === this.#readPaused) return;
+    this.#readPaused = pause;
+    if (pause) this.#deps.downstream.socket.pause();
+    else this.#deps.downstream.socket.resume();
+  }
+
+  /** Take the client's messages in order, as far as nothing has to be waited for. */
+  #pump(): void {
+    if (this.#busy || this.#pumping) return;
+    this.#pumping = true;
+    try {
+      while (this.#next < this.#inbox.length && !this.#stay.over && !this.#targetFull) {
+        const frame = this.#inbox[this.#next++]!;
+        const wait: Wait = this.#pipeline.step(frame);
+        if (wait) {
+          this.#busy = true;
+          this.#flushTarget();
+          this.#flushClient();
+          wait.then(
+            () => this.#resume(frame),
+            (error) => this.#fatal(asGatewayError(error)),
+          );
+          break;
+        }
+        this.#inboxBytes -= frame.bytes.length;
+      }
+    } catch (error) {
+      this.#fatal(asGatewayError(error));
+    } finally {
+      this.#pumping = false;
+    }
+    if (this.#next === this.#inbox.length && this.#next > 0) {
+      this.#inbox = [];
+      this.#next = 0;
+    }
+    this.#flushTarget();
+    this.#flushClient();
+    if (this.#draining || this.#clientEnded) this.#drainIfQuiet();
+  }
+
+  #resume(frame: Frame): void {
+    this.#busy = false;
+    this.#inboxBytes -= frame.bytes.length;
+    this.#pipeline.nextTurn();
+    this.#pump();
+    this.#boundInbox();
+  }
+
+  #onClientEnd(): void {
+    if (this.#clientEnded) return;
+    this.#clientEnded = true;
+    const left = new GatewayError('WITHDRAWN', 'the client left while this was waiting');
+    if (this.#ask.waiting || this.#draining) {
+      this.#ask.withdraw(left);
+      this.#leave('the client left');
+    } else {
+      this.#drainIfQuiet();
+    }
+  }
+
+  #onClientGone(): void {
+    this.#clientEnded = true;
+    this.#clientGone = true;
+    this.#ask.withdraw(new GatewayError('WITHDRAWN', 'the client left while this was waiting'));
+    this.#leave('the client left');
+  }
+
+  #flushClient(): void {
+    if (this.#stay.toClient.flush() || this.#clientFull || this.#clientGone) return;
+    this.#clientFull = true;
+    this.#deps.upstream.socket.pause();
+  }
+
+  readonly #onClientDrain = (): void => {
+    this.#clientFull = false;
+    this.#deps.upstream.socket.resume();
+  };
+
+  #tell(text: string): void {
+    const { toClient } = this.#stay;
+    if (this.#stay.over || this.#replies.midFrame || toClient.unsent > MAX_UNSENT_FOR_NOTICE) return;
+    toClient.add(notice(text));
+    this.#flushClient();
+    this.#boundInbox();
+  }
+
+  // ── the target ────────────────────────────────────────────────────────────────────────────────────────────────
+
+  #watchTarget(): void {
+    const { socket } = this.#deps.upstream;
+    socket.on('data', this.#onTargetData);
+    socket.on('drain', this.#onTargetDrain);
+    socket.once('end', () => this.#onTargetGone());
+    socket.once('error', () => this.#onTargetGone());
+    socket.once('close', () => this.#onTargetGone());
+    if (socket.destroyed || socket.readableEnded) this.#onTargetGone();
+  }
+
+  readonly #onTargetData = (chunk: Buffer): void => {
+    if (this.#finished) return;
+    this.#lastActive = performance.now();
+    try {
+      for (const frame of this.#fromTarget.push(chunk)) this.#replies.handle(frame);
+    } catch (error) {
+      const { message } = asGatewayError(error);
+      this.#targetGone = true; // what follows cannot be understood
+      this.#fatal(new GatewayError('UPSTREAM_GONE', `the target broke the protocol: ${message}`));
+      return;
+    }
+    if (this.#stay.over) {
+      this.#stay.toClient.flush(); // its socket is ended: what was relayed is dropped
+      this.#endLinger();
+      return;
+    }
+    this.#flushClient();
+    if (this.#draining || this.#clientEnded) this.#drainIfQuiet();
+  };
+
+  readonly #onTargetDrain = (): void => {
+    this.#targetFull = false;
+    this.#pump();
+    this.#boundInbox();
+  };
+
+  #flushTarget(): void {
+    if (this.#stay.toTarget.flush()) return;
+    this.#targetFull = true;
+    this.#pauseReading(true);
+  }
+
+  #onTargetGone(): void {
+    if (this.#targetGone) return;
+    this.#targetGone = true;
+    if (this.#replies.doomed && !this.#stay.over) {
+      // Its own FATAL has been relayed: that is the client's answer.
+      this.#ask.withdraw(new GatewayError('UPSTREAM_GONE', 'the target ended the session while this was waiting'));
+      this.#close('the target ended the session', undefined);
+      return;
+    }
+    this.#fatal(new GatewayError('UPSTREAM_GONE', 'the target closed the connection', { hint: 'Connect again.' }));
+  }
+
+  #alive(): boolean {
+    const { socket } = this.#deps.upstream;
+    return (
+      !this.#stay.over &&
+      !this.#clientEnded &&
+      !this.#targetGone &&
+      !this.#replies.doomed &&
+      socket.writable &&
+      !socket.destroyed
+    );
+  }
+
+  /** Nothing goes upstream until the target has dealt with it: a late cancel would hit the next statement. */
+  #cancelUpstream(): void {
+    if (this.#stay.cancelling) return;
+    const cancelling: Promise<void> = this.#deps.upstream
+      .cancel()
+      .catch(() => undefined)
+      .then(() => {
+        this.#stay.cancelling = undefined;
+      });
+    this.#stay.cancelling = cancelling;
+  }
+
+  // ── the end ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+  readonly #onCredentialEnded = (): void => this.end(sentence(this.#deps.downstream.credential.ended.reason));
+
+  #drainIfQuiet(): void {
+    if (this.#stay.over || this.#busy || this.#next < this.#inbox.length || !this.#replies.empty) return;
+    if (this.#stay.copying) return;
+    if (this.#draining) this.#fatal(this.#draining);
+    else if (this.#clientEnded) this.#leave('the client left');
+  }
+
+  /** The client went by its own will. */
+  #leave(reason: string): void {
+    this.#close(reason, undefined);
+  }
+
+  #fatal(error: GatewayError): void {
+    this.#ask.withdraw(error);
+    this.#close(error.message, error);
+  }
+
+  #close(reason: string, error: GatewayError | undefined): void {
+    const stay = this.#stay;
+    if (stay.over) {
+      if (this.#targetGone) this.#finish();
+      return;
+    }
+    stay.over = true;
+    this.#reason = reason;
+    this.#inbox = [];
+    this.#next = 0;
+    clearTimeout(this.#idleTimer);
+    const { socket } = this.#deps.downstream;
+    if (error && !this.#replies.midFrame) stay.toClient.add(farewell(error));
+    stay.toClient.flush();
+    if (this.#clientGone) socket.destroy();
+    else socket.end();
+    // A client that does not read its farewell must not keep the socket.
+    const { lingerMs } = stay.limits;
+    const hard = setTimeout(() => socket.destroy(), Math.min(lingerMs, 5_000));
+    socket.once('close', () => clearTimeout(hard));
+    if (socket.destroyed) clearTimeout(hard);
+    socket.resume();
+    this.#linger();
+  }
+
+  /** What runs may still report its outcome; nobody reads its rows any more. */
+  #linger(): void {
+    const stay = this.#stay;
+    if (this.#targetGone || !this.#outcomesOwed()) {
+      this.#finish();
+      return;
+    }
+    if (stay.copying && !this.#fromClient.atBoundary) {
+      this.#finish(); // in the middle of a message nothing can be said: the target sees a broken connection
+      return;
+    }
+    if (stay.copying) stay.toTarget.add(COPY_ABANDONED);
+    stay.copying = undefined;
+    stay.toTarget.flush();
+    this.#clientFull = false;
+    this.#deps.upstream.socket.resume();
+    this.#lingerTimer = setTimeout(() => this.#finish(), stay.limits.lingerMs);
+  }
+
+  #endLinger(): void {
+    if (this.#targetGone || !this.#outcomesOwed()) this.#finish();
+  }
+
+  #outcomesOwed(): boolean {
+    if (this.#stay.finished.length > 0) return true;
+    for (const _running of this.#replies.running()) return true;
+    return false;
+  }
+
+  #finish(): void {
+    if (this.#finished) return;
+    this.#finished = true;
+    const stay = this.#stay;
+    clearTimeout(this.#lingerTimer);
+    const why = `${this.#reason} before the target reported an outcome`;
+    for (const run of this.#replies.running()) run.unknown(why);
+    for (const run of stay.finished) run.unknown(why);
+    for (const [, { run, state }] of stay.names.portals.entries()) {
+      if (state === 'suspended') run?.done('SUSPENDED');
+      else run?.done('BIND');
+    }
+    this.#replies.abandon();
+    const { credential } = this.#deps.downstream;
+    credential.ended.removeEventListener('abort', this.#onCredentialEnded);
+    const { socket } = this.#deps.upstream;
+    socket.off('data', this.#onTargetData);
+    socket.on('error', () => undefined);
+    socket.resume();
+    if (this.#targetGone || !socket.writable || !this.#fromClient.atBoundary) socket.destroy();
+    else socket.end(terminate(), () => socket.destroy());
+    this.#resolve({ reason: this.#reason });
+  }
+
+  #armIdle(ms: number): void {
+    this.#idleTimer = setTimeout(() => {
+      const quiet = performance.now() - this.#lastActive;
+      const { idleMs } = this.#stay.limits;
+      if (quiet < idleMs || this.#busy || !this.#replies.empty) this.#armIdle(Math.max(1_000, idleMs - quiet));
+      else this.#fatal(new GatewayError('SESSION_ENDED', `nothing happened for ${Math.round(idleMs / 1000)} s`));
+    }, ms);
+    this.#idleTimer.unref();
+  }
+}
+
+const COPY_ABANDONED = copyFail('the client went away');
+
+const sentence = (reason: unknown): string => (reason instanceof Error ? reason.message : String(reason));

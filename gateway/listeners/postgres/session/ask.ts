@@ -1,0 +1,106 @@
+/** The wait at the gate: a permit at once where nobody must be asked, else one that cancel, leaving and overflow end. */
+import { asGatewayError, type GatewayError } from '../../../errors.ts';
+import type { AdmitContext, Gate, Permit } from '../../../gate.ts';
+import type { Operation } from '../../../operation.ts';
+import { Run } from './run.ts';
+
+export type AskDeps = {
+  readonly gate: Gate;
+  readonly tell: AdmitContext['tell'];
+  readonly credentialEndsAt: () => number;
+  readonly alive: () => boolean;
+};
+
+export class Ask {
+  readonly #deps: AskDeps;
+  #controller = new AbortController();
+  #context: AdmitContext;
+  #withdrawn: GatewayError | undefined;
+  /** Something is being decided, or made ready to be: `withdraw` has something to act on. */
+  waiting = false;
+  /** People are asked. */
+  held = false;
+
+  constructor(deps: AskDeps) {
+    this.#deps = deps;
+    this.#context = this.#newContext();
+  }
+
+  preview(operation: Operation): 'allow' | 'hold' | 'deny' {
+    return this.#deps.gate.preview(operation);
+  }
+
+  /** @throws GatewayError as the gate does, or what the operation was withdrawn with; also as a rejection. */
+  admit(operation: Operation): Run | Promise<Run> {
+    const answer = this.#deps.gate.admit(operation, this.#context);
+    return answer instanceof Promise ? this.#await(answer) : new Run(answer);
+  }
+
+  /** End what waits now, with the error its client is to see. False when nothing waits. */
+  withdraw(error: GatewayError): boolean {
+    if (!this.waiting || this.#withdrawn) return false;
+    this.#withdrawn = error;
+    this.#controller.abort(error.message);
+    return true;
+  }
+
+  /** From now on a cancel concerns this operation, though it is not asked about yet. */
+  begin(): void {
+    this.waiting = true;
+  }
+
+  /** What it was withdrawn with, if it was; the next operation starts afresh. */
+  end(): GatewayError | undefined {
+    this.waiting = false;
+    this.held = false;
+    const withdrawn = this.#withdrawn;
+    if (withdrawn) {
+      this.#withdrawn = undefined;
+      this.#controller = new AbortController();
+      this.#context = this.#newContext();
+    }
+    return withdrawn;
+  }
+
+  async #await(answer: Promise<Permit>): Promise<Run> {
+    const { signal } = this.#controller;
+    this.waiting = true;
+    let left: (() => void) | undefined;
+    const withdrawal = new Promise<undefined>((resolve) => {
+      left = () => resolve(undefined);
+      if (signal.aborted) left();
+      else signal.addEventListener('abort', left, { once: true });
+    });
+    let permit: Permit | undefined;
+    let refused: unknown;
+    try {
+      permit = await Promise.race([answer, withdrawal]);
+    } catch (error) {
+      refused = error;
+    }
+    if (left) signal.removeEventListener('abort', left);
+    const withdrawn = this.end();
+    if (withdrawn) {
+      // The gate may have permitted it at the same moment: it goes nowhere, and the trail says so.
+      const notSent = (late: Permit) => new Run(late).failed('57014', `not sent to the target: ${withdrawn.message}`);
+      if (permit) notSent(permit);
+      else if (refused === undefined) answer.then(notSent, () => undefined);
+      throw withdrawn;
+    }
+    if (!permit) throw asGatewayError(refused);
+    return new Run(permit);
+  }
+
+  #newContext(): AdmitContext {
+    const { tell, credentialEndsAt, alive } = this.#deps;
+    return {
+      signal: this.#controller.signal,
+      credentialEndsAt,
+      alive,
+      tell: (news) => {
+        this.held = true;
+        tell(news);
+      },
+    };
+  }
+}

@@ -1,0 +1,241 @@
+/** What the target reports, written into the session's state: names, settings and transactions follow it, never the client. */
+import { asGatewayError, GatewayError } from '../../../errors.ts';
+import type { Effect } from '../../../operation.ts';
+import type { ServerMessage, TransactionStatus } from '../messages.ts';
+import type { SessionEffect, StatementFacts } from '../types.ts';
+import { CopyMeter } from './copy.ts';
+import { changesSchema, opaque, SHADOWED, subjectOf } from './operation.ts';
+import type { Reply, ReplyEvents, ReplyOf } from './replies.ts';
+import type { Stay } from './stay.ts';
+
+const NOTHING_BOUND = { parameters: [], shownParameters: [] };
+
+export type ConfirmHooks = {
+  /** The session cannot go on. */
+  fatal(error: GatewayError): void;
+};
+
+export class Confirm implements ReplyEvents {
+  readonly #stay: Stay;
+  readonly #hooks: ConfirmHooks;
+
+  constructor(stay: Stay, hooks: ConfirmHooks) {
+    this.#stay = stay;
+    this.#hooks = hooks;
+  }
+
+  relay(bytes: Buffer): void {
+    this.#stay.toClient.add(bytes);
+  }
+
+  completed(reply: Exclude<Reply, { kind: 'execute' | 'query' | 'sync' }>): void {
+    const { names } = this.#stay;
+    switch (reply.kind) {
+      case 'parse':
+        names.statements.confirm(reply.name, reply.statement);
+        return;
+      case 'bind':
+        names.confirmPortal(reply.name, reply.portal);
+        return;
+      case 'close':
+        if (reply.of === 'S') names.statements.confirm(reply.name, undefined);
+        else names.confirmPortal(reply.name, undefined);
+        return;
+      case 'describe':
+        return;
+      default:
+        reply satisfies never;
+    }
+  }
+
+  statementDone(reply: ReplyOf<'execute'> | ReplyOf<'query'>, tag: string): void {
+    reply.run?.statementDone(tag);
+    const facts = reply.kind === 'query' ? reply.statements[reply.done] : reply.facts;
+    if (facts) this.#apply(facts, reply.run?.permit.operation.effects ?? facts.effects, tag);
+    else if (reply.kind === 'query' && tag !== '') {
+      throw new GatewayError('UPSTREAM_GONE', 'the target ran more statements than were found in the text');
+    }
+    if (reply.kind === 'query') return;
+    if (reply.run) this.#stay.finished.push(reply.run);
+    if (reply.portal) {
+      reply.portal.state = 'done';
+      reply.portal.run = undefined;
+    }
+  }
+
+  suspended(reply: ReplyOf<'execute'>): void {
+    if (!reply.portal) return;
+    reply.portal.state = 'suspended';
+    reply.portal.run = reply.run;
+  }
+
+  failed(reply: Reply | undefined, error: ServerMessage, skipped: readonly Reply[]): void {
+    const stay = this.#stay;
+    stay.failed = true;
+    stay.copying = undefined;
+    const fatal = error.severity === 'FATAL' || error.severity === 'PANIC';
+    if (reply && 'run' in reply) {
+      if (fatal) reply.run?.unknown(`the target ended the session (${error.sqlstate}) before it reported an outcome`);
+      else reply.run?.failed(error.sqlstate, error.message);
+    }
+    if (reply?.kind === 'execute' && reply.portal) reply.portal.state = 'done';
+    for (const never of skipped) {
+      if (never.kind === 'execute') {
+        never.run?.failed('25P02', 'not run: an earlier message of the same pipeline failed');
+        if (never.portal) never.portal.state = 'done';
+      } else if (never.kind === 'bind') {
+        never.portal?.run?.failed('25P02', 'not run: an earlier message of the same pipeline failed');
+      }
+    }
+    if (fatal) return;
+    if (reply?.kind === 'bind') reply.portal?.run?.failed(error.sqlstate, error.message);
+    // The server lets go of the unnamed statement before it reads the new one.
+    if (reply?.kind === 'parse' && reply.name === '') stay.names.statements.confirm('', undefined);
+    if (reply?.kind === 'query' || reply?.kind === 'sync') return;
+    stay.names.forgetOffers();
+    stay.skipping = true;
+    if (reply?.own && !reply.substitute) {
+      this.#hooks.fatal(new GatewayError('UPSTREAM_GONE', 'the target could not be asked for its settings'));
+    }
+  }
+
+  ready(reply: ReplyOf<'sync'> | ReplyOf<'query'>, status: TransactionStatus): void {
+    const stay = this.#stay;
+    if (reply.kind === 'query') {
+      if (!stay.failed) reply.run?.done();
+      // Whatever became of it, a Query destroys the unnamed statement and portal.
+      stay.names.statements.confirm('', undefined);
+      stay.names.confirmPortal('', undefined);
+    }
+    this.#settleFinished();
+    if (status === 'I') {
+      stay.names.transactionEnded(!stay.failed);
+      if (stay.schemaChanged) this.#refresh();
+      if (stay.frameTouched) stay.frame.stale = true;
+      stay.frameTouched = false;
+      stay.schemaChanged = false;
+    }
+    stay.names.forgetOffers();
+    stay.status = status;
+    stay.copying = undefined;
+    stay.open = false;
+    stay.dirty = false;
+    stay.failed = false;
+    stay.unsettled = false;
+    if (reply.kind === 'query' || !reply.own) stay.skipping = false;
+  }
+
+  copyIn(reply: ReplyOf<'execute'> | ReplyOf<'query'>, binary: boolean): void {
+    const permit = reply.run?.permit;
+    const caps = permit?.hold === undefined ? undefined : permit.operation.caps;
+    this.#stay.copying = new CopyMeter(caps, binary);
+    this.#stay.copyCommand = reply.kind === 'query' ? 'simple' : 'extended';
+  }
+
+  parameter(name: string, value: string): void {
+    const wanted = { client_encoding: 'UTF8', standard_conforming_strings: 'on' }[name];
+    if (wanted !== undefined && wanted !== value) {
+      this.#hooks.fatal(
+        new GatewayError('SESSION_FRAME', `${name} became ${value} on the target; the gateway reads SQL as ${wanted}`, {
+          hint: 'Connect again and leave this setting alone.',
+        }),
+      );
+      return;
+    }
+    this.#stay.frame.reported(name, value);
+  }
+
+  /** What runs outside of a transaction block commits, or is undone, with its Sync. */
+  #settleFinished(): void {
+    const stay = this.#stay;
+    const undone = stay.failed && stay.status === 'I' && !stay.transactionVerb;
+    for (const run of stay.finished) {
+      if (undone) run.failed('25P02', 'undone: another part of the same pipeline failed');
+      else run.done();
+    }
+    if (stay.finished.length > 0) stay.finished = [];
+    stay.transactionVerb = false;
+  }
+
+  #apply(facts: StatementFacts, effects: readonly Effect[], tag: string): void {
+    const stay = this.#stay;
+    const { names } = stay;
+    const { session } = facts;
+    this.#applyEffects(effects);
+    switch (session.kind) {
+      case 'none':
+      case 'execute':
+      case 'fetch':
+        return;
+      case 'prepare':
+        names.statements.confirm(session.name, { text: facts.text, made: 'sql', empty: false });
+        return;
+      case 'deallocate':
+        if (session.name === 'ALL') names.dropStatements();
+        else names.statements.confirm(session.name, undefined);
+        return;
+      case 'declare':
+        names.confirmPortal(session.name, {
+          subject: subjectOf(session.inner.text, [{ facts: session.inner, inner: undefined }], NOTHING_BOUND),
+          facts: session.inner,
+          cursor: true,
+          holdable: session.hold,
+          fresh: true,
+          state: 'done',
+          run: undefined,
+          turn: 0,
+        });
+        return;
+      case 'close':
+        if (session.name === 'ALL') names.dropPortals();
+        else names.confirmPortal(session.name, undefined);
+        return;
+      case 'discard':
+        if (session.what !== 'all') return;
+        names.dropStatements();
+        names.dropPortals();
+        stay.frame.stale = true;
+        return;
+      case 'transaction':
+        this.#transaction(session, tag);
+        return;
+      case 'frame':
+        stay.frame.stale = true;
+        stay.frameTouched = true;
+        return;
+      default:
+        session satisfies never;
+    }
+  }
+
+  #applyEffects(judged: readonly Effect[]): void {
+    const stay = this.#stay;
+    const effects = judged.filter((effect) => effect !== SHADOWED);
+    if (opaque(effects)) {
+      stay.frame.stale = true;
+      stay.frameTouched = true;
+    }
+    if (!changesSchema(effects)) return;
+    stay.schemaChanged = true;
+    stay.shadowed ||= effects.some(({ object }) => object.startsWith('pg_temp'));
+  }
+
+  #transaction({ verb }: Extract<SessionEffect, { kind: 'transaction' }>, tag: string): void {
+    const stay = this.#stay;
+    stay.transactionVerb = true;
+    const ends = verb === 'commit' || verb === 'rollback' || verb === 'prepare';
+    if (ends) stay.names.transactionEnded(tag.startsWith('COMMIT'));
+    if ((ends || verb === 'rollback-to') && stay.frameTouched) stay.frame.stale = true;
+  }
+
+  #refresh(): void {
+    const stay = this.#stay;
+    const refreshing: Promise<void> = stay.inspector.refresh().then(
+      () => {
+        if (stay.refreshing === refreshing) stay.refreshing = undefined;
+      },
+      (error) => this.#hooks.fatal(asGatewayError(error, 'UPSTREAM')),
+    );
+    stay.refreshing = refreshing;
+  }
+}

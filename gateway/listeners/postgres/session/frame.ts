@@ -1,0 +1,66 @@
+/** The session frame: settings a statement's meaning depends on, as the target last reported them. */
+
+/** Settings that belong to it; the target's answer to SHOW, or its ParameterStatus, is the only source. */
+const REPORTED = new Set(['search_path', 'session_authorization', 'default_transaction_read_only']);
+
+export class SessionFrame {
+  readonly #settings = new Map<string, string>();
+  #text: string | undefined;
+  #searchPath: readonly string[] = [];
+  /** Something ran that may have changed it: ask the target before the next verdict. */
+  stale = false;
+
+  constructor(searchPath: string, parameters: ReadonlyMap<string, string>) {
+    this.set('search_path', searchPath);
+    this.set('role', 'none');
+    for (const [name, value] of parameters) this.reported(name, value);
+  }
+
+  /** A ParameterStatus; names that are no part of the frame are passed over. */
+  reported(name: string, value: string): void {
+    if (REPORTED.has(name)) this.set(name, value);
+  }
+
+  set(name: string, value: string): void {
+    if (this.#settings.get(name) === value) return;
+    this.#settings.set(name, value);
+    this.#text = undefined;
+    if (name === 'search_path') this.#searchPath = splitSearchPath(value);
+  }
+
+  get searchPath(): readonly string[] {
+    return this.#searchPath;
+  }
+
+  /** Canonical: the same settings give the same text. */
+  get text(): string {
+    this.#text ??= JSON.stringify([...this.#settings].sort(([a], [b]) => (a < b ? -1 : 1)));
+    return this.#text;
+  }
+}
+
+/** `"$user", public` → `['$user', 'public']`, as PostgreSQL's SplitIdentifierString reads it. */
+export function splitSearchPath(value: string): readonly string[] {
+  const names: string[] = [];
+  let at = 0;
+  while (at < value.length) {
+    const char = value[at]!;
+    if (char === ',' || char.trim() === '') {
+      at++;
+      continue;
+    }
+    let name = '';
+    if (char === '"') {
+      for (at++; at < value.length; at++) {
+        if (value[at] !== '"') name += value[at];
+        else if (value[at + 1] === '"') name += value[at++];
+        else break;
+      }
+      at++;
+    } else {
+      for (; at < value.length && value[at] !== ',' && value[at]!.trim() !== ''; at++) name += value[at]!.toLowerCase();
+    }
+    names.push(name);
+  }
+  return names;
+}

@@ -1,0 +1,105 @@
+/** The session's prepared statements, portals and cursors, as the target has confirmed them. Knows no wire. */
+import type { StatementFacts } from '../types.ts';
+import type { Subject } from './operation.ts';
+import type { Run } from './run.ts';
+
+export type Statement = {
+  /** What made it: the text of its Parse, or of the whole SQL PREPARE statement. Inspected again at each use. */
+  readonly text: string;
+  readonly made: 'protocol' | 'sql';
+  /** An empty query, which runs nothing. */
+  readonly empty: boolean;
+};
+
+export type Portal = {
+  /** What an execution of it does; undefined for an empty query. */
+  readonly subject: Subject | undefined;
+  readonly facts: StatementFacts | undefined;
+  /** A cursor made by DECLARE. */
+  readonly cursor: boolean;
+  /** WITH HOLD: outlives a commit. */
+  readonly holdable: boolean;
+  /** Made in the transaction that is still open. */
+  fresh: boolean;
+  state: 'judged' | 'running' | 'suspended' | 'done';
+  /** The permit given for Bind and not used yet, or of an execution that is suspended. */
+  run: Run | undefined;
+  /** Which turn of the pipeline judged it. */
+  turn: number;
+};
+
+/** One namespace. `offer` is believed only within its own pipeline, until the target confirms or refuses it. */
+class Namespace<T> {
+  readonly #confirmed = new Map<string, T>();
+  readonly #offered = new Map<string, T | undefined>();
+
+  get(name: string): T | undefined {
+    return this.#offered.has(name) ? this.#offered.get(name) : this.#confirmed.get(name);
+  }
+
+  /** Sent upstream, unanswered: undefined for a Close. */
+  offer(name: string, value: T | undefined): void {
+    this.#offered.set(name, value);
+  }
+
+  /** No answer is outstanding: what was not confirmed did not happen. */
+  forgetOffers(): void {
+    if (this.#offered.size > 0) this.#offered.clear();
+  }
+
+  /** Returns what was there before. */
+  confirm(name: string, value: T | undefined): T | undefined {
+    const before = this.#confirmed.get(name);
+    if (value === undefined) this.#confirmed.delete(name);
+    else this.#confirmed.set(name, value);
+    if (this.#offered.get(name) === value) this.#offered.delete(name);
+    return before === value ? undefined : before;
+  }
+
+  get size(): number {
+    return this.#confirmed.size + this.#offered.size;
+  }
+
+  entries(): IterableIterator<[string, T]> {
+    return this.#confirmed.entries();
+  }
+}
+
+export class Names {
+  readonly statements = new Namespace<Statement>();
+  readonly portals = new Namespace<Portal>();
+
+  forgetOffers(): void {
+    this.statements.forgetOffers();
+    this.portals.forgetOffers();
+  }
+
+  confirmPortal(name: string, portal: Portal | undefined): void {
+    const before = this.portals.confirm(name, portal);
+    if (before) leave(before);
+  }
+
+  /** DEALLOCATE ALL, DISCARD ALL: the unnamed statement is not in the server's table and stays. */
+  dropStatements(): void {
+    for (const [name] of [...this.statements.entries()]) if (name !== '') this.statements.confirm(name, undefined);
+  }
+
+  dropPortals(): void {
+    for (const [name] of [...this.portals.entries()]) this.confirmPortal(name, undefined);
+  }
+
+  /** Portals die with their transaction; a WITH HOLD cursor lives on if it was committed. */
+  transactionEnded(committed: boolean): void {
+    for (const [name, portal] of [...this.portals.entries()]) {
+      if (portal.holdable && (committed || !portal.fresh)) portal.fresh = false;
+      else this.confirmPortal(name, undefined);
+    }
+  }
+}
+
+/** A portal is gone: what was permitted for it is over. */
+function leave(portal: Portal): void {
+  if (portal.state === 'judged') portal.run?.done('BIND');
+  else if (portal.state === 'suspended') portal.run?.done('SUSPENDED');
+  if (portal.state !== 'running') portal.run = undefined;
+}

@@ -1,0 +1,183 @@
+/** What a session asks the gate about: statements and the names they use, made into one Operation. Knows no wire. */
+import { GatewayError } from '../../../errors.ts';
+import type { Action, Effect, Operation, Parameter } from '../../../operation.ts';
+import type { StatementFacts } from '../types.ts';
+import type { Names, Statement } from './names.ts';
+
+/** Everything of an Operation that does not change from one execution to the next. */
+export type Subject = {
+  readonly text: string;
+  readonly shown: string;
+  readonly effects: readonly Effect[];
+  readonly headline: string;
+  readonly risks: readonly string[];
+  readonly parameters: readonly Parameter[];
+  readonly shownParameters: readonly string[];
+  /** Texts of the prepared statements and cursors it runs by name: part of what an approval covers. */
+  readonly uses: readonly string[];
+  readonly copyIn: boolean;
+};
+
+/** What the operation is asked in, as far as it is the same for the whole session. */
+export type Asker = Pick<Operation, 'connection' | 'environment' | 'principal' | 'session'>;
+
+export type Caps = { readonly rows: number; readonly bytes: number };
+
+/** Worst first: whose headline stands for several statements. */
+const WORST: readonly Action[] = [
+  'dcl',
+  'ddl',
+  'delete',
+  'update',
+  'unknown',
+  'call',
+  'copy-in',
+  'insert',
+  'copy-out',
+  'read',
+  'transaction',
+  'session',
+];
+
+const rank = (effects: readonly Effect[]): number =>
+  effects.reduce((worst, { action, where }) => {
+    const at = WORST.indexOf(action) - (where === 'absent' ? 0.5 : 0);
+    return Math.min(worst, at);
+  }, WORST.length);
+
+/** One statement with what it names looked up. */
+export type Resolved = { readonly facts: StatementFacts; readonly inner: StatementFacts | undefined };
+
+/** The subject of one or several statements that run, or do not run, together. `text` is what the client sent. */
+export function subjectOf(
+  text: string,
+  statements: readonly Resolved[],
+  bound: { parameters: readonly Parameter[]; shownParameters: readonly string[] },
+): Subject {
+  const effects = statements.map(({ facts, inner }) => (inner ? [...facts.effects, ...inner.effects] : facts.effects));
+  const headlines = statements.map(({ facts, inner }) =>
+    inner && facts.session.kind === 'execute' ? inner.headline : facts.headline,
+  );
+  let worst = 0;
+  for (let i = 1; i < effects.length; i++) if (rank(effects[i]!) < rank(effects[worst]!)) worst = i;
+  const uses = statements.flatMap(({ facts, inner }) =>
+    inner && facts.session.kind !== 'declare' ? [inner.text] : [],
+  );
+  const risks = new Set(statements.flatMap(({ facts, inner }) => [...facts.risks, ...(inner?.risks ?? [])]));
+  const copyIn = statements.some(({ facts }) => facts.copy === 'in');
+  return {
+    text,
+    shown: statements.length === 1 ? shown(statements[0]!) : statements.map(shown).join(';\n'),
+    effects: statements.length === 1 ? unique(effects[0]!) : unique(effects.flat()),
+    headline:
+      statements.length === 1 ? headlines[0]! : `${statements.length} statements, among them: ${headlines[worst]!}`,
+    risks: [...risks],
+    ...bound,
+    uses,
+    copyIn,
+  };
+}
+
+/** For people: EXECUTE and FETCH say little without what they run. */
+function shown({ facts, inner }: Resolved): string {
+  const { kind } = facts.session;
+  if (!inner || kind === 'declare') return facts.shown;
+  return `${facts.shown}\n-- ${kind === 'execute' ? 'prepared statement' : 'cursor'}: ${inner.shown}`;
+}
+
+function unique(effects: readonly Effect[]): readonly Effect[] {
+  if (effects.length < 2) return effects;
+  const seen = new Set<string>();
+  return effects.filter(({ action, object, where, rows }) => {
+    const key = `${action}\0${object}\0${where ?? ''}\0${rows ?? ''}`;
+    return !seen.has(key) && seen.add(key);
+  });
+}
+
+/** A statement's own facts, cut out of what its text was found to do. */
+export function innerFacts(statement: Statement, found: readonly StatementFacts[]): StatementFacts {
+  const [facts] = found;
+  if (!facts || found.length !== 1)
+    throw new GatewayError('UNPARSEABLE', 'the prepared statement cannot be read again');
+  if (statement.made === 'protocol') return facts;
+  if (facts.session.kind !== 'prepare')
+    throw new GatewayError('UNPARSEABLE', 'the prepared statement cannot be read again');
+  return facts.session.inner;
+}
+
+/**
+ * Several statements in one string run one after another, while names and frame are known only as they stand now.
+ * @throws GatewayError SESSION_FRAME | UNSUPPORTED
+ */
+export function checkTogether(statements: readonly StatementFacts[]): void {
+  if (statements.length < 2) return;
+  let changed = false;
+  for (const { session, effects } of statements) {
+    if (session.kind === 'frame') {
+      throw new GatewayError('SESSION_FRAME', `${session.setting} cannot be changed together with other statements`, {
+        hint: 'Send it as a statement of its own.',
+      });
+    }
+    const uses = session.kind === 'execute' || session.kind === 'fetch';
+    if (uses && changed) {
+      throw new GatewayError('UNSUPPORTED', `"${session.name}" is used in the string that may define it`, {
+        hint: 'Send the statement that prepares or declares it on its own first.',
+      });
+    }
+    changed ||= ['prepare', 'deallocate', 'declare', 'close', 'discard'].includes(session.kind) || opaque(effects);
+  }
+}
+
+/** May have done more than its text says, to names and settings too. */
+export const opaque = (effects: readonly Effect[]): boolean =>
+  effects.some(({ action }) => action === 'call' || action === 'unknown');
+
+export const changesSchema = (effects: readonly Effect[]): boolean =>
+  effects.some(({ action }) => action === 'ddl' || action === 'dcl' || action === 'call' || action === 'unknown');
+
+/** COMMIT, ROLLBACK and their kind: all that runs in a failed transaction. */
+export function leavesTransaction(statements: readonly StatementFacts[]): boolean {
+  const session = statements.length === 1 ? statements[0]!.session : undefined;
+  return session?.kind === 'transaction' && ['commit', 'rollback', 'rollback-to', 'prepare'].includes(session.verb);
+}
+
+/** What the inspector of a target's committed schema cannot know. */
+export const SHADOWED: Effect = { action: 'call', object: '' };
+
+export function operationOf(
+  subject: Subject,
+  asker: Asker,
+  now: { id: string; frame: string; inTransaction: boolean; shadowed: boolean; caps: Caps },
+): Operation {
+  const { text, shown, effects, headline, risks, parameters, shownParameters, uses, copyIn } = subject;
+  const said = [...risks];
+  if (now.inTransaction) said.push('inside a transaction');
+  if (copyIn) said.push('data is not reviewed');
+  const shadowed = now.shadowed && effects.every(({ action }) => action === 'read');
+  if (shadowed) said.push('schema changed in this session, unseen by the gateway');
+  return {
+    id: now.id,
+    protocol: 'postgres',
+    ...asker,
+    text,
+    shown,
+    parameters,
+    shownParameters,
+    frame: uses.length === 0 ? now.frame : JSON.stringify([now.frame, ...uses]),
+    effects: shadowed ? [...effects, SHADOWED] : effects,
+    headline,
+    risks: said.length > risks.length ? [...new Set(said)] : risks,
+    inTransaction: now.inTransaction,
+    ...(copyIn ? { caps: now.caps } : {}),
+  };
+}
+
+/** @throws GatewayError UNKNOWN_NAME */
+export function knownStatement(names: Names, name: string): Statement {
+  const statement = names.statements.get(name);
+  if (statement) return statement;
+  throw new GatewayError(
+    'UNKNOWN_NAME',
+    name === '' ? 'unnamed prepared statement does not exist' : `prepared statement "${name}" does not exist`,
+  );
+}

@@ -1,0 +1,40 @@
+/** Saying no in PostgreSQL's own words: errors a client's driver understands, and the statement that makes them true. */
+import { type ErrorCode, GatewayError } from '../../../errors.ts';
+import { errorResponse, noticeResponse } from '../builders.ts';
+
+/** Fails to parse on every server: sent where the target's transaction must really be aborted. */
+export const FAILING_STATEMENT = 'refused by countersign';
+
+/** A statement refused for a reason that PostgreSQL itself has a code for. */
+export class NativeError extends GatewayError {
+  readonly #sqlstate: string;
+
+  constructor(code: ErrorCode, sqlstate: string, message: string, options: { hint?: string } = {}) {
+    super(code, message, options);
+    this.#sqlstate = sqlstate;
+  }
+
+  override get sqlstate(): string {
+    return this.#sqlstate;
+  }
+}
+
+export const refusal = (error: GatewayError): Buffer => report('ERROR', error);
+export const farewell = (error: GatewayError): Buffer => report('FATAL', error);
+
+function report(severity: 'ERROR' | 'FATAL', error: GatewayError): Buffer {
+  const { sqlstate, message, hint } = error;
+  return errorResponse({ severity, sqlstate, message, hint });
+}
+
+export const notice = (text: string): Buffer =>
+  noticeResponse({ severity: 'NOTICE', sqlstate: '00000', message: text });
+
+export const cancelled = (): GatewayError =>
+  new NativeError('WITHDRAWN', '57014', 'canceling statement due to user request');
+
+export const transactionFailed = (): GatewayError =>
+  new NativeError('DENIED', '25P02', 'current transaction is aborted, commands ignored until end of transaction block');
+
+export const unknownPortal = (name: string, what: 'portal' | 'cursor'): GatewayError =>
+  new NativeError('UNKNOWN_NAME', '34000', `${what} "${name}" does not exist`);

@@ -1,0 +1,274 @@
+/** What the target still owes: one entry for every message that is answered, matched as the protocol orders them. */
+import { GatewayError } from '../../../errors.ts';
+import {
+  parseCommandComplete,
+  parseParameterStatus,
+  parseReadyForQuery,
+  parseServerMessage,
+  type ServerMessage,
+  type TransactionStatus,
+} from '../messages.ts';
+import type { StatementFacts } from '../types.ts';
+import type { Frame } from '../wire.ts';
+import type { Portal, Statement } from './names.ts';
+import type { Run } from './run.ts';
+
+type Common = {
+  /** The gateway's own message: its answers are not the client's. */
+  readonly own?: boolean;
+  /** Shown to the client in place of the error this was sent to provoke. */
+  readonly substitute?: Buffer;
+};
+
+export type Reply = Common &
+  (
+    | { readonly kind: 'parse'; readonly name: string; readonly statement: Statement | undefined }
+    | { readonly kind: 'bind'; readonly name: string; readonly portal: Portal | undefined }
+    | { readonly kind: 'describe' }
+    | { readonly kind: 'close'; readonly of: 'S' | 'P'; readonly name: string }
+    | {
+        readonly kind: 'execute';
+        readonly portal: Portal | undefined;
+        readonly facts: StatementFacts | undefined;
+        readonly run: Run | undefined;
+        /** COPY FROM STDIN that may still start in it. */
+        copies: number;
+        readonly collect?: (row: Buffer) => void;
+      }
+    | {
+        readonly kind: 'query';
+        readonly statements: readonly StatementFacts[];
+        readonly run: Run | undefined;
+        copies: number;
+        /** Statements complete so far. */
+        done: number;
+      }
+    | { readonly kind: 'sync' }
+  );
+
+export type ReplyOf<K extends Reply['kind']> = Extract<Reply, { kind: K }>;
+
+export type ReplyEvents = {
+  /** A frame, or a piece of one, that is the client's. */
+  relay(bytes: Buffer): void;
+  completed(reply: Exclude<Reply, { kind: 'execute' | 'query' | 'sync' }>): void;
+  /** One statement of it is done. `tag` is empty for an empty query. */
+  statementDone(reply: ReplyOf<'execute'> | ReplyOf<'query'>, tag: string): void;
+  suspended(reply: ReplyOf<'execute'>): void;
+  /** `reply` is what failed, undefined for an error out of turn; `skipped` never ran because of it. */
+  failed(reply: Reply | undefined, error: ServerMessage, skipped: readonly Reply[]): void;
+  ready(reply: ReplyOf<'sync'> | ReplyOf<'query'>, status: TransactionStatus): void;
+  copyIn(reply: ReplyOf<'execute'> | ReplyOf<'query'>, binary: boolean): void;
+  parameter(name: string, value: string): void;
+};
+
+export class Replies {
+  readonly #events: ReplyEvents;
+  #queue: Reply[] = [];
+  #first = 0;
+  #boundaries = 0;
+  #failing = false;
+  #waiting: (() => void)[] = [];
+  /** A large frame to the client has begun and not ended. */
+  midFrame = false;
+  /** The last frame was an error that ends the target's session. */
+  doomed = false;
+
+  constructor(events: ReplyEvents) {
+    this.#events = events;
+  }
+
+  push(reply: Reply): void {
+    if (reply.kind === 'sync' || reply.kind === 'query') this.#boundaries++;
+    this.#queue.push(reply);
+  }
+
+  get empty(): boolean {
+    return this.#first === this.#queue.length;
+  }
+
+  /** A Sync or Query is unanswered: what follows starts anew, and from a state that is not known yet. */
+  get boundary(): boolean {
+    return this.#boundaries > 0;
+  }
+
+  /** Something sent may still ask for COPY data. */
+  get mayCopyIn(): boolean {
+    for (let i = this.#first; i < this.#queue.length; i++) {
+      const reply = this.#queue[i]!;
+      if ((reply.kind === 'execute' || reply.kind === 'query') && reply.copies > 0) return true;
+    }
+    return false;
+  }
+
+  /** Operations that are upstream and have no outcome. */
+  *running(): Generator<Run> {
+    for (let i = this.#first; i < this.#queue.length; i++) {
+      const reply = this.#queue[i]!;
+      if ((reply.kind === 'execute' || reply.kind === 'query') && reply.run) yield reply.run;
+    }
+  }
+
+  /** Resolves at the next answer that changes what is owed. */
+  changed(): Promise<void> {
+    return new Promise((resolve) => this.#waiting.push(resolve));
+  }
+
+  /** The target is gone or dismissed: wake whoever waits. */
+  abandon(): void {
+    this.#queue = [];
+    this.#first = 0;
+    this.#boundaries = 0;
+    this.#wake();
+  }
+
+  /** @throws GatewayError UPSTREAM_GONE when the frame answers nothing that was asked. */
+  handle(frame: Frame): void {
+    const { type, bytes } = frame;
+    const reply = this.#queue[this.#first];
+    // DataRow and CopyData first: nearly all frames are these, and only these come in pieces.
+    if (type === 0x44 || type === 0x64) {
+      if (!reply || (reply.kind !== 'execute' && reply.kind !== 'query')) throw unexpected(type, reply);
+      if (frame.first && reply.run) reply.run.rowsSent++;
+      this.midFrame = !frame.last;
+      if (!reply.own) this.#events.relay(bytes);
+      else if (reply.kind === 'execute') reply.collect?.(bytes);
+      return;
+    }
+    switch (String.fromCharCode(type)) {
+      case 'N': // notice
+      case 'A': // notification
+        this.#events.relay(bytes);
+        return;
+      case 'S': {
+        const { name, value } = parseParameterStatus(frame);
+        this.#events.relay(bytes);
+        this.#events.parameter(name, value);
+        return;
+      }
+      case 'E':
+        this.#error(frame, reply);
+        return;
+      case 'Z':
+        this.#ready(frame, reply);
+        return;
+      default:
+        if (!reply || this.#failing) throw unexpected(type, reply);
+        if (!reply.own) this.#events.relay(bytes);
+        this.#answer(frame, reply);
+    }
+  }
+
+  #answer(frame: Frame, reply: Reply): void {
+    if (!this.#fits(String.fromCharCode(frame.type), frame, reply)) throw unexpected(frame.type, reply);
+  }
+
+  /** Take it in, if it is an answer to that. */
+  #fits(type: string, frame: Frame, reply: Reply): boolean {
+    switch (reply.kind) {
+      case 'parse':
+        return type === '1' && this.#complete(reply);
+      case 'bind':
+        return type === '2' && this.#complete(reply);
+      case 'close':
+        return type === '3' && this.#complete(reply);
+      case 'describe':
+        return type === 't' || ((type === 'T' || type === 'n') && this.#complete(reply));
+      case 'execute':
+        if (type === 's' || type === 'C' || type === 'I') {
+          this.#shift();
+          if (type === 's') this.#events.suspended(reply);
+          else this.#events.statementDone(reply, type === 'C' ? parseCommandComplete(frame) : '');
+          this.#wake();
+          return true;
+        }
+        return this.#copy(frame, type, reply);
+      case 'query':
+        if (type === 'T') return true;
+        if (type === 'C' || type === 'I') {
+          this.#events.statementDone(reply, type === 'C' ? parseCommandComplete(frame) : '');
+          reply.done++;
+          return true;
+        }
+        return this.#copy(frame, type, reply);
+      case 'sync':
+        return false;
+      default:
+        return reply satisfies never;
+    }
+  }
+
+  #copy(frame: Frame, type: string, reply: ReplyOf<'execute'> | ReplyOf<'query'>): boolean {
+    if (type === 'H' || type === 'c') return true;
+    if (type !== 'G') return false;
+    if (reply.copies <= 0) return false; // the parser saw no COPY FROM STDIN: it and the server disagree
+    reply.copies--;
+    this.#events.copyIn(reply, frame.bytes[5] === 1);
+    this.#wake();
+    return true;
+  }
+
+  /** In the extended protocol the server now skips to the next Sync; a failed Query is followed by its ReadyForQuery. */
+  #error(frame: Frame, reply: Reply | undefined): void {
+    const error = parseServerMessage(frame);
+    const fatal = error.severity === 'FATAL' || error.severity === 'PANIC';
+    if (!reply && !fatal) throw unexpected(frame.type, reply);
+    if (fatal) this.doomed = true;
+    if (reply?.substitute && !fatal) this.#events.relay(reply.substitute);
+    else if (!reply?.own || fatal) this.#events.relay(frame.bytes);
+    const skipped: Reply[] = [];
+    if (reply && reply.kind !== 'query' && reply.kind !== 'sync') {
+      this.#shift();
+      while (!this.empty && this.#queue[this.#first]!.kind !== 'sync') {
+        skipped.push(this.#queue[this.#first]!);
+        this.#shift();
+      }
+    } else if (reply) {
+      if (reply.kind === 'query') reply.copies = 0;
+      this.#failing = true;
+    }
+    this.#events.failed(reply, error, skipped);
+    this.#wake();
+  }
+
+  #ready(frame: Frame, reply: Reply | undefined): void {
+    if (reply?.kind !== 'sync' && reply?.kind !== 'query') throw unexpected(frame.type, reply);
+    const status = parseReadyForQuery(frame);
+    this.#failing = false;
+    this.#shift();
+    if (!reply.own) this.#events.relay(frame.bytes);
+    this.#events.ready(reply, status);
+    this.#wake();
+  }
+
+  #complete(reply: Exclude<Reply, { kind: 'execute' | 'query' | 'sync' }>): true {
+    this.#shift();
+    this.#events.completed(reply);
+    this.#wake();
+    return true;
+  }
+
+  #shift(): void {
+    const reply = this.#queue[this.#first++];
+    if (reply?.kind === 'sync' || reply?.kind === 'query') this.#boundaries--;
+    if (this.empty) {
+      this.#queue = [];
+      this.#first = 0;
+    }
+  }
+
+  #wake(): void {
+    if (this.#waiting.length === 0) return;
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    for (const resolve of waiting) resolve();
+  }
+}
+
+function unexpected(type: number, reply: Reply | undefined): GatewayError {
+  const letter = String.fromCharCode(type);
+  return new GatewayError(
+    'UPSTREAM_GONE',
+    `the target sent "${letter}" where ${reply ? `an answer to ${reply.kind}` : 'nothing'} was due`,
+  );
+}

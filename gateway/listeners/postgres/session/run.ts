@@ -1,0 +1,55 @@
+/** One permitted execution on its way: settled exactly once, whatever happens to the session. */
+import type { Permit } from '../../../gate.ts';
+
+const MAX_TAG = 200; // characters: a multi-statement string has a tag each
+
+export class Run {
+  readonly permit: Permit;
+  /** Rows the target sent for it so far. */
+  rowsSent = 0;
+  readonly #startedAt = performance.now();
+  #tag = '';
+  #rows: number | undefined;
+  #settled = false;
+
+  constructor(permit: Permit) {
+    this.permit = permit;
+  }
+
+  /** One statement of it is complete; a simple Query may have several. */
+  statementDone(tag: string): void {
+    const rows = rowsOf(tag);
+    if (rows !== undefined) this.#rows = (this.#rows ?? 0) + rows;
+    if (this.#tag.length < MAX_TAG) this.#tag = this.#tag === '' ? tag : `${this.#tag}; ${tag}`;
+  }
+
+  /** Everything asked for was done; `tag` where no CommandComplete said so. */
+  done(tag?: string): void {
+    if (this.#settled) return;
+    this.#settled = true;
+    const rows = this.#tag === '' && this.rowsSent > 0 ? this.rowsSent : this.#rows;
+    this.permit.settle({ kind: 'done', tag: this.#tag || (tag ?? ''), rows, ms: this.#ms() });
+  }
+
+  failed(sqlstate: string, message: string): void {
+    if (this.#settled) return;
+    this.#settled = true;
+    this.permit.settle({ kind: 'failed', sqlstate, message, ms: this.#ms() });
+  }
+
+  unknown(reason: string): void {
+    if (this.#settled) return;
+    this.#settled = true;
+    this.permit.settle({ kind: 'unknown', reason, ms: this.#ms() });
+  }
+
+  #ms(): number {
+    return Math.round((performance.now() - this.#startedAt) * 1000) / 1000;
+  }
+}
+
+/** `INSERT 0 5` → 5, `DELETE 3` → 3, `BEGIN` → undefined. */
+export function rowsOf(tag: string): number | undefined {
+  const last = tag.slice(tag.lastIndexOf(' ') + 1);
+  return /^\d{1,15}$/.test(last) ? Number(last) : undefined;
+}
