@@ -41,12 +41,20 @@ export class Ballot {
   readonly #people: People;
   readonly #log: Logger;
   readonly #giveUpMs: number;
+  readonly #onAnswer: (result: 'counted' | 'refused' | 'unanswered') => void;
 
-  constructor(options: { votes: Pick<VotePublisher, 'send' | 'ask'>; people: People; log: Logger; giveUpMs?: number }) {
+  constructor(options: {
+    votes: Pick<VotePublisher, 'send' | 'ask'>;
+    people: People;
+    log: Logger;
+    giveUpMs?: number;
+    onAnswer?: (result: 'counted' | 'refused' | 'unanswered') => void;
+  }) {
     this.#votes = options.votes;
     this.#people = options.people;
     this.#log = options.log;
     this.#giveUpMs = options.giveUpMs ?? GIVE_UP_MS;
+    this.#onAnswer = options.onAnswer ?? (() => {});
   }
 
   vote(card: Card, choice: Choice, click: Click): Cast {
@@ -106,7 +114,10 @@ export class Ballot {
           message,
           Math.min(ASK_MS, Math.max(1, end - performance.now())),
         );
-        if (receipt?.hold === card.hold) return { counted: receipt.counted, text: receipt.text };
+        if (receipt?.hold === card.hold) {
+          this.#onAnswer(receipt.counted ? 'counted' : 'refused');
+          return { counted: receipt.counted, text: receipt.text };
+        }
       } catch (error) {
         this.#log.warn(
           { hold: card.hold, click: click.id, error: String(error) },
@@ -115,6 +126,7 @@ export class Ballot {
       }
       await paused(Math.min(RETRY_MS, Math.max(0, end - performance.now())));
     }
+    this.#onAnswer('unanswered');
     this.#log.error({ hold: card.hold, click: click.id }, 'a click was not counted');
     return { counted: false, text: NOT_COUNTED };
   }

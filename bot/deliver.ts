@@ -1,6 +1,7 @@
 /** Cards onto Slack: each posted once and edited after, newest only, in order, whatever fails on the way. */
 import type { Logger } from 'pino';
 import type { Card, CardJob } from '../queue/cards.ts';
+import { afterDeath } from '../queue/leases.ts';
 import type { Envelope } from '../queue/sign.ts';
 import type { VoteMessage } from '../queue/votes.ts';
 import { CARD_EVENT, cardView, minimalView, type View } from './cards.ts';
@@ -111,15 +112,16 @@ export class Deliverer {
         return this.#it.tell(job.gateway, message, `attestation-${job.id}`);
       }
       case 'forget':
-        return this.#it.index.forget(job.gateway, job.holds);
+        return this.#it.index.forget(job.holds);
     }
   }
 
-  /** A gateway's lease ran out: its open cards say so. */
-  async lose(gateway: string): Promise<void> {
-    const holds = await this.#it.index.openOf(gateway);
-    await this.#it.index.lose(gateway, holds);
-    for (const hold of holds) this.#kick(hold);
+  /** A gateway's lease ran out: its cards say what is known of their end. */
+  async lose(cards: readonly Card[]): Promise<void> {
+    for (const card of cards) {
+      await this.#it.index.lose(card, this.#now());
+      this.#kick(card.hold);
+    }
   }
 
   #kick(hold: string): void {
@@ -196,7 +198,7 @@ export class Deliverer {
     const channel = typeof sent.channel === 'string' ? sent.channel : card.channel;
     await index.set(card.hold, { channel, ts: String(sent.ts) });
     await index.unset(card.hold, 'posting', 'reported');
-    await index.shown(card.hold, card.sequence);
+    await index.shown(card.hold, entry.card.sequence);
     await this.#posted(card, channel, String(sent.ts));
   }
 
@@ -204,7 +206,7 @@ export class Deliverer {
     const card = asShown(entry);
     const to = { channel: entry.channel ?? card.channel, ts: entry.ts };
     await this.#laidOut(card, cardView(card), (view) => this.#it.slack.call('chat.update', { ...to, ...view }));
-    await this.#it.index.shown(card.hold, card.sequence);
+    await this.#it.index.shown(card.hold, entry.card.sequence);
   }
 
   /** Send the card in the richest layout that Slack takes: an approval request is never lost to a layout error. */
@@ -339,7 +341,7 @@ export class Deliverer {
 
 /** The card with what only bots know: that its gateway is gone. */
 export function asShown(entry: Entry): Card {
-  const { card } = entry;
-  if (!entry.lost || isOver(card)) return card;
-  return { ...card, state: card.releasedAt === undefined ? 'lost' : 'unknown' };
+  const { card, lost } = entry;
+  if (!lost || isOver(card)) return card;
+  return afterDeath(lost.state === 'unknown' ? { ...card, state: 'released' } : card, lost.at);
 }

@@ -3,15 +3,12 @@ import { randomUUID } from 'node:crypto';
 import type { Redis } from 'ioredis';
 import { CARDS_QUEUE, type Card, cardJobSchema } from '../queue/cards.ts';
 import { type Envelope, unseal, type VerifyingKey } from '../queue/sign.ts';
-import { isOver } from './words.ts';
 
 const KEEP_S = 7 * 86_400; // long after every deadline: late clicks still get an explanation
 const LOCK_MS = 45_000; // two Slack calls of 10 s and what lies between
 const DUE = 'countersign:bot:due';
 const key = (hold: string) => `countersign:bot:card:${hold}`;
 const lockKey = (hold: string) => `countersign:bot:lock:${hold}`;
-const openKey = (gateway: string) => `countersign:bot:open:${gateway}`;
-const GATEWAYS = 'countersign:bot:gateways';
 
 /** Takes a card in unless a newer one is there. Bots may race; Redis decides. */
 const ACCEPT = `
@@ -37,11 +34,14 @@ export type Entry = {
   /** Epoch ms of a post whose reply was never seen. */
   readonly posting: number | undefined;
   readonly reposts: number;
-  /** The gateway is gone: shown as lost from here on. */
-  readonly lost: boolean;
+  /** The gateway is gone: what is left to say, and since when. */
+  readonly lost: { readonly state: 'lost' | 'unknown'; readonly at: number } | undefined;
   /** The error last reported to the gateway, so that it is said once. */
   readonly reported: string | undefined;
 };
+
+const lossOf = (state: string | undefined, at: number | undefined): Entry['lost'] =>
+  (state === 'lost' || state === 'unknown') && at !== undefined ? { state, at } : undefined;
 
 export class MessageIndex {
   readonly #redis: Redis;
@@ -58,15 +58,7 @@ export class MessageIndex {
   async accept(card: Card, envelope: Envelope): Promise<boolean> {
     const sealed = JSON.stringify({ by: envelope.by, body: envelope.body, sig: envelope.sig });
     const args = [card.sequence, sealed, KEEP_S, this.#now(), card.hold];
-    const fresh = await this.#redis.eval(ACCEPT, 2, key(card.hold), DUE, ...args);
-    if (fresh !== 1) return false;
-    if (isOver(card)) await this.#redis.srem(openKey(card.gateway), card.hold);
-    else {
-      await this.#redis.sadd(GATEWAYS, card.gateway);
-      await this.#redis.sadd(openKey(card.gateway), card.hold);
-      await this.#redis.expire(openKey(card.gateway), KEEP_S);
-    }
-    return true;
+    return (await this.#redis.eval(ACCEPT, 2, key(card.hold), DUE, ...args)) === 1;
   }
 
   /** Undefined when there is none, or when what is there was not sealed by a gateway for this hold. */
@@ -83,7 +75,8 @@ export class MessageIndex {
       ts: fields.ts !== undefined && /^\d{1,16}\.\d{1,10}$/.test(fields.ts) ? fields.ts : undefined,
       posting: number(fields.posting),
       reposts: number(fields.reposts) ?? 0,
-      lost: fields.lost !== undefined,
+      // A card newer than the loss says that the gateway lives after all.
+      lost: card.sequence <= (number(fields.lostUpTo) ?? 0) ? lossOf(fields.lost, number(fields.lostAt)) : undefined,
       reported: fields.reported,
     };
   }
@@ -135,30 +128,17 @@ export class MessageIndex {
     }
   }
 
-  /** Gateways with cards that are not over, as far as the bots know. */
-  async gateways(): Promise<string[]> {
-    return this.#redis.smembers(GATEWAYS);
-  }
-
-  async openOf(gateway: string): Promise<string[]> {
-    return this.#redis.smembers(openKey(gateway));
-  }
-
-  /** Show this gateway's open cards as lost; nothing more will be heard of it. */
-  async lose(gateway: string, holds: readonly string[]): Promise<void> {
-    for (const hold of holds) {
-      await this.#redis.hset(key(hold), { lost: this.#now(), shown: 0 });
-      await this.due(hold, this.#now());
-    }
-    await this.#redis.del(openKey(gateway));
-    await this.#redis.srem(GATEWAYS, gateway);
+  /** Its gateway is gone: from now on, and until the gateway says something newer, it is shown as this. */
+  async lose(after: Card, at: number): Promise<void> {
+    const hold = key(after.hold);
+    await this.#redis.hset(hold, { lost: after.state, lostAt: at, lostUpTo: after.sequence, shown: 0 });
+    await this.#redis.expire(hold, KEEP_S);
+    await this.due(after.hold, this.#now());
   }
 
   /** Nothing of these will change any more: let go within the hour, once what is due has been shown. */
-  async forget(gateway: string, holds: readonly string[]): Promise<void> {
+  async forget(holds: readonly string[]): Promise<void> {
     for (const hold of holds) await this.#redis.expire(key(hold), 3_600);
-    await this.#redis.del(openKey(gateway));
-    await this.#redis.srem(GATEWAYS, gateway);
   }
 
   /** True for the first caller with this key within `ttlMs`. */
