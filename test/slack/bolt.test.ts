@@ -51,7 +51,7 @@ async function tinyApp(mode: 'socket' | 'http'): Promise<Slack> {
   app.event('app_home_opened', async ({ event, client }) => {
     await client.views.publish({
       user_id: event.user,
-      view: { type: 'home', blocks: [section('Home of ' + event.user)] as never },
+      view: { type: 'home', blocks: [section(`Home of ${event.user}`)] as never },
     });
   });
   if (mode === 'http') {

@@ -15,6 +15,8 @@ const SETTLED_MS = 300; // quiet after something came
 
 const id = z.string().min(1).max(100);
 const values = z.record(z.string(), z.record(z.string(), z.unknown()));
+/** False: answer at the acknowledgement, without waiting for what follows (the page sees that anyway). */
+const follow = z.boolean().default(true);
 const schemas = {
   click: z.strictObject({
     user: id,
@@ -25,16 +27,18 @@ const schemas = {
     block_id: z.string().max(255).optional(),
     value: z.string().max(2000).optional(),
     values: values.optional(),
+    follow,
   }),
   command: z.strictObject({
     user: id,
     channel: id,
     command: z.string().regex(/^\/\S{1,31}$/),
     text: z.string().max(4000).default(''),
+    follow,
   }),
-  submit: z.strictObject({ user: id, view_id: id, values: values.default({}) }),
+  submit: z.strictObject({ user: id, view_id: id, values: values.default({}), follow }),
   close: z.strictObject({ user: id, view_id: id, whole: z.boolean().optional() }),
-  home: z.strictObject({ user: id, tab: z.enum(['home', 'messages']).default('home') }),
+  home: z.strictObject({ user: id, tab: z.enum(['home', 'messages']).default('home'), follow }),
   deactivate: z.strictObject({ user: id }),
   group: z.strictObject({
     handle: z.string().max(100),
@@ -172,15 +176,15 @@ export class Control {
     const { workspace, interactions, events } = this.#parts;
     switch (request.name) {
       case 'click':
-        return this.#followed(request.input.user, request.input.ts, () => interactions.click(request.input));
+        return this.#followed(request.input, request.input.ts, () => interactions.click(request.input));
       case 'command':
-        return this.#followed(request.input.user, undefined, () => interactions.command(request.input));
+        return this.#followed(request.input, undefined, () => interactions.command(request.input));
       case 'submit':
-        return this.#followed(request.input.user, undefined, () => interactions.submit(request.input));
+        return this.#followed(request.input, undefined, () => interactions.submit(request.input));
       case 'close':
         return { ...(await interactions.close(request.input)) };
       case 'home':
-        return this.#followed(request.input.user, undefined, async () => {
+        return this.#followed(request.input, undefined, async () => {
           events.homeOpened(request.input.user, request.input.tab);
           return { ok: true };
         });
@@ -210,7 +214,11 @@ export class Control {
   }
 
   /** Does something and gathers what comes of it: ephemerals to the person, views opened or changed for them. */
-  async #followed(user: string, ts: string | undefined, act: () => Promise<Reply>): Promise<Json> {
+  async #followed(
+    { user, follow }: { user: string; follow: boolean },
+    ts: string | undefined,
+    act: () => Promise<Reply>,
+  ): Promise<Json> {
     const { workspace } = this.#parts;
     const seen: Activity[] = [];
     let changed = (): void => undefined;
@@ -224,7 +232,7 @@ export class Control {
     workspace.on('activity', onActivity);
     try {
       const reply = await act();
-      if (reply.ok)
+      if (reply.ok && follow)
         await settled(
           () => seen.length,
           (wake) => {

@@ -1,7 +1,9 @@
 /** How payloads reach the app: Socket Mode or signed HTTP, each to exactly one taker, answered within the deadline. */
 import { createHmac, randomBytes, randomUUID } from 'node:crypto';
+import { once } from 'node:events';
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
+import { setTimeout as delay } from 'node:timers/promises';
 import { type WebSocket, WebSocketServer } from 'ws';
 import { ApiError } from './api.ts';
 import type { Faults } from './faults.ts';
@@ -17,6 +19,7 @@ export interface Retry {
 const MAX_CONNECTIONS = 10;
 const PING_EVERY_MS = 5_000;
 const TICKET_MS = 30_000;
+const POLITE_MS = 300;
 const MAX_FRAME_BYTES = 1 << 20;
 const MAX_ANSWER_BYTES = 1 << 20;
 
@@ -187,8 +190,13 @@ export class Delivery {
     }
   }
 
-  stop(): void {
-    for (const ws of [...this.#connections]) ws.terminate();
+  /** Closes the connections: politely for a moment, so that a client that is itself closing sees no error, then not. */
+  async stop(): Promise<void> {
+    const open = [...this.#connections];
+    const closed = open.map((ws) => once(ws, 'close'));
+    for (const ws of open) ws.close(1001);
+    await Promise.race([Promise.all(closed), delay(POLITE_MS, undefined, { ref: false })]);
+    for (const ws of open) ws.terminate();
     for (const waiting of [...this.#waiting.values()]) waiting.settle({ ok: false, error: 'dispatch_failed' });
     this.#server.close();
   }

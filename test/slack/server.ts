@@ -11,8 +11,10 @@ import { Interactions } from './interact.ts';
 import type { RateMode } from './limits.ts';
 import { chatMethods } from './methods-chat.ts';
 import { peopleMethods } from './methods-people.ts';
+import { Page } from './page.ts';
 import { respond } from './respond.ts';
 import { BOT_SCOPES, DEFAULT_CHANNELS, DEFAULT_GROUPS, DEFAULT_PEOPLE, TEAM } from './seed.ts';
+import { type TerminalOptions, Terminals } from './terminal.ts';
 import { type AppSpec, type Json, Workspace, type WorkspaceSpec } from './workspace.ts';
 
 const MAX_CONTROL_BYTES = 1 << 20;
@@ -36,6 +38,8 @@ export interface SlackOptions {
   /** How long the app has to acknowledge; Slack's 3 s unless a test steers it. */
   ackMs?: number;
   now?: () => number;
+  /** Gives the page a terminal pane that runs this. */
+  terminal?: TerminalOptions;
   log?: (line: string) => void;
 }
 
@@ -91,6 +95,8 @@ export async function startSlack(options: SlackOptions): Promise<Slack> {
     },
   });
   const control = new Control({ workspace, interactions, events, delivery, faults, api });
+  const page = new Page(workspace, options.terminal !== undefined);
+  const terminals = options.terminal === undefined ? undefined : new Terminals(options.terminal);
   const server = createServer((request, response) => {
     route(request, response).catch((error: unknown) => {
       log(`slack: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
@@ -105,6 +111,7 @@ export async function startSlack(options: SlackOptions): Promise<Slack> {
     if (url.pathname.startsWith('/hooks/')) return hook(request, response, url.pathname.slice(1));
     if (!isOurs(request, base)) return void response.writeHead(403).end('this page is served to itself only');
     if (url.pathname.startsWith('/control/')) return controlled(request, response, url);
+    if (await page.handle(request, response, url)) return;
     response.writeHead(404).end();
   }
 
@@ -136,6 +143,9 @@ export async function startSlack(options: SlackOptions): Promise<Slack> {
     socket.on('error', () => socket.destroy());
     const { pathname } = new URL(request.url ?? '/', 'http://localhost');
     if (pathname === '/link/') return delivery.upgrade(request, socket, head);
+    if (pathname === '/terminal' && terminals !== undefined && isOurs(request, base)) {
+      return terminals.upgrade(request, socket, head);
+    }
     socket.destroy();
   });
 
@@ -158,7 +168,9 @@ export async function startSlack(options: SlackOptions): Promise<Slack> {
     configure: (app) => Object.assign(workspace.app, app),
     stop: async () => {
       events.stop();
-      delivery.stop();
+      page.stop();
+      terminals?.stop();
+      await delivery.stop();
       server.closeAllConnections();
       await new Promise((resolve) => server.close(resolve));
     },
