@@ -149,7 +149,7 @@ describe('who may approve', { timeout: 180_000 }, () => {
   });
 
   it('does not let the requester approve, whoever else may', async () => {
-    const token = await world.oidc.tokenFor('alice');
+    const token = await world.oidc.personToken('alice');
     const own = `postgres://alice:${encodeURIComponent(token)}@127.0.0.1:${world.gateways[0]?.postgres.port}/orders`;
     const { psql, card } = await held('DELETE FROM anyone_else;', own);
     assert.match(said(await slack.click(alice, { ts: card.ts }, 'approve')), /own|requester|yourself/i);

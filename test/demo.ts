@@ -63,7 +63,7 @@ process.exit(0);
 
 async function run(world: World): Promise<void> {
   const downstream = await world.downstream();
-  world.slack?.setTerminal({ command: 'psql', args: [downstream] });
+  world.setTerminal(downstream);
   if (values.json) await writeFile(values.json, `${JSON.stringify(description(world, downstream), null, 2)}\n`);
   const endStory = values['no-story'] ? undefined : story(downstream);
   console.log(`
@@ -99,7 +99,7 @@ function story(url: string): () => Promise<void> {
 }
 
 function description(world: World, downstream: string) {
-  const own = world.slack && { page: `${world.slack.url}/`, api: world.slack.apiUrl, control: world.slack.controlUrl };
+  const own = world.slack && { page: world.slack.url, api: world.slack.apiUrl, control: world.slack.controlUrl };
   return {
     web: world.gateways[0]?.web,
     slack: own ?? { api: values['slack-api-url'] },

@@ -68,6 +68,8 @@ export type World = {
   /** `postgres://report-bot:cst_…@host:port/orders` */
   downstream(options?: { client?: string; connection?: string; gateway?: GatewayProcess }): Promise<string>;
   readonly upstreamUrl: string;
+  /** What psql in the Slack page's terminal pane connects to. */
+  setTerminal(url: string): void;
   startGateway(): Promise<GatewayProcess>;
   startBot(): Promise<Process>;
   /** Rewrite one gateway's configuration file; it reloads by itself. */
@@ -100,6 +102,7 @@ async function build(options: WorldOptions, dir: string, undo: (() => Promise<un
   const port = async (name: keyof NonNullable<WorldOptions['ports']>) => options.ports?.[name] ?? (await freePort());
   const keys = { gateway: newKeyPair(), bot: newKeyPair(), audit: newKeyPair() };
   const botHttp = await port('botHttp');
+  let terminalUrl: string | undefined;
   const app = { signingSecret: 'demo-signing-secret', botToken: 'xoxb-demo-bot', appToken: 'xapp-demo-app' };
 
   const [redis, upstream, oidc, slack] = await Promise.all([
@@ -113,6 +116,7 @@ async function build(options: WorldOptions, dir: string, undo: (() => Promise<un
       : port('slack').then((at) =>
           startSlack({
             port: at,
+            terminal: { spawn: () => ({ argv: terminalUrl ? ['psql', terminalUrl] : ['echo', 'still starting'] }) },
             app: {
               ...app,
               mode: options.slackMode ?? 'socket',
@@ -230,6 +234,9 @@ async function build(options: WorldOptions, dir: string, undo: (() => Promise<un
     downstream: async ({ client = 'report-bot', connection = 'orders', gateway = gateways[0] } = {}) =>
       `postgres://${client}:${await token(client, gateway)}@127.0.0.1:${gateway?.postgres.port}/${connection}`,
     upstreamUrl: upstream.url('orders', UPSTREAM_ROLE.user, UPSTREAM_ROLE.password),
+    setTerminal: (url) => {
+      terminalUrl = url;
+    },
     startGateway,
     startBot,
     reconfigure: async (change) => {
