@@ -70,20 +70,15 @@ export const query = (text: string): Buffer => message('Q', cstring(text));
 export const parse = (name: string, text: string, parameterTypes: readonly number[] = []): Buffer =>
   message('P', cstring(name), cstring(text), int16(parameterTypes.length), ...parameterTypes.map(int32));
 /** Binds text-format parameters (null for NULL) and asks for text results. */
-export const bind = (portal: string, statement: string, parameters: readonly (string | null)[] = []): Buffer =>
-  message(
-    'B',
-    cstring(portal),
-    cstring(statement),
-    int16(0),
-    int16(parameters.length),
-    ...parameters.flatMap((value) => {
-      if (value === null) return [int32(-1)];
-      const bytes = Buffer.from(value, 'utf8');
-      return [int32(bytes.length), bytes];
-    }),
-    int16(0),
-  );
+export function bind(portal: string, statement: string, parameters: readonly (string | null)[] = []): Buffer {
+  const values = parameters.flatMap((value) => {
+    if (value === null) return [int32(-1)];
+    const bytes = Buffer.from(value, 'utf8');
+    return [int32(bytes.length), bytes];
+  });
+  const counted = Buffer.concat([int16(parameters.length), Buffer.concat(values), int16(0)]);
+  return message('B', cstring(portal), cstring(statement), int16(0), counted);
+}
 export const describe = (kind: 'S' | 'P', name: string): Buffer =>
   message('D', Buffer.from(kind, 'latin1'), cstring(name));
 export const close = (kind: 'S' | 'P', name: string): Buffer =>

@@ -53,7 +53,6 @@ async function relay({ downstream, upstream, onCancel }: SessionParts): Promise<
   if (downstream.leftover.length > 0) server.write(downstream.leftover);
   client.on('data', (chunk) => server.write(chunk));
   server.on('data', (chunk) => client.write(chunk));
-  server.resume();
   await new Promise<void>((resolve) => {
     client.once('close', resolve);
     server.once('close', resolve);

@@ -109,9 +109,11 @@ class HandshakeConnection extends pg.Connection {
     this.#stream.write(this.#startup);
   }
 
-  /** Leave the stream as if pg had never seen it. */
+  /** Leave the stream as if pg had never seen it: a 'data' listener, or resume(), makes it flow again. */
   detach(): void {
     this.#stream.off('data', this.#onData).off('error', this.#onError).off('close', this.#onClose);
+    const undecided = () => {};
+    this.#stream.pause().on('readable', undecided).off('readable', undecided); // paused, yet not by a decision
   }
 
   readonly #onError = (error: Error) => this.emit('error', error);
@@ -132,7 +134,6 @@ class HandshakeConnection extends pg.Connection {
           this.#key = parseBackendKeyData(frame);
         } else if (frame.type === READY_FOR_QUERY) {
           if (this.#unproven) throw new GatewayError('PROTOCOL', 'the server left SCRAM before its proof');
-          this.#stream.pause();
           this.detach();
           // Copied: the chunk may be 64 KB and the session lives long.
           const leftover = Buffer.from(chunk.subarray(chunk.length - rest));
