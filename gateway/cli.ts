@@ -79,4 +79,4 @@ function version(): string {
   return 'unknown';
 }
 
-process.exitCode = await run(process.argv.slice(2));
+process.exit(await run(process.argv.slice(2))); // whatever a command left open does not keep it alive
