@@ -1,5 +1,11 @@
 /** The one door. Every listener calls `admit` for every operation; bytes reach a target only with a permit in hand. */
-import type { Operation, Outcome } from './operation.ts';
+import type { Audit, AuditEntry } from './audit/entry.ts';
+import { GatewayError } from './errors.ts';
+import type { Holds } from './holds/broker.ts';
+import { outcomeFields } from './holds/record.ts';
+import { withdrawnBy } from './holds/withdrawal.ts';
+import { type Action, type Operation, type Outcome, principalKey } from './operation.ts';
+import type { Policy, Verdict } from './policy/policy.ts';
 
 /** What a waiting client is told, so that it can be said in its own protocol. `text` is one plain sentence. */
 export type Tell = (news: { readonly kind: 'held' | 'waiting' | 'changed'; readonly text: string }) => void;
@@ -33,3 +39,112 @@ export type Gate = {
   /** Would this pass without a human? Pure; used where the protocol must know before it waits. */
   preview(operation: Operation): 'allow' | 'hold' | 'deny';
 };
+
+export type GateDeps = {
+  readonly policy: () => Policy;
+  readonly holds: Pick<Holds, 'open'>;
+  readonly audit: Audit;
+  /** Why nothing may pass now (never verified rules, state lost for longer than its grace); undefined when all is well. */
+  readonly closed: () => string | undefined;
+  /** The built-in detectors, for the target's error texts. */
+  readonly redact: (text: string) => string;
+  readonly log: (message: string, details?: Record<string, unknown>) => void;
+};
+
+export function createGate(deps: GateDeps): Gate {
+  const { audit, holds, policy } = deps;
+
+  const judge = ({ connection, principal, effects, inTransaction }: Operation): Verdict =>
+    policy().evaluate({ connection, principal, effects, inTransaction });
+
+  const admit = (operation: Operation, context: AdmitContext): Permit | Promise<Permit> => {
+    const closed = deps.closed();
+    if (closed !== undefined) throw new GatewayError('UNAVAILABLE', closed, { hint: 'Nothing was run.' });
+    if (context.signal.aborted) throw withdrawnBy(context.signal);
+    if (operation.effects.length === 0) {
+      audit.append(entry(operation, { verdict: 'refused', why: 'no effects' }));
+      throw new GatewayError('DENIED', 'nothing is known of what this would do', { hint: 'Nothing was run.' });
+    }
+    const verdict = judge(operation);
+    const { rules } = verdict;
+    switch (verdict.kind) {
+      case 'deny':
+        audit.append(entry(operation, { verdict: 'deny', rules, rule: verdict.rule, why: verdict.why }));
+        throw new GatewayError('DENIED', `denied by rule ${verdict.rule}: ${verdict.why}`, {
+          hint: 'A rule forbids this; trying again or another way round will not help. Nothing was run.',
+        });
+      case 'hold':
+        audit.append(entry(operation, { verdict: 'hold', rules }));
+        return holds.open(operation, verdict, context);
+      case 'allow':
+        if (operation.effects.every(({ action }) => READING.has(action))) {
+          audit.append(entry(operation, { verdict: 'allow', rules }));
+          return permitFor(operation, deps);
+        }
+        return committed(operation, rules, context, deps);
+    }
+  };
+
+  return {
+    admit,
+    preview: (operation) => (operation.effects.length === 0 ? 'deny' : judge(operation).kind),
+  };
+}
+
+/** What needs no fsync before it is forwarded: it changes nothing that anybody else could see. */
+const READING: ReadonlySet<Action> = new Set(['read', 'copy-out', 'session', 'transaction']);
+
+/** A write: on disk before the first byte goes upstream. */
+async function committed(
+  operation: Operation,
+  rules: readonly string[],
+  { signal, alive }: AdmitContext,
+  deps: GateDeps,
+): Promise<Permit> {
+  await deps.audit.commit(entry(operation, { verdict: 'allow', rules }));
+  const gone = signal.aborted
+    ? withdrawnBy(signal)
+    : alive()
+      ? undefined
+      : new GatewayError('WITHDRAWN', 'its session is gone');
+  if (!gone) return permitFor(operation, deps);
+  permitFor(operation, deps).settle({
+    kind: 'failed',
+    sqlstate: gone.sqlstate,
+    message: `not sent: ${gone.message}`,
+    ms: 0,
+  });
+  throw gone;
+}
+
+function permitFor(operation: Operation, { audit, redact, log }: GateDeps): Permit {
+  let settled = false;
+  return {
+    operation,
+    hold: undefined,
+    settle: (outcome) => {
+      if (settled) return;
+      settled = true;
+      const { id, session, connection, principal } = operation;
+      const who = { operation: id, session, connection, principal: principalKey(principal) };
+      try {
+        audit.append({ kind: 'outcome', ...who, ...outcomeFields(outcome, redact) });
+      } catch (error) {
+        log('an outcome could not be audited', { operation: id, error: String(error) });
+      }
+    },
+  };
+}
+
+const entry = (operation: Operation, verdict: Record<string, unknown>): AuditEntry => ({
+  kind: 'operation',
+  operation: operation.id,
+  session: operation.session,
+  principal: principalKey(operation.principal),
+  connection: operation.connection,
+  headline: operation.headline,
+  effects: operation.effects,
+  statement: operation.shown,
+  parameters: operation.shownParameters,
+  ...verdict,
+});

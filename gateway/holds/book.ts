@@ -1,0 +1,376 @@
+/** The book of this gateway's holds: the one place where a hold changes, is judged again, shown and recorded. */
+import type { Card } from '../../queue/cards.ts';
+import type { CardPublisher } from '../../queue/carry.ts';
+import type { Audit } from '../audit/entry.ts';
+import { asGatewayError } from '../errors.ts';
+import { principalKey } from '../operation.ts';
+import type { Demand, Policy } from '../policy/policy.ts';
+import type { Lease } from '../state/lease.ts';
+import type { SignedStore } from '../state/signed.ts';
+import { Attestor } from './attestor.ts';
+import type { Clock } from './clock.ts';
+import { deadlineOf } from './deadline.ts';
+import { digestOf } from './digest.ts';
+import { Directory } from './directory.ts';
+import { cardOf, type Hold } from './hold.ts';
+import { type HoldEvent, next } from './lifecycle.ts';
+import { Outbox } from './outbox.ts';
+import { type Authority, isGroupName, tally, unmeetable } from './quorum.ts';
+import { heldText, refusal, rulesOf } from './words.ts';
+
+const REMIND_MS = 15_000; // keeps NAT open and finds dead peers
+const REFRESH_MS = 45_000; // approver groups are at most 60 s old
+const ASK_AGAIN_MS = 300_000; // an unanswered question about groups is not repeated sooner: no bot is listening
+const ASK_FOR_HOLD_MS = 10_000;
+const RECENT = 2_000; // ended holds remembered, to explain late clicks
+
+export type LinkedPerson = { readonly slack: string; readonly issuer: string; readonly subject: string };
+
+export type HoldsDeps = {
+  readonly gateway: string;
+  readonly audit: Audit;
+  readonly policy: () => Policy;
+  readonly publish: CardPublisher;
+  readonly store: SignedStore;
+  readonly lease: Lease;
+  /** `identity.people` of the configuration. */
+  readonly people: () => readonly LinkedPerson[];
+  /** Slack ids of linked people whom their issuer put into this group when last seen; rejects or answers [] where unknown. */
+  readonly oidcMembers: (group: string) => Promise<readonly string[]>;
+  /** Names of all approvers that any rule may ask, and of the admins: read at the start and kept fresh. */
+  readonly names: () => readonly string[];
+  readonly admins: () => readonly string[];
+  /** Where changes of approver groups are announced. */
+  readonly channel: () => string;
+  readonly expiresInTransactionMs: () => number;
+  /** Ends a live session with a native error; false when it is not here any more. */
+  readonly endSession: (session: string, reason: string) => boolean;
+  /** The built-in detectors: what leaves the gateway passes them. */
+  readonly redact: (text: string) => string;
+  readonly limits: () => { readonly openPerPrincipal: number; readonly openPerConnection: number };
+  readonly clock: Clock;
+  /** UUIDs. */
+  readonly newId: () => string;
+  readonly log: (message: string, details?: Record<string, unknown>) => void;
+  /** For metrics: how each hold ended, and after how long. */
+  readonly onEnd?: (end: { readonly state: string; readonly ms: number }) => void;
+};
+
+/** What late clicks are answered from. */
+export type Remembered = Pick<Hold, 'phase' | 'releasedAt' | 'receipts'>;
+
+export class Book {
+  readonly deps: HoldsDeps;
+  readonly directory: Directory;
+  readonly attestor: Attestor;
+  readonly #outbox: Outbox;
+  readonly #holds = new Map<string, Hold>();
+  readonly #recent = new Map<string, Remembered>();
+  #cancelRefresh = () => {};
+
+  constructor(deps: HoldsDeps) {
+    this.deps = deps;
+    this.directory = new Directory({ ...deps, onNews: () => this.judgeApprovers() });
+    this.attestor = new Attestor(deps);
+    this.#outbox = new Outbox(deps);
+  }
+
+  add(hold: Hold): void {
+    this.#holds.set(hold.id, hold);
+  }
+
+  find(id: string): Hold | undefined {
+    return this.#holds.get(id);
+  }
+
+  /** What is left of an ended hold, as long as it is remembered. */
+  remembered(id: string): Remembered | undefined {
+    return this.#recent.get(id);
+  }
+
+  /** Holds that wait for people. */
+  open(): Hold[] {
+    return [...this.#holds.values()].filter(({ phase }) => phase.kind === 'open' || phase.kind === 'approved');
+  }
+
+  /**
+   * The one place where a hold changes its phase. False when the event came too late. An end is audited, told to the
+   * client and put on the card; `silent` keeps a card that was never sent from being sent.
+   */
+  apply(hold: Hold, event: HoldEvent, { silent = false } = {}): boolean {
+    const phase = next(hold.phase, event);
+    if (!phase) return false;
+    hold.phase = phase;
+    switch (phase.kind) {
+      case 'open':
+      case 'approved':
+        return true;
+      case 'released':
+        hold.releasedAt = phase.at;
+        this.#stopClocks(hold);
+        return true;
+      case 'denied':
+      case 'expired':
+      case 'withdrawn':
+        this.#stopClocks(hold);
+        this.record(hold, 'hold.settled', {
+          state: phase.kind,
+          ...('reason' in phase ? { reason: this.deps.redact(phase.reason) } : {}),
+          ...('by' in phase ? { by: phase.by } : {}),
+        });
+        hold.reject(refusal(hold));
+        this.#bury(hold, silent);
+        return true;
+      case 'done':
+      case 'unknown':
+        this.#bury(hold, silent);
+        return true;
+    }
+  }
+
+  /** Judge once more under the rules of now. `same`: what people are asked still covers it. */
+  judgeAgain(hold: Hold): 'same' | 'anew' | 'denied' {
+    const { clock, policy } = this.deps;
+    const current = policy();
+    if (current.version === hold.policyVersion) return 'same';
+    const { connection, principal, effects, inTransaction } = hold.operation;
+    const verdict = current.evaluate({ connection, principal, effects, inTransaction });
+    switch (verdict.kind) {
+      case 'allow':
+        return 'same'; // whoever was asked may still say no
+      case 'deny':
+        this.apply(hold, { kind: 'deny', at: clock.now(), by: `rule ${verdict.rule}`, reason: verdict.why });
+        return 'denied';
+      case 'hold': {
+        if (verdict.demands.every((demand) => hold.demands.some((asked) => covers(asked, demand)))) return 'same';
+        this.#askAnew(hold, verdict.demands, current.version);
+        return 'anew';
+      }
+    }
+  }
+
+  /** Count again, and show it. */
+  recount(hold: Hold): ReturnType<typeof tally> {
+    const result = tally(
+      [...hold.votes.values()].map(({ voter, reason }) => ({ decision: 'approve' as const, voter, reason })),
+      hold.operation.principal,
+      hold.demands,
+      this.authority(hold),
+    );
+    hold.counted = result.counted;
+    return result;
+  }
+
+  authority(hold: Hold): Authority {
+    const { principal } = hold.operation;
+    return {
+      team: this.directory.team,
+      groupId: (name) => this.directory.groupId(name),
+      oidcMembers: (group) => hold.oidc.get(group) ?? [],
+      requesterSlack: this.deps
+        .people()
+        .filter((person) => person.issuer === principal.issuer && person.subject === principal.subject)
+        .map((person) => person.slack),
+      sponsorEmail: hold.sponsorEmail,
+    };
+  }
+
+  /** Read the `oidc:` groups that the demands name. Does not wait where none is named. */
+  async loadOidc(hold: Hold): Promise<void> {
+    const groups = hold.demands.flatMap(({ approvers }) => approvers.filter((name) => name.startsWith('oidc:')));
+    if (groups.length === 0) return;
+    const members = new Map<string, readonly string[]>();
+    for (const name of new Set(groups)) {
+      const group = name.slice('oidc:'.length);
+      members.set(group, await this.deps.oidcMembers(group).catch(() => []));
+    }
+    hold.oidc = members;
+  }
+
+  card(hold: Hold): Card {
+    return cardOf(hold, this.deps.gateway, this.deps.redact);
+  }
+
+  /** Send the card as it is when its turn comes. */
+  show(hold: Hold, { last = false } = {}): void {
+    this.#outbox.push(hold.id, () => this.card(hold), last);
+  }
+
+  tell(hold: Hold, kind: 'held' | 'waiting' | 'changed', text: string): void {
+    try {
+      hold.context.tell({ kind, text });
+    } catch (error) {
+      this.deps.log('a waiting client could not be told', { hold: hold.id, error: String(error) });
+    }
+  }
+
+  /** Append to the audit trail where a failure changes nothing any more. False when it failed. */
+  record(
+    hold: Hold,
+    kind: 'hold.settled' | 'hold.vote' | 'outcome' | 'kill',
+    fields: Record<string, unknown>,
+  ): boolean {
+    const { operation } = hold;
+    const { session, connection } = operation;
+    const principal = principalKey(operation.principal);
+    try {
+      this.deps.audit.append({
+        kind,
+        hold: hold.id,
+        operation: operation.id,
+        session,
+        principal,
+        connection,
+        ...fields,
+      });
+      const { seq, hash } = this.deps.audit.head();
+      if (kind === 'hold.settled') hold.auditHead = `${seq}:${hash.slice(0, 12)}`;
+      return true;
+    } catch (error) {
+      this.deps.log('the audit trail cannot be written', { hold: hold.id, kind, error: asGatewayError(error).message });
+      return false;
+    }
+  }
+
+  /** The rules became stricter: new revision, no votes. */
+  #askAnew(hold: Hold, demands: readonly Demand[], policyVersion: string): void {
+    const { id, salt, operation } = hold;
+    hold.demands = demands;
+    hold.policyVersion = policyVersion;
+    hold.revision += 1;
+    hold.votes.clear();
+    hold.counted = demands.map(() => 0);
+    hold.digest = digestOf({ hold: id, salt, operation, demands, policyVersion });
+    const recorded = this.record(hold, 'hold.vote', {
+      counted: false,
+      why: 'the rules changed: all votes are void',
+      revision: hold.revision,
+      rules: rulesOf(hold),
+      digest: hold.digest,
+    });
+    if (!recorded) {
+      const reason = 'the rules changed and the audit trail cannot be written';
+      this.apply(hold, { kind: 'withdraw', at: this.deps.clock.now(), code: 'AUDIT', reason });
+      return;
+    }
+    this.armDeadline(hold);
+    if (hold.phase.kind !== 'open') return;
+    this.show(hold);
+    this.tell(hold, 'changed', heldText(hold, 'the rules changed; asking anew'));
+    this.keepFresh(hold);
+    this.judgeApprovers();
+  }
+
+  /** (Re)compute when it expires and wake up then. */
+  armDeadline(hold: Hold): void {
+    const { clock } = this.deps;
+    hold.cancelDeadline();
+    const { deadline, remaining } = deadlineOf(hold, clock, this.deps.expiresInTransactionMs());
+    hold.deadline = deadline;
+    if (remaining <= 0) {
+      this.apply(hold, { kind: 'expire', at: clock.now(), clock: deadline.by });
+      return;
+    }
+    // The token may have been extended meanwhile: look again when the time has come.
+    hold.cancelDeadline = clock.after(remaining, () => this.#rearm(hold));
+  }
+
+  #rearm(hold: Hold): void {
+    if (hold.phase.kind !== 'open') return;
+    const before = hold.deadline.at;
+    this.armDeadline(hold);
+    if (hold.phase.kind === 'open' && Math.abs(hold.deadline.at - before) > 1_000) this.show(hold);
+  }
+
+  /** Tell the waiting client every 15 s, and look at the deadline anew. */
+  remind(hold: Hold): void {
+    hold.cancelReminder = this.deps.clock.after(REMIND_MS, () => {
+      if (hold.phase.kind !== 'open') return;
+      this.#rearm(hold);
+      if (hold.phase.kind !== 'open') return;
+      this.tell(hold, 'waiting', heldText(hold, 'still waiting for approval'));
+      this.remind(hold);
+    });
+  }
+
+  #stopClocks(hold: Hold): void {
+    hold.cancelDeadline();
+    hold.cancelReminder();
+    hold.stopListening();
+  }
+
+  #bury(hold: Hold, silent: boolean): void {
+    this.#holds.delete(hold.id);
+    const { phase, releasedAt, receipts } = hold;
+    this.#recent.set(hold.id, { phase, releasedAt, receipts });
+    const oldest = this.#recent.keys().next().value;
+    if (this.#recent.size > RECENT && oldest !== undefined) this.#recent.delete(oldest);
+    if (silent)
+      this.deps.lease.close(hold.id).catch(() => {}); // nothing of it reached Redis, or the lease's end clears it
+    else this.show(hold, { last: true });
+    this.deps.onEnd?.({ state: hold.phase.kind, ms: this.deps.clock.monotonic() - hold.openedMonotonic });
+  }
+
+  /** Why nobody can approve this any more; undefined where that is not certain. */
+  unmeetable(hold: Hold): string | undefined {
+    const members = (name: string) =>
+      name.startsWith('oidc:') ? hold.oidc.get(name.slice('oidc:'.length)) : this.directory.members(name);
+    const { requesterSlack } = this.authority(hold);
+    return unmeetable(hold.operation.principal, hold.demands, requesterSlack, members);
+  }
+
+  /** End the holds that nobody can approve any more. */
+  judgeApprovers(): void {
+    const at = this.deps.clock.now();
+    for (const hold of this.open()) {
+      const why = hold.phase.kind === 'open' ? this.unmeetable(hold) : undefined;
+      if (why !== undefined) {
+        this.apply(hold, { kind: 'withdraw', at, code: 'NO_APPROVER', reason: `nobody can approve this: ${why}` });
+      }
+    }
+  }
+
+  #askDirectory(names: readonly string[]): void {
+    this.directory
+      .ask(names)
+      .catch((error) => this.deps.log('approver groups could not be asked for', { error: String(error) }));
+  }
+
+  /** Ask about the groups this hold depends on, unless they are known or asked about already. */
+  keepFresh(hold: Hold): void {
+    const names = groupNames(hold.demands);
+    const fresh = this.directory.team !== undefined && names.every((name) => this.directory.members(name));
+    if (!fresh && !this.directory.isAsking(names, ASK_FOR_HOLD_MS)) this.#askDirectory(names);
+  }
+
+  /** Read approver groups now and every 45 s, as long as somebody answers. */
+  refresh(): void {
+    const names = this.deps.names();
+    if (!this.directory.isAsking(names, ASK_AGAIN_MS)) this.#askDirectory(names);
+    this.#cancelRefresh = this.deps.clock.after(REFRESH_MS, () => this.refresh());
+  }
+
+  /** No more questions; resolves when every card is in Redis, or after `ms`. */
+  async close(ms: number): Promise<void> {
+    this.#cancelRefresh();
+    await this.#outbox.settled(ms);
+  }
+}
+
+export const groupNames = (demands: readonly Demand[]): string[] => [
+  ...new Set(demands.flatMap(({ approvers }) => approvers.filter(isGroupName))),
+];
+
+/** Does an approval of `asked` say at least as much as `demand` now wants? */
+function covers(asked: Demand, demand: Demand): boolean {
+  const sameApprovers =
+    asked.approvers.length === demand.approvers.length &&
+    asked.approvers.every((name) => demand.approvers.includes(name));
+  return (
+    asked.rule === demand.rule &&
+    sameApprovers &&
+    asked.quorum >= demand.quorum &&
+    (asked.requireReason || !demand.requireReason) &&
+    asked.expiresMs <= demand.expiresMs
+  );
+}

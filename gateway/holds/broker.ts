@@ -1,0 +1,253 @@
+/** Opens holds and takes in what bots say of them. The book keeps them; votes: ballot.ts; release: release.ts. */
+import { randomBytes } from 'node:crypto';
+import { cardSchema } from '../../queue/cards.ts';
+import type { Receipt, VoteMessage } from '../../queue/votes.ts';
+import { asGatewayError, type ErrorCode, GatewayError } from '../errors.ts';
+import type { AdmitContext, Permit } from '../gate.ts';
+import { type Operation, principalKey } from '../operation.ts';
+import type { Demand, Verdict } from '../policy/policy.ts';
+import { receiveKill, receiveVote } from './ballot.ts';
+import { Book, type HoldsDeps } from './book.ts';
+import { digestOf, SALT_BYTES } from './digest.ts';
+import type { Hold } from './hold.ts';
+import { withdrawal, withdrawnBy } from './withdrawal.ts';
+import { heldText, oneLine } from './words.ts';
+
+/** More than this nobody reviews: statement and parameters together, bytes. */
+const MAX_REVIEWED_BYTES = 48 * 1024;
+const MAX_PARAMETERS = 200;
+const MAX_DEMANDS = 50;
+
+export type Holds = {
+  /** Read what is known of approver groups and keep it fresh. Never fails: without Redis or bots it tries again. */
+  start(): Promise<void>;
+  /** Ask, wait, release. @throws GatewayError as in `Gate.admit`. */
+  open(operation: Operation, verdict: Verdict & { kind: 'hold' }, context: AdmitContext): Promise<Permit>;
+  /** What `consumeVotes` hands over. Never throws for what it does not like: the receipt says so. */
+  receive(message: VoteMessage): Promise<Receipt | undefined>;
+  /** The policy changed: judge every open hold again. */
+  rulesChanged(): void;
+  /** End every open hold. */
+  withdrawAll(code: ErrorCode, reason: string): void;
+  /** Open holds and how long the oldest has waited, ms. */
+  stats(): { readonly open: number; readonly oldestMs: number };
+  /** Withdraw what is open and wait up to `ms` until the cards are in Redis. */
+  stop(ms: number): Promise<void>;
+};
+
+export const createHolds = (deps: HoldsDeps): Holds => new Broker(deps);
+
+class Broker implements Holds {
+  readonly #book: Book;
+  #stopped = false;
+
+  constructor(deps: HoldsDeps) {
+    this.#book = new Book(deps);
+  }
+
+  async start(): Promise<void> {
+    await this.#book.directory.load();
+    this.#book.refresh();
+  }
+
+  async open(operation: Operation, verdict: Verdict & { kind: 'hold' }, context: AdmitContext): Promise<Permit> {
+    const { audit, clock, lease, policy } = this.#book.deps;
+    if (this.#stopped) throw new GatewayError('SHUTDOWN', 'the gateway is stopping', { hint: 'Nothing was run.' });
+    refuseTooLong(operation, verdict.demands);
+    this.#refuseTooMany(operation);
+    if (!lease.valid()) throw nobodyToAsk(verdict.rules);
+    if (context.signal.aborted) throw withdrawnBy(context.signal);
+
+    const { promise, hold } = this.#newHold(operation, verdict.demands, policy().version, context);
+    this.#book.add(hold); // counted against the limits from here on
+    const onAbort = () => {
+      if (hold.phase.kind === 'open') {
+        this.#book.apply(hold, { kind: 'withdraw', at: clock.now(), ...withdrawal(context.signal) });
+      }
+    };
+    context.signal.addEventListener('abort', onAbort, { once: true });
+    hold.stopListening = () => context.signal.removeEventListener('abort', onAbort);
+    try {
+      await this.#book.loadOidc(hold);
+      const nobody = this.#book.unmeetable(hold);
+      audit.append({
+        kind: 'hold.open',
+        hold: hold.id,
+        operation: operation.id,
+        session: operation.session,
+        principal: principalKey(operation.principal),
+        connection: operation.connection,
+        rules: verdict.rules,
+        digest: hold.digest,
+      });
+      if (nobody !== undefined) throw new GatewayError('NO_APPROVER', `nobody can approve this: ${nobody}`);
+      this.#book.armDeadline(hold);
+      if (hold.phase.kind === 'open') await this.#publish(hold);
+    } catch (thrown) {
+      const { code, message: reason } = asGatewayError(thrown);
+      this.#book.apply(hold, { kind: 'withdraw', at: clock.now(), code, reason }, { silent: true });
+    }
+    if (hold.phase.kind === 'open') {
+      this.#book.tell(hold, 'held', heldText(hold));
+      this.#book.remind(hold);
+      this.#book.keepFresh(hold);
+    }
+    return promise;
+  }
+
+  async receive(message: VoteMessage): Promise<Receipt | undefined> {
+    const { directory, attestor, deps } = this.#book;
+    switch (message.kind) {
+      case 'vote':
+        return receiveVote(this.#book, message);
+      case 'kill':
+        return receiveKill(this.#book, message);
+      case 'attestation':
+        attestor.receive(message);
+        return undefined;
+      case 'directory':
+        await directory.receive(message);
+        return undefined;
+      case 'posted': {
+        const hold = this.#book.find(message.hold);
+        if (!hold || message.error === undefined) return undefined;
+        deps.log('a card could not be posted', { hold: message.hold, error: message.error });
+        if (hold.phase.kind === 'open') {
+          const text = `the approvers could not be reached in Slack yet (${hold.shortId}): ${oneLine(message.error)}`;
+          this.#book.tell(hold, 'changed', text);
+        }
+        return undefined;
+      }
+    }
+  }
+
+  rulesChanged(): void {
+    for (const hold of this.#book.open()) if (hold.phase.kind === 'open') this.#book.judgeAgain(hold);
+  }
+
+  withdrawAll(code: ErrorCode, reason: string): void {
+    const at = this.#book.deps.clock.now();
+    for (const hold of this.#book.open()) {
+      if (hold.phase.kind === 'open') this.#book.apply(hold, { kind: 'withdraw', at, code, reason });
+    }
+  }
+
+  stats(): { open: number; oldestMs: number } {
+    const open = this.#book.open();
+    const now = this.#book.deps.clock.monotonic();
+    return { open: open.length, oldestMs: open.reduce((most, hold) => Math.max(most, now - hold.openedMonotonic), 0) };
+  }
+
+  async stop(ms: number): Promise<void> {
+    this.#stopped = true;
+    this.withdrawAll('SHUTDOWN', 'the gateway is stopping');
+    await this.#book.close(ms);
+  }
+
+  /** Index first, then the queue: a card that people see is one that a dead gateway's heirs can find. */
+  async #publish(hold: Hold): Promise<void> {
+    const { lease, publish, log, clock } = this.#book.deps;
+    let noted = false;
+    try {
+      const card = cardSchema.parse(this.#book.card(hold));
+      await lease.note(card);
+      noted = true;
+      if (hold.phase.kind !== 'open') return;
+      await publish.send({ kind: 'card', v: 1, card }, `card-${hold.id}-${card.sequence}`);
+    } catch (error) {
+      log('a hold could not be published', { hold: hold.id, error: asGatewayError(error).message });
+      const { code, message: reason } = nobodyToAsk(hold.demands.map(({ rule }) => rule));
+      // What was noted may have been sent as well, although the answer was lost: then the card must be ended too.
+      this.#book.apply(hold, { kind: 'withdraw', at: clock.now(), code, reason }, { silent: !noted });
+    }
+  }
+
+  #newHold(
+    operation: Operation,
+    demands: readonly Demand[],
+    policyVersion: string,
+    context: AdmitContext,
+  ): { hold: Hold; promise: Promise<Permit> } {
+    const { clock, newId } = this.#book.deps;
+    const id = newId();
+    const salt = randomBytes(SALT_BYTES);
+    let settle: Pick<Hold, 'resolve' | 'reject'> | undefined;
+    const promise = new Promise<Permit>((resolve, reject) => {
+      settle = { resolve, reject };
+    });
+    promise.catch(() => {}); // it may be refused before anybody waits for it
+    if (!settle) throw new Error('a promise runs its executor at once');
+    const hold: Hold = {
+      id,
+      shortId: id.replaceAll('-', '').slice(0, 6),
+      operation,
+      context,
+      salt,
+      openedAt: clock.now(),
+      openedMonotonic: clock.monotonic(),
+      demands,
+      policyVersion,
+      digest: digestOf({ hold: id, salt, operation, demands, policyVersion }),
+      revision: 1,
+      sequence: 0,
+      phase: { kind: 'open' },
+      releasedAt: undefined,
+      votes: new Map(),
+      names: new Map(),
+      receipts: new Map(),
+      counted: demands.map(() => 0),
+      deadline: { at: 0, by: 'rule' },
+      oidc: new Map(),
+      sponsorEmail: undefined,
+      confirming: false,
+      auditHead: undefined,
+      cancelDeadline: () => {},
+      cancelReminder: () => {},
+      stopListening: () => {},
+      ...settle,
+    };
+    return { hold, promise };
+  }
+
+  #refuseTooMany({ principal, connection }: Operation): void {
+    const { openPerPrincipal, openPerConnection } = this.#book.deps.limits();
+    const key = principalKey(principal);
+    let mine = 0;
+    let here = 0;
+    for (const { operation } of this.#book.open()) {
+      if (principalKey(operation.principal) === key) mine += 1;
+      if (operation.connection === connection) here += 1;
+    }
+    if (mine < openPerPrincipal && here < openPerConnection) return;
+    const which = mine >= openPerPrincipal ? `${principal.name} has ${mine}` : `${connection} has ${here}`;
+    throw new GatewayError('LIMIT', `${which} operations waiting for approval already`, {
+      hint: 'Wait until those are decided, or withdraw them. Nothing was run.',
+    });
+  }
+}
+
+function refuseTooLong(operation: Operation, demands: readonly Demand[]): void {
+  const parameterBytes = operation.parameters.reduce((sum, { value }) => sum + (value?.length ?? 0), 0);
+  const bytes = Buffer.byteLength(operation.text) + parameterBytes;
+  const shown = operation.shown.length > 60_000 || operation.parameters.length > MAX_PARAMETERS;
+  if (bytes <= MAX_REVIEWED_BYTES && !shown && demands.length <= MAX_DEMANDS) return;
+  throw new GatewayError(
+    'TOO_LONG',
+    `this needs approval (${demands
+      .map(({ rule }) => rule)
+      .slice(0, 5)
+      .join(
+        ', ',
+      )}) and is too long for a person to review: ${bytes.toLocaleString('en-US')} bytes, ${operation.parameters.length} parameters`,
+    {
+      hint: 'At most 48 KB and 200 parameters. Split it into statements that a person can read. Nothing was run.',
+    },
+  );
+}
+
+const nobodyToAsk = (rules: readonly string[]): GatewayError =>
+  new GatewayError(
+    'UNAVAILABLE',
+    `this needs approval (${rules.slice(0, 5).join(', ')}), and nobody can be asked now: Redis is not reachable`,
+    { hint: 'Try again when the gateway is ready. Nothing was run.' },
+  );

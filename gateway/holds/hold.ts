@@ -1,0 +1,169 @@
+/** One hold in memory, and what it looks like on a card. The broker moves it; this file only knows its shape. */
+import type { Card } from '../../queue/cards.ts';
+import type { Attestation, Receipt } from '../../queue/votes.ts';
+import type { AdmitContext, Permit } from '../gate.ts';
+import type { Operation, Outcome } from '../operation.ts';
+import type { Demand } from '../policy/policy.ts';
+import { type ExpiresBy, executed, type Phase } from './lifecycle.ts';
+
+export type Vote = {
+  readonly user: string;
+  readonly reason: string | undefined;
+  readonly at: number;
+  readonly remark: string | undefined;
+  voter: Attestation;
+  /** Monotonic ms of the newest attestation. */
+  attestedAt: number;
+};
+
+export type Hold = {
+  readonly id: string;
+  readonly shortId: string;
+  readonly operation: Operation;
+  readonly context: AdmitContext;
+  readonly salt: Uint8Array;
+  /** Epoch and monotonic ms. */
+  readonly openedAt: number;
+  readonly openedMonotonic: number;
+  demands: readonly Demand[];
+  policyVersion: string;
+  digest: string;
+  revision: number;
+  sequence: number;
+  phase: Phase;
+  releasedAt: number | undefined;
+  /** Approvals in order, by Slack user. (A denial settles at once.) */
+  readonly votes: Map<string, Vote>;
+  /** Names of people who voted, for the client. */
+  readonly names: Map<string, string>;
+  readonly receipts: Map<string, Promise<Receipt>>;
+  counted: readonly number[];
+  deadline: { readonly at: number; readonly by: ExpiresBy };
+  /** People in the `oidc:` groups that the demands name, as last read. */
+  oidc: ReadonlyMap<string, readonly string[]>;
+  sponsorEmail: string | undefined;
+  confirming: boolean;
+  /** The audit trail's head when it was decided. */
+  auditHead: string | undefined;
+  cancelDeadline: () => void;
+  cancelReminder: () => void;
+  stopListening: () => void;
+  readonly resolve: (permit: Permit) => void;
+  readonly reject: (error: Error) => void;
+};
+
+/** At most `max` UTF-16 units, never half a surrogate pair. */
+export function cut(text: string, max: number): string {
+  if (text.length <= max) return text;
+  const end = /[\uD800-\uDBFF]/.test(text.charAt(max - 2)) ? max - 2 : max - 1;
+  return `${text.slice(0, end)}…`;
+}
+
+/** The card as it must look now. Raises the hold's sequence: every card made is newer than all before it. */
+export function cardOf(hold: Hold, gateway: string, redact: (text: string) => string): Card {
+  const { operation } = hold;
+  const { principal } = operation;
+  hold.sequence += 1;
+  const settled = settledOf(hold, redact);
+  const outcome = hold.phase.kind === 'done' || hold.phase.kind === 'unknown' ? hold.phase.outcome : undefined;
+  return {
+    hold: hold.id,
+    shortId: hold.shortId,
+    gateway,
+    revision: hold.revision,
+    sequence: hold.sequence,
+    state: hold.phase.kind,
+    channel: hold.demands[0]?.channel ?? '',
+    digest: hold.digest,
+    environment: cut(operation.environment, 64),
+    connection: cut(operation.connection, 64),
+    protocol: operation.protocol,
+    headline: cut(operation.headline, 500),
+    risks: operation.risks.slice(0, 10).map((risk) => cut(risk, 120)),
+    requester: {
+      name: cut(principal.name, 200),
+      kind: principal.kind,
+      subject: cut(principal.subject, 400),
+      issuer: cut(principal.issuer, 400),
+      ...(principal.sponsor === undefined ? {} : { sponsor: principal.sponsor }),
+      ...(principal.slack === undefined ? {} : { slack: principal.slack }),
+      ...(principal.purpose === undefined ? {} : { purpose: cut(principal.purpose, 500) }),
+    },
+    statement: operation.shown,
+    parameters: operation.shownParameters.map((parameter) => cut(parameter, 2_100)),
+    demands: hold.demands.map((demand, index) => ({
+      rule: demand.rule,
+      why: cut(demand.why, 500),
+      approvers: [...demand.approvers],
+      quorum: demand.quorum,
+      counted: hold.counted[index] ?? 0,
+      requireReason: demand.requireReason,
+    })),
+    votes: [...hold.votes.values()].map((vote) => ({
+      user: vote.user,
+      decision: 'approve' as const,
+      at: vote.at,
+      ...(vote.reason === undefined ? {} : { reason: cut(redact(vote.reason), 1000) }),
+      ...(vote.remark === undefined ? {} : { remark: cut(vote.remark, 200) }),
+    })),
+    openedAt: hold.openedAt,
+    expiresAt: Math.max(0, Math.round(hold.deadline.at)),
+    expiresBy: hold.deadline.by,
+    warnings: warningsOf(operation),
+    ...(settled ? { settled } : {}),
+    ...(hold.releasedAt === undefined ? {} : { releasedAt: hold.releasedAt }),
+    ...(outcome ? { outcome: outcomeOf(outcome, redact) } : {}),
+    ...(hold.auditHead === undefined ? {} : { auditHead: hold.auditHead }),
+  };
+}
+
+function warningsOf({ caps }: Operation): string[] {
+  if (!caps) return [];
+  const rows = caps.rows.toLocaleString('en-US');
+  const bytes = caps.bytes.toLocaleString('en-US');
+  return [`the data that follows is not reviewed (at most ${rows} rows, ${bytes} bytes)`];
+}
+
+function settledOf(hold: Hold, redact: (text: string) => string): Card['settled'] {
+  const { phase } = hold;
+  switch (phase.kind) {
+    case 'open':
+      return undefined;
+    case 'approved':
+    case 'released':
+    case 'done':
+    case 'unknown':
+      return { at: hold.releasedAt ?? phase.at, executed: executed(phase) };
+    case 'denied':
+      return { at: phase.at, by: cut(phase.by, 64), reason: cut(redact(phase.reason), 1000), executed: 'no' };
+    case 'withdrawn':
+      return { at: phase.at, reason: cut(redact(phase.reason), 1000), executed: 'no' };
+    case 'expired':
+      return { at: phase.at, reason: `nobody decided in time (${phase.clock})`, executed: 'no' };
+  }
+}
+
+/** `DELETE 41,207 rows in 1.3 s`; the target's own words only past the detectors. */
+export function outcomeOf(outcome: Outcome, redact: (text: string) => string): NonNullable<Card['outcome']> {
+  const ms = Math.max(0, outcome.ms);
+  const took = ms < 1_000 ? `${Math.round(ms)} ms` : `${(ms / 1_000).toFixed(1)} s`;
+  switch (outcome.kind) {
+    case 'done': {
+      const verb = /^[A-Z][A-Z ]{0,60}/.exec(outcome.tag)?.[0].trim() ?? 'done';
+      const rows =
+        outcome.rows === undefined
+          ? ''
+          : ` ${outcome.rows.toLocaleString('en-US')} ${outcome.rows === 1 ? 'row' : 'rows'}`;
+      return {
+        kind: 'done',
+        text: `${verb}${rows} in ${took}`,
+        ms,
+        ...(outcome.rows === undefined ? {} : { rows: outcome.rows }),
+      };
+    }
+    case 'failed':
+      return { kind: 'failed', text: cut(`${outcome.sqlstate}: ${redact(outcome.message)}`, 500), ms };
+    case 'unknown':
+      return { kind: 'unknown', text: cut(`outcome unknown, check the target: ${redact(outcome.reason)}`, 500), ms };
+  }
+}

@@ -1,0 +1,78 @@
+/** Cards on their way to Redis: the newest of each hold, tried until Redis has it. */
+import { ZodError } from 'zod';
+import type { Card } from '../../queue/cards.ts';
+import type { CardPublisher } from '../../queue/carry.ts';
+import type { Lease } from '../state/lease.ts';
+import type { Clock } from './clock.ts';
+
+const FIRST_RETRY_MS = 200;
+const LAST_RETRY_MS = 1_000;
+const MOST_WAITING = 20_000; // holds whose last card could not be sent; beyond, the oldest are left to the lease's end
+
+type Slip = { readonly make: () => Card; readonly last: boolean };
+
+export type OutboxDeps = {
+  readonly publish: CardPublisher;
+  readonly lease: Lease;
+  readonly clock: Clock;
+  readonly log: (message: string, details?: Record<string, unknown>) => void;
+};
+
+export class Outbox {
+  readonly #deps: OutboxDeps;
+  readonly #waiting = new Map<string, Slip>();
+  readonly #busy = new Set<string>();
+  #idle: (() => void)[] = [];
+
+  constructor(deps: OutboxDeps) {
+    this.#deps = deps;
+  }
+
+  /** `make` is called when the card is sent, so that what goes out is the newest. After the `last` the hold leaves the index. */
+  push(hold: string, make: () => Card, last: boolean): void {
+    const oldest = this.#waiting.keys().next().value;
+    if (this.#waiting.size >= MOST_WAITING && oldest !== undefined) this.#waiting.delete(oldest);
+    this.#waiting.set(hold, { make, last });
+    if (!this.#busy.has(hold)) void this.#send(hold);
+  }
+
+  /** Resolves when everything pushed so far is in Redis, or after `ms`. */
+  async settled(ms: number): Promise<void> {
+    if (this.#busy.size === 0) return;
+    await new Promise<void>((resolve) => {
+      const cancel = this.#deps.clock.after(ms, resolve);
+      this.#idle.push(() => {
+        cancel();
+        resolve();
+      });
+    });
+  }
+
+  async #send(hold: string): Promise<void> {
+    const { publish, lease, clock } = this.#deps;
+    this.#busy.add(hold);
+    let wait = FIRST_RETRY_MS;
+    for (let slip = this.#waiting.get(hold); slip; slip = this.#waiting.get(hold)) {
+      try {
+        const card = slip.make();
+        if (!slip.last) await lease.note(card);
+        await publish.send({ kind: 'card', v: 1, card }, `card-${hold}-${card.sequence}`);
+        if (slip.last) await lease.close(hold);
+        if (this.#waiting.get(hold) === slip) this.#waiting.delete(hold);
+        wait = FIRST_RETRY_MS;
+      } catch (error) {
+        if (error instanceof ZodError) {
+          // A card that does not fit its schema never will: say so and go on.
+          this.#deps.log('a card could not be written', { hold, error: error.message.slice(0, 500) });
+          if (this.#waiting.get(hold) === slip) this.#waiting.delete(hold);
+          continue;
+        }
+        const pause = wait;
+        await new Promise<void>((resolve) => void clock.after(pause, resolve));
+        wait = Math.min(LAST_RETRY_MS, wait * 2);
+      }
+    }
+    this.#busy.delete(hold);
+    if (this.#busy.size === 0) for (const wake of this.#idle.splice(0)) wake();
+  }
+}

@@ -1,0 +1,15 @@
+/** How an outcome is written into the audit trail. Pure. */
+import type { Outcome } from '../operation.ts';
+
+/** The target's own words only past the detectors. */
+export function outcomeFields(outcome: Outcome, redact: (text: string) => string): Record<string, unknown> {
+  const { ms } = outcome;
+  switch (outcome.kind) {
+    case 'done':
+      return { outcome: 'done', tag: outcome.tag, rows: outcome.rows ?? null, ms };
+    case 'failed':
+      return { outcome: 'failed', sqlstate: outcome.sqlstate, message: redact(outcome.message), ms };
+    case 'unknown':
+      return { outcome: 'unknown', reason: redact(outcome.reason), ms };
+  }
+}

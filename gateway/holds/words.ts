@@ -1,0 +1,78 @@
+/** What a hold says: to the client that waits, to the one refused, to the one who clicked. Plain sentences. */
+import { GatewayError } from '../errors.ts';
+import { utc } from './clock.ts';
+import type { Hold } from './hold.ts';
+import type { ExpiresBy } from './lifecycle.ts';
+
+const CLOCKS: Readonly<Record<ExpiresBy, string>> = {
+  rule: 'rule',
+  token: 'your token ends then',
+  transaction: 'rule, inside a transaction',
+};
+
+/** `held for approval · a1b2c3 · asking @dba-oncall (1 of 2) · until 14:02:11 UTC (rule) · schema-changes: …` */
+export function heldText(hold: Hold, lead = 'held for approval'): string {
+  const asking = hold.demands
+    .map((demand, i) => `${demand.approvers.join(', ')} (${hold.counted[i] ?? 0} of ${demand.quorum})`)
+    .join(' and ');
+  const rules = hold.demands.map(({ rule, why }) => (why === '' ? rule : `${rule}: ${why}`)).join('; ');
+  const until = `until ${utc(hold.deadline.at)} (${CLOCKS[hold.deadline.by]})`;
+  return `${lead} · ${hold.shortId} · asking ${asking} · ${until} · ${rules}`;
+}
+
+export const rulesOf = (hold: Hold): string => hold.demands.map(({ rule }) => rule).join(', ');
+
+/** One line, whatever a person typed: nothing that could end a line or hide text in a client's terminal. */
+export const oneLine = (text: string): string => text.replace(/[\p{Cc}\p{Cf}\u2028\u2029]+/gu, ' ').trim();
+
+/** What the waiting client gets when its hold ended without a release. */
+export function refusal(hold: Hold): GatewayError {
+  const { phase } = hold;
+  const about = `(${hold.shortId}, ${rulesOf(hold)})`;
+  switch (phase.kind) {
+    case 'denied': {
+      const by = phase.by.startsWith('rule ') ? phase.by : (hold.names.get(phase.by) ?? phase.by);
+      const reason = oneLine(phase.reason);
+      return new GatewayError('DENIED', `denied by ${oneLine(by)}${reason === '' ? '' : `: ${reason}`} ${about}`, {
+        hint: 'A person decided this; do not try again or work around it. Tell whoever asked you, with the reason. Nothing was run.',
+      });
+    }
+    case 'expired':
+      return new GatewayError('EXPIRED', `nobody decided before ${utc(hold.deadline.at)} ${about}`, {
+        hint:
+          phase.clock === 'token'
+            ? 'Your token ended first: get a later one, then ask again. Nothing was run.'
+            : `Ask ${[...new Set(hold.demands.flatMap((demand) => demand.approvers))].join(', ')}, then try again. Nothing was run.`,
+      });
+    case 'withdrawn':
+      return new GatewayError(phase.code, `${oneLine(phase.reason)} ${about}`, { hint: 'Nothing was run.' });
+    case 'open':
+    case 'approved':
+    case 'released':
+    case 'done':
+    case 'unknown':
+      return new GatewayError('UNAVAILABLE', `released but not sent ${about}`, {
+        hint: 'Check the target before you try again.',
+      });
+  }
+}
+
+/** Why a click comes too late, for the one who clicked. */
+export function lateText({ phase, releasedAt }: Pick<Hold, 'phase' | 'releasedAt'>): string {
+  switch (phase.kind) {
+    case 'open':
+      return 'this is still open';
+    case 'approved':
+      return 'this was approved a moment ago';
+    case 'released':
+    case 'done':
+    case 'unknown':
+      return `this was approved and released at ${utc(releasedAt ?? phase.at)}`;
+    case 'denied':
+      return `this was denied at ${utc(phase.at)}; nothing was run`;
+    case 'expired':
+      return `this expired at ${utc(phase.at)}; nothing was run`;
+    case 'withdrawn':
+      return `this was withdrawn at ${utc(phase.at)} (${oneLine(phase.reason)}); nothing was run`;
+  }
+}

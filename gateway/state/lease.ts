@@ -1,0 +1,126 @@
+/** This gateway's lease in Redis, and the index of its open holds. A gateway without a lease releases nothing. */
+import { z } from 'zod';
+import type { Card } from '../../queue/cards.ts';
+import {
+  GATEWAYS_KEY,
+  holdContext,
+  holdsKey,
+  LEASE_MS,
+  LEASE_RENEW_MS,
+  LEASE_SELF_MS,
+  leaseKey,
+} from '../../queue/leases.ts';
+import type { Clock } from '../holds/clock.ts';
+import type { SignedStore } from './signed.ts';
+
+/** Writes the released card only while the lease is there: one step, so that nobody can call it lost in between. */
+const RELEASE = `if redis.call('EXISTS', KEYS[1]) == 1 then redis.call('HSET', KEYS[2], ARGV[1], ARGV[2]) return 1 end return 0`;
+
+export type Lease = {
+  readonly gateway: string;
+  /** Take the lease and keep it. @throws Error while Redis is gone (tried again by itself all the same). */
+  start(): Promise<void>;
+  /** Renewed within the last 20 s (monotonic)? Asked before every release. */
+  valid(): boolean;
+  /** Put a hold's newest card into the index. @throws Error while Redis is gone. */
+  note(card: Card): Promise<void>;
+  /** Record a release, durably. False when the lease is gone. @throws Error while Redis is gone. */
+  release(card: Card): Promise<boolean>;
+  /** Its card is settled: take the hold from the index. */
+  close(hold: string): Promise<void>;
+  /** Give the lease back: at the end of a drain. The index stays for whoever looks after what is left in it. */
+  stop(): Promise<void>;
+};
+
+export type LeaseDeps = {
+  readonly store: SignedStore;
+  readonly gateway: string;
+  readonly clock: Clock;
+  /** Called once each time 20 s went by without a renewal: withdraw the open holds. */
+  readonly onLost: () => void;
+  readonly onTrouble: (error: unknown) => void;
+  /** For tests. */
+  readonly times?: { readonly leaseMs: number; readonly selfMs: number; readonly renewMs: number };
+};
+
+export function createLease(deps: LeaseDeps): Lease {
+  const { store, gateway, clock } = deps;
+  const { leaseMs, selfMs, renewMs } = deps.times ?? {
+    leaseMs: LEASE_MS,
+    selfMs: LEASE_SELF_MS,
+    renewMs: LEASE_RENEW_MS,
+  };
+  let renewedAt = Number.NEGATIVE_INFINITY;
+  let reportedLost = true; // nothing is lost before the first renewal
+  let stopped = false;
+  let cancelRenewal = () => {};
+  let cancelWatch = () => {};
+
+  const valid = () => !stopped && clock.monotonic() - renewedAt < selfMs;
+
+  const renew = async () => {
+    const startedAt = clock.monotonic(); // the lease runs from before the write, not from when its answer came
+    await store.redis
+      .multi()
+      .set(leaseKey(gateway), store.sealed({ v: 1, gateway, at: clock.now() }, leaseKey(gateway)), 'PX', leaseMs)
+      .sadd(GATEWAYS_KEY, gateway)
+      .exec()
+      .then((replies) => {
+        const failed = replies?.find(([error]) => error)?.[0];
+        if (!replies || failed) throw failed ?? new Error('Redis discarded the renewal of the lease');
+      });
+    if (stopped) return;
+    renewedAt = startedAt;
+    reportedLost = false;
+    cancelWatch();
+    cancelWatch = clock.after(startedAt + selfMs - clock.monotonic(), watch);
+  };
+  const watch = () => {
+    if (stopped || reportedLost || valid()) return;
+    reportedLost = true;
+    deps.onLost();
+  };
+  const keepOn = () => {
+    cancelRenewal = clock.after(renewMs, () => {
+      renew()
+        .catch(deps.onTrouble)
+        .finally(() => {
+          if (!stopped) keepOn();
+        });
+    });
+  };
+  const sealedCard = (card: Card) => store.sealed(card, holdContext(gateway, card.hold));
+
+  return {
+    gateway,
+    valid,
+    start: async () => {
+      keepOn();
+      await renew();
+    },
+    note: async (card) => {
+      await store.redis.hset(holdsKey(gateway), card.hold, sealedCard(card));
+    },
+    release: async (card) => {
+      if (!valid()) return false;
+      const reply = await store.redis.eval(
+        RELEASE,
+        2,
+        leaseKey(gateway),
+        holdsKey(gateway),
+        card.hold,
+        sealedCard(card),
+      );
+      return z.literal(1).safeParse(reply).success;
+    },
+    close: async (hold) => {
+      await store.redis.hdel(holdsKey(gateway), hold);
+    },
+    stop: async () => {
+      stopped = true;
+      cancelRenewal();
+      cancelWatch();
+      await store.redis.del(leaseKey(gateway)).catch(deps.onTrouble);
+    },
+  };
+}
