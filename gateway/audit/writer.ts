@@ -71,7 +71,10 @@ const RETENTION_CHECK_MS = 3_600_000;
  */
 export async function openAudit(options: AuditOptions): Promise<AuditTrail> {
   try {
-    await mkdir(options.dir, { recursive: true, mode: 0o700 });
+    // Not its parents: evidence belongs on the disk that was meant, not where a mount is missing.
+    await mkdir(options.dir, { mode: 0o700 }).catch((error) => {
+      if (error.code !== 'EEXIST') throw error;
+    });
     const segments = await listSegments(options.dir);
     const trail = new Trail(options, {
       chain: chainName((options.now ?? Date.now)(), options.gateway, segments),

@@ -1,0 +1,136 @@
+/** `countersign audit`: verify a directory of evidence, or read it. */
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { verifyingKey } from '../../queue/sign.ts';
+import type { Line } from './chain.ts';
+import { listSegments, readSegment } from './files.ts';
+import { type KnownHead, type Report, verifyDir } from './verify.ts';
+
+const HELP = `Usage: audit verify DIR --key PUB [--key PUB] [--head SEQ:HASH …] [--json]
+       audit show DIR [--session ID] [--json]
+
+verify  checks every entry, file and seal in DIR against the audit key's public half (ed25519:…, or a file with it)
+        and names the first entry that does not fit.
+          --key PUB        again for a key used before a rotation
+          --head SEQ:HASH  as printed on a card: fails when that entry is not there (a cut tail)
+show    prints the entries, one a line, oldest first.
+          --session ID     only those of one session
+          --json           the entries as they are stored
+
+Exit: 0 fine, 1 does not fit or cannot be read, 2 misused.`;
+
+export async function runAuditCommand(args: readonly string[], out: (line: string) => void): Promise<0 | 1 | 2> {
+  try {
+    const { values, positionals } = parseArgs({
+      args: [...args],
+      allowPositionals: true,
+      options: {
+        key: { type: 'string', multiple: true },
+        head: { type: 'string', multiple: true },
+        session: { type: 'string' },
+        json: { type: 'boolean', default: false },
+        help: { type: 'boolean', short: 'h', default: false },
+      },
+    });
+    if (values.help) return say(out, HELP, 0);
+    const [command, dir, ...rest] = positionals;
+    if (!dir || rest.length > 0) return say(out, HELP, 2);
+    if (command === 'verify') return await verify(dir, values, out);
+    if (command === 'show') return await show(dir, values, out);
+    return say(out, HELP, 2);
+  } catch (error) {
+    const misused = (error as { code?: unknown }).code?.toString().startsWith('ERR_PARSE_ARGS') ?? false;
+    const reason = error instanceof Error ? error.message : String(error);
+    return say(out, misused ? `${reason}\n\n${HELP}` : reason, misused || error instanceof Misuse ? 2 : 1);
+  }
+}
+
+class Misuse extends Error {}
+
+function say<T extends 0 | 1 | 2>(out: (line: string) => void, text: string, code: T): T {
+  for (const line of text.split('\n')) out(line);
+  return code;
+}
+
+async function verify(
+  dir: string,
+  options: { key?: string[]; head?: string[]; json: boolean },
+  out: (line: string) => void,
+): Promise<0 | 1 | 2> {
+  if (!options.key?.length)
+    throw new Misuse('--key is missing: the audit key’s public half, as printed by `countersign keygen`');
+  const keys = await Promise.all(options.key.map(readKey));
+  const report = await verifyDir(dir, { keys, heads: (options.head ?? []).map(readHead) });
+  if (options.json) out(JSON.stringify(report));
+  else for (const line of describe(report)) out(line);
+  return report.ok && report.segments > 0 ? 0 : 1;
+}
+
+async function readKey(text: string) {
+  try {
+    return verifyingKey(text.startsWith('ed25519:') ? text : await readFile(text, 'utf8'));
+  } catch (error) {
+    throw new Misuse(`--key ${text}: ${error instanceof Error ? error.message : error}`);
+  }
+}
+
+function readHead(text: string): KnownHead {
+  const match = /^(\d{1,15}):([0-9a-f]{8,64})$/.exec(text);
+  if (!match?.[2]) throw new Misuse(`--head ${text}: expected SEQ:HASH as on a card, such as 412:9f86d081884c`);
+  return { seq: Number(match[1]), hash: match[2] };
+}
+
+function describe(report: Report): string[] {
+  const { misfit } = report;
+  const lines = [
+    `${report.entries} entries in ${report.segments} segments, ${report.sealed} of them sealed`,
+    ...report.torn.map(({ file, line, bytes }) => `torn last line (crash): ${file}:${line}, ${bytes} bytes`),
+  ];
+  if (report.unsigned > 0) {
+    lines.push(
+      `${report.unsigned} newest entries are not yet covered by a signature; compare a card's head with --head`,
+    );
+  }
+  if (report.segments === 0) lines.push('there is no audit trail here');
+  else if (misfit) {
+    const where = misfit.line > 0 ? `${misfit.file}:${misfit.line}` : misfit.file;
+    lines.push(
+      `DOES NOT FIT: ${misfit.what} at ${where}${misfit.seq ? `, entry ${misfit.seq}` : ''}: ${misfit.detail}`,
+    );
+  } else lines.push('everything fits');
+  return lines;
+}
+
+async function show(
+  dir: string,
+  options: { session?: string; json: boolean },
+  out: (line: string) => void,
+): Promise<0 | 1> {
+  const segments = await listSegments(dir);
+  for (const { file } of segments) {
+    for await (const read of readSegment(join(dir, file))) {
+      if (read.kind === 'misfit') out(`!! ${file}:${read.number} does not fit its hash; run audit verify`);
+      if (read.kind !== 'line' || (options.session && read.line.entry.session !== options.session)) continue;
+      out(options.json ? JSON.stringify(read.line.entry) : readable(read.line));
+    }
+  }
+  if (segments.length === 0) out('there is no audit trail here');
+  return segments.length === 0 ? 1 : 0;
+}
+
+const CHAIN_FIELDS = new Set(['seq', 'at', 'prev', 'kind']);
+
+function readable({ link, at, entry }: Line): string {
+  const fields = Object.entries(entry)
+    .filter(([name]) => !CHAIN_FIELDS.has(name))
+    .map(
+      ([name, value]) =>
+        `${name}=${typeof value === 'string' && /^[\w.:@/#+-]+$/.test(value) ? value : JSON.stringify(value)}`,
+    );
+  return visible([at, `#${link.seq}`, entry.kind, ...fields].join(' '));
+}
+
+/** Nothing that a terminal or a reader could take for something else: controls, bidirectional marks, zero-width. */
+const visible = (text: string): string =>
+  text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, (character) => `\\u{${character.codePointAt(0)?.toString(16)}}`);
