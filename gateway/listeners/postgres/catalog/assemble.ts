@@ -12,6 +12,8 @@ const KINDS: Readonly<Record<string, Relation['kind']>> = {
   m: 'matview',
   f: 'foreign',
   S: 'sequence',
+  i: 'other',
+  I: 'other',
 };
 const isUser = (oid: string): boolean => Number(oid) >= FIRST_USER_OID;
 
@@ -47,7 +49,13 @@ function codeOf(rows: LoadedRows, schemaOf: (oid: string) => string): Code {
     new Map(
       rows.functions.map(([oid, name, schema, kind, volatility, extension]) => {
         const builtin = !isUser(oid!) && ['pg_catalog', 'information_schema'].includes(schemaOf(schema!));
-        const traits = { name: name!, builtin, kind: kind!, volatility: volatility!, extension: extension ?? undefined };
+        const traits = {
+          name: name!,
+          builtin,
+          kind: kind!,
+          volatility: volatility!,
+          extension: extension ?? undefined,
+        };
         return [oid!, { schema: schemaOf(schema!), name: name!, harmless: isHarmless(traits, anyRisky) }] as const;
       }),
     );
@@ -87,7 +95,9 @@ function codeOf(rows: LoadedRows, schemaOf: (oid: string) => string): Code {
   };
   const hazards = (references: TreeReferences): string[] => [
     ...references.functions.filter(runs).map((oid) => call(functions.get(oid))),
-    ...references.operators.filter((oid) => operators.get(oid)?.harmless !== true).map((o) => `operator ${call(operators.get(o))}`),
+    ...references.operators
+      .filter((oid) => operators.get(oid)?.harmless !== true)
+      .map((o) => `operator ${call(operators.get(o))}`),
     ...references.types.filter((oid) => riskyTypes.has(oid)).map((oid) => `type ${call(types.get(oid))}`),
   ];
   const types = new Map<string, Named>();
@@ -108,7 +118,7 @@ function relationsOf(rows: LoadedRows, schemaOf: (oid: string) => string, code: 
   const rules = groupBy(rows.rules, 0);
   const policies = groupBy(rows.policies, 0);
   const generated = groupBy(rows.generated, 0);
-  const parents = groupBy(rows.inherits, 0);
+  const parents = groupBy([...rows.inherits, ...rows.indexes], 0); // an index is part of its table, for DDL
   const children = groupBy(rows.inherits, 1);
   const referencing = groupBy(rows.foreignKeys, 1);
   const objectOf = (oid: string): string => {
@@ -120,7 +130,9 @@ function relationsOf(rows: LoadedRows, schemaOf: (oid: string) => string, code: 
   const trees = (oid: string): string[] => [
     ...(rules.get(oid) ?? []).filter(([, event]) => event === '1').map(([, , action]) => action!),
     ...(truthy(byOid.get(oid)?.[4])
-      ? (policies.get(oid) ?? []).flatMap(([, using, check]) => [using, check]).filter((tree) => tree !== undefined && tree !== null)
+      ? (policies.get(oid) ?? [])
+          .flatMap(([, using, check]) => [using, check])
+          .filter((tree) => tree !== undefined && tree !== null)
       : []),
     ...(generated.get(oid) ?? []).map(([, tree]) => tree!),
   ];
@@ -136,8 +148,8 @@ function relationsOf(rows: LoadedRows, schemaOf: (oid: string) => string, code: 
   const referenced = new Map<string, readonly TreeReferences[]>();
   const referencesOf = (oid: string): readonly TreeReferences[] => {
     if (!isUser(oid)) return [];
-    let found = referenced.get(oid);
-    if (!found) referenced.set(oid, (found = trees(oid).map(treeReferences)));
+    const found = referenced.get(oid) ?? trees(oid).map(treeReferences);
+    referenced.set(oid, found);
     return found;
   };
   const childrenOf = (oid: string) => (children.get(oid) ?? []).map(([child]) => child!);
@@ -155,9 +167,7 @@ function relationsOf(rows: LoadedRows, schemaOf: (oid: string) => string, code: 
     reads.delete(oid!);
     const hazards = isUser(oid!) ? [oid!, ...reads].flatMap(hazardsOf) : [];
     // A view is written through to what it shows; a partition is part of its parents, a parent made of partitions.
-    const writes = new Set<string>(
-      kind === 'v' ? reads : [...descend(oid!, parentsOf), ...descend(oid!, childrenOf)],
-    );
+    const writes = new Set<string>(kind === 'v' ? reads : [...descend(oid!, parentsOf), ...descend(oid!, childrenOf)]);
     writes.delete(oid!);
     const cascades = [oid!, ...writes].flatMap((target) => cascadesOf(target, referencing, objectOf));
     return {
@@ -171,6 +181,7 @@ function relationsOf(rows: LoadedRows, schemaOf: (oid: string) => string, code: 
       hazards: [...new Set(hazards)],
       writes: [...writes].map(objectOf),
       cascades,
+      referencedBy: [...descend(oid!, (one) => (referencing.get(one) ?? []).map(([table]) => table!))].map(objectOf),
       triggers: truthy(triggers) || [...writes].some((target) => truthy(byOid.get(target)?.[5])),
       rules: new Set(
         [oid!, ...writes]

@@ -125,9 +125,12 @@ export function createCatalog(options: {
 
 async function open(connect: () => Promise<CatalogClient>): Promise<CatalogClient> {
   const client = await connect();
-  await ask(client, `select pg_catalog.set_config('search_path', 'pg_catalog', false),
+  await ask(
+    client,
+    `select pg_catalog.set_config('search_path', 'pg_catalog', false),
     pg_catalog.set_config('statement_timeout', '${STATEMENT_TIMEOUT_MS}', false),
-    pg_catalog.set_config('default_transaction_read_only', 'on', false)`);
+    pg_catalog.set_config('default_transaction_read_only', 'on', false)`,
+  );
   return client;
 }
 

@@ -68,8 +68,7 @@ export type FunctionTraits = {
 /** Does calling it do nothing but compute from its arguments and what a reader may see? `riskyTypes`: some type runs code. */
 export function isHarmless(fn: FunctionTraits, riskyTypes: boolean): boolean {
   if (fn.kind === 'p') return false;
-  if (!fn.builtin)
-    return fn.extension !== undefined && TRUSTED_EXTENSIONS.has(fn.extension) && fn.volatility !== 'v';
+  if (!fn.builtin) return fn.extension !== undefined && TRUSTED_EXTENSIONS.has(fn.extension) && fn.volatility !== 'v';
   if (RUNS_ITS_ARGUMENT.has(fn.name) || NEVER.some((family) => fn.name.startsWith(family))) return false;
   if (riskyTypes && FILLS_TYPES.has(fn.name)) return false;
   return fn.volatility !== 'v' || VOLATILE_BUT_HARMLESS.has(fn.name);

@@ -32,7 +32,8 @@ export const LOAD_QUERIES = {
   schemas: `select oid, nspname, has_schema_privilege(oid, 'USAGE') from pg_namespace`,
   relations: `select oid, relname, relnamespace, relkind, relrowsecurity,
       exists (select from pg_trigger t where t.tgrelid = c.oid and not t.tgisinternal)
-    from pg_class c where relkind in ('r', 'p', 'v', 'm', 'f', 'S')`,
+    from pg_class c where relkind in ('r', 'p', 'v', 'm', 'f', 'S') or relkind in ('i', 'I') and oid >= 16384`,
+  indexes: 'select indexrelid, indrelid from pg_index where indexrelid >= 16384',
   columns: `select attrelid, attname, attnotnull, atttypid from pg_attribute a
     where attnum > 0 and not attisdropped and attrelid >= 16384
       and exists (select from pg_class c where c.oid = a.attrelid and c.relkind in ('r', 'p', 'v', 'm', 'f', 'S', 'c'))`,

@@ -16,6 +16,8 @@ export type Relation = {
   readonly writes: readonly string[];
   /** Foreign keys that carry a write on to other tables. */
   readonly cascades: readonly { readonly on: WriteKind; readonly action: WriteKind; readonly object: string }[];
+  /** Relations with foreign keys to this one: what TRUNCATE … CASCADE empties too. */
+  readonly referencedBy: readonly string[];
   readonly triggers: boolean;
   /** Writes for which a rule runs other commands. */
   readonly rules: ReadonlySet<WriteKind>;

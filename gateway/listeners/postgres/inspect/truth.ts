@@ -52,7 +52,9 @@ function constantTruth(body: Tree): Truth {
   if ('ival' in body) return treeOf(body.ival).ival ? 'always' : 'never';
   if ('sval' in body) {
     const text = textOf(treeOf(body.sval).sval).trim().toLowerCase();
-    return text !== '' && ['false', 'no', 'off', '0'].some((no) => no.startsWith(text) && text !== 'o') ? 'never' : 'always';
+    return text !== '' && ['false', 'no', 'off', '0'].some((no) => no.startsWith(text) && text !== 'o')
+      ? 'never'
+      : 'always';
   }
   return 'always';
 }

@@ -1,0 +1,117 @@
+/** A catalogue from a plain description, for judging statements without a database (`policy test`, tests). */
+import {
+  BUILTIN_FUNCTIONS,
+  BUILTIN_OPERATORS,
+  BUILTIN_RELATIONS,
+  BUILTIN_TYPES,
+  UNSAFE_FUNCTIONS,
+} from './builtins.ts';
+import { type Named, objectName, type Relation, Snapshot, type WriteKind } from './snapshot.ts';
+
+/** Names are `schema.name`. */
+export type CatalogDescription = {
+  /** Columns by table; a trailing `!` on a column says NOT NULL. */
+  readonly tables?: Readonly<Record<string, readonly string[]>>;
+  readonly foreign?: Readonly<Record<string, readonly string[]>>;
+  readonly views?: Readonly<
+    Record<
+      string,
+      { readonly columns?: readonly string[]; readonly reads?: readonly string[]; readonly runs?: readonly string[] }
+    >
+  >;
+  /** `harmless`: an extension's function that only computes; everything else runs code. */
+  readonly functions?: Readonly<Record<string, 'harmless' | 'code'>>;
+  readonly operators?: Readonly<Record<string, 'harmless' | 'code'>>;
+  /** Domains, enums and other types; `code`: making a value runs code. */
+  readonly types?: Readonly<Record<string, 'harmless' | 'code'>>;
+  readonly triggers?: readonly string[];
+  readonly rules?: Readonly<Record<string, readonly WriteKind[]>>;
+  /** Row security policies and the like: reading the table runs this. */
+  readonly policies?: Readonly<Record<string, readonly string[]>>;
+  /** Child → parent, for partitions and inheritance. */
+  readonly partitions?: Readonly<Record<string, string>>;
+  /** Child → parent, for foreign keys with ON DELETE CASCADE. */
+  readonly cascades?: Readonly<Record<string, string>>;
+};
+
+/** PostgreSQL's own objects (release 18) and what the description adds. */
+export function describedCatalog(description: CatalogDescription): Snapshot {
+  const {
+    tables = {},
+    foreign = {},
+    views = {},
+    partitions = {},
+    cascades = {},
+    rules = {},
+    policies = {},
+  } = description;
+  const children = (of: string) =>
+    Object.entries(partitions)
+      .filter(([, parent]) => parent === of)
+      .map(([child]) => child);
+  const relation = (object: string, kind: Relation['kind'], parts: Partial<Relation>): Relation => ({
+    ...split(object),
+    kind,
+    columns: new Map(),
+    reads: children(object).map(canonical),
+    hazards: (policies[object] ?? []).map(canonical),
+    writes: [...children(object), ...(partitions[object] ? [partitions[object]] : [])].map(canonical),
+    cascades: Object.entries(cascades)
+      .filter(([, parent]) => parent === object)
+      .map(([child]) => ({ on: 'delete', action: 'delete', object: canonical(child) })),
+    referencedBy: Object.entries(cascades)
+      .filter(([, parent]) => parent === object)
+      .map(([child]) => canonical(child)),
+    triggers: (description.triggers ?? []).includes(object),
+    rules: new Set(rules[object] ?? []),
+    ...parts,
+  });
+  const columnsOf = (names: readonly string[]) =>
+    new Map(names.map((name) => [name.replace(/!$/, ''), name.endsWith('!')]));
+  const relations = [
+    ...Object.entries(tables).map(([name, columns]) => relation(name, 'table', { columns: columnsOf(columns) })),
+    ...Object.entries(foreign).map(([name, columns]) =>
+      relation(name, 'foreign', { columns: columnsOf(columns), hazards: [`foreign table ${canonical(name)}`] }),
+    ),
+    ...Object.entries(views).map(([name, { columns = [], reads = [], runs = [] }]) =>
+      relation(name, 'view', {
+        columns: columnsOf(columns),
+        reads: reads.map(canonical),
+        writes: reads.map(canonical),
+        hazards: runs.map(canonical),
+      }),
+    ),
+    ...[...BUILTIN_RELATIONS].map((name) => relation(name, 'table', { columns: undefined })),
+  ];
+  const own = Object.entries(description.types ?? {});
+  const rowTypes: [string, 'harmless'][] = relations.map(({ schema, name }) => [`${schema}.${name}`, 'harmless']);
+  return new Snapshot({
+    version: 'described',
+    user: '',
+    schemas: new Set(['pg_catalog', 'information_schema', ...relations.map((one) => one.schema)]),
+    relations,
+    functions: [
+      ...builtin(BUILTIN_FUNCTIONS, true),
+      ...builtin(UNSAFE_FUNCTIONS, false),
+      ...named(Object.entries(description.functions ?? {})),
+    ],
+    operators: [...builtin(BUILTIN_OPERATORS, true), ...named(Object.entries(description.operators ?? {}))],
+    types: [...builtin(BUILTIN_TYPES, true), ...named([...own, ...rowTypes])],
+  });
+}
+
+const builtin = (names: ReadonlySet<string>, harmless: boolean): Named[] =>
+  [...names].map((name) => ({ schema: 'pg_catalog', name, harmless }));
+
+const named = (entries: readonly (readonly [string, string])[]): Named[] =>
+  entries.map(([name, kind]) => ({ ...split(name), harmless: kind === 'harmless' }));
+
+function split(object: string): { readonly schema: string; readonly name: string } {
+  const dot = object.indexOf('.');
+  return dot < 0 ? { schema: 'public', name: object } : { schema: object.slice(0, dot), name: object.slice(dot + 1) };
+}
+
+const canonical = (object: string): string => {
+  const { schema, name } = split(object);
+  return objectName(schema, name);
+};

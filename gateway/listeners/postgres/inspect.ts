@@ -1,0 +1,146 @@
+/** PostgreSQL statements to what they do: parsed by PostgreSQL's grammar, judged against the target's catalogue. */
+import type { Parameter } from '../../operation.ts';
+import type { Catalog, CatalogState } from './catalog/catalog.ts';
+import { describedCatalog } from './catalog/describe.ts';
+import type { Snapshot } from './catalog/snapshot.ts';
+import { type ClassifyContext, classifyStatement } from './inspect/classify.ts';
+import { type ParsedStatement, Parser } from './inspect/parser.ts';
+import type { InspectContext, Inspector, StatementFacts } from './types.ts';
+
+const MAX_CACHED_TEXT = 16 * 1024; // UTF-16 units; longer ones are seldom sent twice
+const PARAMETER_CHARACTERS = 2_000;
+
+/**
+ * @param maskLiteral detectors: a text in, the same text out with what is sensitive replaced
+ * @param workerDeadlineMs for one text above 8 KB in the parser's thread
+ * @throws GatewayError CONFIG for a server release whose grammar is not at hand
+ */
+export function createInspector(options: {
+  readonly serverMajor: number;
+  readonly catalog: Catalog;
+  readonly maskLiteral: (text: string) => string;
+  readonly cacheEntries: number;
+  readonly workerDeadlineMs: number;
+}): Inspector {
+  const { catalog, maskLiteral, cacheEntries } = options;
+  const parser = new Parser({ serverMajor: options.serverMajor, deadlineMs: options.workerDeadlineMs });
+  const cache = new Map<string, readonly StatementFacts[]>();
+  let cachedFor: Snapshot | undefined;
+
+  const remember = (key: string, state: CatalogState, found: readonly StatementFacts[]): void => {
+    if (!state.fresh || state.snapshot !== cachedFor || key.length > MAX_CACHED_TEXT) return;
+    cache.set(key, found);
+    if (cache.size > cacheEntries) cache.delete(cache.keys().next().value!);
+  };
+
+  const judge = (text: string, parsed: readonly ParsedStatement[], context: InspectContext, state: CatalogState) =>
+    classifyAll(text, parsed, { ...state, searchPath: context.searchPath, maskLiteral });
+
+  /** A name nobody knows may be minutes old: look once more, then say so. */
+  const judgeTwice = async (
+    text: string,
+    parsed: readonly ParsedStatement[],
+    context: InspectContext,
+    key: string,
+  ): Promise<readonly StatementFacts[]> => {
+    let state = await looked(catalog);
+    let judged = judge(text, parsed, context, state);
+    if (judged.missing && state.fresh) {
+      state = await looked(catalog, true);
+      judged = judge(text, parsed, context, state);
+    }
+    if (!judged.missing) remember(key, state, judged.facts);
+    return judged.facts;
+  };
+
+  return {
+    inspect: (text, context) => {
+      const state = catalog.current();
+      if (state?.snapshot !== cachedFor) {
+        cache.clear();
+        cachedFor = state?.snapshot;
+      }
+      const key = `${context.frame}\0${context.searchPath.join('\0')}\0\0${text}`;
+      const known = state?.fresh ? cache.get(key) : undefined;
+      if (known) {
+        cache.delete(key);
+        cache.set(key, known);
+        return known;
+      }
+      const parsed = parser.parse(text);
+      if (parsed instanceof Promise) return parsed.then((trees) => judgeTwice(text, trees, context, key));
+      if (!state?.fresh) return judgeTwice(text, parsed, context, key);
+      const judged = judge(text, parsed, context, state);
+      if (judged.missing) return judgeTwice(text, parsed, context, key);
+      remember(key, state, judged.facts);
+      return judged.facts;
+    },
+    showParameters: (parameters) => parameters.map((parameter) => showParameter(parameter, maskLiteral)),
+    refresh: async () => {
+      await catalog.refresh();
+    },
+    close: async () => {
+      await Promise.all([parser.close(), catalog.close()]);
+    },
+  };
+}
+
+/** The catalogue now; where it cannot be had, PostgreSQL's own objects alone, marked as not fresh. */
+async function looked(catalog: Catalog, again = false): Promise<CatalogState> {
+  const known = catalog.current();
+  if (known?.fresh && !again) return known;
+  const refreshed = await catalog.refresh().catch(() => undefined);
+  if (refreshed) return { snapshot: refreshed, fresh: true };
+  const last = catalog.current();
+  return { snapshot: last?.snapshot ?? describedCatalog({}), fresh: false };
+}
+
+function classifyAll(
+  text: string,
+  parsed: readonly ParsedStatement[],
+  context: ClassifyContext,
+): { readonly facts: readonly StatementFacts[]; readonly missing: boolean } {
+  const bytes = Buffer.byteLength(text) === text.length ? undefined : Buffer.from(text);
+  const classified = parsed.map(({ stmt, stmt_location: from = 0, stmt_len: length }) => {
+    const to = length ? from + length : undefined;
+    const own = bytes ? bytes.subarray(from, to).toString() : text.slice(from, to);
+    return classifyStatement(stmt, own.trim(), context);
+  });
+  return { facts: classified.map((one) => one.facts), missing: classified.some((one) => one.missing) };
+}
+
+/**
+ * The same without a database: every statement of the text against a described catalogue.
+ * @throws GatewayError UNPARSEABLE | SESSION_FRAME | CONFIG
+ */
+export async function classify(
+  text: string,
+  options: {
+    readonly serverMajor: number;
+    readonly catalog: Snapshot;
+    readonly searchPath?: readonly string[];
+    readonly maskLiteral?: (text: string) => string;
+  },
+): Promise<readonly StatementFacts[]> {
+  const parser = new Parser({ serverMajor: options.serverMajor, deadlineMs: 5_000 });
+  try {
+    const { searchPath = ['public'], maskLiteral = (literal) => literal } = options;
+    const parsed = await parser.parse(text);
+    return classifyAll(text, parsed, { snapshot: options.catalog, fresh: true, searchPath, maskLiteral }).facts;
+  } finally {
+    await parser.close();
+  }
+}
+
+function showParameter({ format, value }: Parameter, mask: (text: string) => string): string {
+  if (value === null) return 'NULL';
+  const bytes = Buffer.from(value.buffer, value.byteOffset, value.byteLength);
+  if (format === 'text') return cut(mask(bytes.toString('utf8')), bytes.length);
+  // Binary text is the same bytes; the detectors look at it as such before it is shown as hex.
+  const asText = bytes.toString('utf8');
+  if (mask(asText) !== asText) return `(binary, ${bytes.length} bytes, masked)`;
+  return cut(`\\x${bytes.subarray(0, PARAMETER_CHARACTERS).toString('hex')}`, bytes.length);
+}
+
+const cut = (text: string, bytes: number): string =>
+  text.length > PARAMETER_CHARACTERS ? `${text.slice(0, PARAMETER_CHARACTERS)}… (${bytes} bytes in all)` : text;
