@@ -9,8 +9,9 @@ import { type Pressed, parseActionsBlockId, parseButtonValue } from './cards.ts'
 import { asShown } from './deliver.ts';
 import type { Entry, MessageIndex } from './index.ts';
 import { detailsModal, type Memory, noteModal, parseMemory, reasonIn, reasonModal } from './modals.ts';
-import { paused, type Slack } from './slack.ts';
+import type { Slack } from './slack.ts';
 import { cut, reviewOf } from './text.ts';
+import { within } from './wait.ts';
 import { because, clock, isOpen, ran, status } from './words.ts';
 
 /** Slack shows an error after 3 s without an acknowledgement. */
@@ -167,7 +168,7 @@ export class Actions {
       { decision, revision: memory.revision, reason, from },
       this.#click(it, place),
     );
-    const quick = await Promise.race([cast.answer, paused(SUBMIT_MS)]);
+    const quick = await within(SUBMIT_MS, cast.answer);
     await ack(quick && !quick.counted ? errors(quick.text) : { response_action: 'clear' });
     const answer = await cast.answer;
     await this.#say(it, place, answer.text);
@@ -195,7 +196,7 @@ export class Actions {
   }
 
   async #carried(it: Clicked, place: Place, ack: Ack, cast: Cast): Promise<void> {
-    await Promise.race([cast.sent, paused(ACK_MS)]);
+    await within(ACK_MS, cast.sent);
     await ack();
     const answer: Answer = await cast.answer;
     await (place.view ? this.#note(it, place, answer.text) : undefined);
@@ -204,7 +205,7 @@ export class Actions {
 
   /** Acknowledge when the work is done, or when it is high time. */
   async #inTime(ack: Ack, work: Promise<void>): Promise<void> {
-    await Promise.race([work, paused(ACK_MS)]);
+    await within(ACK_MS, work);
     await ack();
     await work;
   }

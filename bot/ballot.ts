@@ -4,7 +4,7 @@ import type { Card } from '../queue/cards.ts';
 import type { VotePublisher } from '../queue/carry.ts';
 import type { VoteMessage } from '../queue/votes.ts';
 import type { People } from './people.ts';
-import { paused } from './slack.ts';
+import { paused } from './wait.ts';
 
 const GIVE_UP_MS = 60_000;
 const ASK_MS = 10_000; // how long one wait for the receipt lasts, before it is asked for anew

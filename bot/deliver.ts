@@ -7,8 +7,9 @@ import type { VoteMessage } from '../queue/votes.ts';
 import { CARD_EVENT, cardView, minimalView, type View } from './cards.ts';
 import type { Entry, MessageIndex } from './index.ts';
 import type { People } from './people.ts';
-import { paused, refusal, type Slack, SlackError } from './slack.ts';
+import { refusal, type Slack, SlackError } from './slack.ts';
 import { reply } from './text.ts';
+import { paused } from './wait.ts';
 import { isOpen, isOver } from './words.ts';
 
 export const NOTICE_EVENT = 'countersign_notice';

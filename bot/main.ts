@@ -27,7 +27,8 @@ import { MessageIndex } from './index.ts';
 import { boltLogger, newLog } from './log.ts';
 import { People } from './people.ts';
 import { type Reach, reachOf } from './receiver.ts';
-import { patiently, paused, refusal, type Slack, SlackClient, SlackError } from './slack.ts';
+import { patiently, refusal, type Slack, SlackClient, SlackError } from './slack.ts';
+import { within } from './wait.ts';
 
 const JOBS_AT_ONCE = 20;
 const SWEEP_MS = 5_000;
@@ -316,7 +317,7 @@ async function run(config: BotConfig): Promise<number> {
   try {
     const bot = await startBot(config, { log, signal: ending.signal, onFatal: () => end(1) });
     if (!ending.signal.aborted) await new Promise((resolve) => ending.signal.addEventListener('abort', resolve));
-    await Promise.race([bot.stop(), paused(10_000)]);
+    await within(10_000, bot.stop());
   } catch (error) {
     if (error instanceof BotConfigError) console.error(error.message);
     else log.fatal({ error: String(error) }, 'the bot could not start');

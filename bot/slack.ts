@@ -1,6 +1,7 @@
 /** The bot's own way to the Web API: no silent retries, no stalled queue; every failure sorted into what to do about it. */
 import { performance } from 'node:perf_hooks';
 import { type Logger, webApi } from '@slack/bolt';
+import { paused } from './wait.ts';
 
 const { WebClient, WebAPIHTTPError, WebAPIPlatformError, WebAPIRateLimitedError, WebAPIRequestError } = webApi;
 
@@ -116,18 +117,4 @@ export async function patiently(
       if (signal.aborted) throw error;
     }
   }
-}
-
-/** Resolves after `ms` or when `signal` aborts, whichever is first. */
-export function paused(ms: number, signal?: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal?.aborted) return resolve();
-    const done = () => {
-      clearTimeout(timer);
-      signal?.removeEventListener('abort', done);
-      resolve();
-    };
-    const timer = setTimeout(done, ms);
-    signal?.addEventListener('abort', done, { once: true });
-  });
 }
