@@ -125,7 +125,7 @@ export const connectionPolicyShape = {
 
 /** The schema of each top-level key, with secrets and files looked up in `sources`. */
 export function sections(sources: SecretSources) {
-  const { secret, privateKey, pemFile, redisUrl } = outside(sources);
+  const { secret, privateKey, certificateFile, keyFile, redisUrl } = outside(sources);
   const connection = section({
     ...connectionPolicyShape,
     protocol: z.literal('postgres', { error: 'expected postgres' }),
@@ -150,7 +150,7 @@ export function sections(sources: SecretSources) {
           error: 'expected disable, require, verify-ca or verify-full',
         })
         .default('verify-full'),
-      ca: pemFile('CERTIFICATE').optional(),
+      ca: certificateFile.optional(),
     }),
     search_path: line('expected schemas, like: "$user", public', 500).default('"$user", public'),
   }).transform(({ search_path, ...rest }) => ({ ...rest, searchPath: search_path }));
@@ -159,7 +159,7 @@ export function sections(sources: SecretSources) {
       (listen) => listen.postgres ?? listen.web,
       'expected postgres, web or both',
     ),
-    tls: section({ cert: pemFile('CERTIFICATE'), key: pemFile('PRIVATE KEY') }).optional(),
+    tls: section({ cert: certificateFile, key: keyFile }).optional(),
     state: section({ redis: redisUrl, grace: duration('0s', '1h').default(60_000) }).transform(({ redis, grace }) => ({
       redis,
       graceMs: grace,

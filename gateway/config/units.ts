@@ -106,7 +106,7 @@ export function outside(sources: SecretSources) {
     const mistake = mistakeOf(() => signingKey(value.reveal()));
     if (mistake !== undefined) context.addIssue({ code: 'custom', message: mistake });
   });
-  const pemFile = (what: 'CERTIFICATE' | 'PRIVATE KEY') =>
+  const textFile = (what: 'CERTIFICATE' | 'PRIVATE KEY') =>
     absolutePath.transform((path, context): string => {
       try {
         const text = readNamed(path, sources.readFile);
@@ -117,7 +117,9 @@ export function outside(sources: SecretSources) {
       }
       return z.NEVER;
     });
-  return { secret, privateKey, pemFile, redisUrl: redisUrl(secret) };
+  const certificateFile = textFile('CERTIFICATE');
+  const keyFile = textFile('PRIVATE KEY').transform((text) => new Secret(text));
+  return { secret, privateKey, certificateFile, keyFile, redisUrl: redisUrl(secret) };
 }
 
 /** A reference, or the URL itself as long as it says nothing secret. */

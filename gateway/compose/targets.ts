@@ -1,0 +1,111 @@
+/** The targets of the PostgreSQL listener: who may use which, and one inspector for each, shared by its sessions. */
+import type { Config, ConnectionConfig } from '../config.ts';
+import type { AccessRule } from '../identity/identity.ts';
+import { createCatalog } from '../listeners/postgres/catalog/catalog.ts';
+import { createInspector } from '../listeners/postgres/inspect.ts';
+import type { Downstream, Inspector, PostgresConnection, Upstream } from '../listeners/postgres/types.ts';
+import type { Principal } from '../operation.ts';
+import { postgresConnection, sameTarget } from './connections.ts';
+import { sideClient } from './side-client.ts';
+
+const CACHED_STATEMENTS = 5_000; // distinct texts of one target; a few MB
+const PARSER_MS = 2_000; // for one text above 8 KB; a real one takes some 50 ms
+
+type Target = {
+  config: ConnectionConfig;
+  readonly connection: PostgresConnection;
+  /** By the server's major version: it may be upgraded while the gateway runs. */
+  readonly inspectors: Map<number, Inspector>;
+  sessions: number;
+  retired: boolean;
+};
+
+export type TargetsDeps = {
+  /** Groups belong to an issuer; what `access` says is judged where identities are known. */
+  readonly admits: (access: AccessRule | undefined, principal: Principal) => boolean;
+  readonly maskLiteral: (text: string) => string;
+};
+
+export class Targets {
+  readonly #deps: TargetsDeps;
+  #byName = new Map<string, Target>();
+  readonly #byConnection = new Map<PostgresConnection, Target>();
+
+  constructor(config: Config, deps: TargetsDeps) {
+    this.#deps = deps;
+    this.update(config);
+  }
+
+  /** Take up a new configuration. What leads to the same target in the same way stays as it is. */
+  update(config: Config): void {
+    const before = this.#byName;
+    this.#byName = new Map();
+    for (const next of config.connections) {
+      let target = before.get(next.name);
+      if (target && sameTarget(target.config, next)) {
+        before.delete(next.name);
+        target.config = next;
+      } else {
+        target = {
+          config: next,
+          connection: postgresConnection(next),
+          inspectors: new Map(),
+          sessions: 0,
+          retired: false,
+        };
+        this.#byConnection.set(target.connection, target);
+      }
+      this.#byName.set(next.name, target);
+    }
+    for (const gone of before.values()) this.#retire(gone);
+  }
+
+  /** The connection of that name, where this principal may use it. */
+  mayUse(name: string, principal: Principal): PostgresConnection | undefined {
+    const target = this.#byName.get(name);
+    return target && this.#deps.admits(target.config.access, principal) ? target.connection : undefined;
+  }
+
+  /** @throws GatewayError CONFIG for a server release whose grammar is not at hand */
+  inspectorFor(upstream: Upstream, downstream: Downstream): Inspector {
+    const { connection } = downstream;
+    const target = this.#byConnection.get(connection);
+    const known = target?.inspectors.get(upstream.serverMajor);
+    if (known) return known;
+    const inspector = createInspector({
+      serverMajor: upstream.serverMajor,
+      catalog: createCatalog({ connect: () => sideClient(connection) }),
+      maskLiteral: this.#deps.maskLiteral,
+      cacheEntries: CACHED_STATEMENTS,
+      workerDeadlineMs: PARSER_MS,
+    });
+    target?.inspectors.set(upstream.serverMajor, inspector);
+    return inspector;
+  }
+
+  /** Keep a session's target until the session is over. */
+  async during(connection: PostgresConnection, stay: Promise<void>): Promise<void> {
+    const enter = (by: number) => {
+      const target = this.#byConnection.get(connection);
+      if (!target) return;
+      target.sessions += by;
+      if (target.retired && target.sessions === 0) void this.#close(target);
+    };
+    enter(1);
+    await stay.finally(() => enter(-1));
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([...this.#byConnection.values()].map((target) => this.#close(target)));
+  }
+
+  #retire(target: Target): void {
+    target.retired = true;
+    if (target.sessions === 0) void this.#close(target);
+  }
+
+  async #close(target: Target): Promise<void> {
+    this.#byConnection.delete(target.connection);
+    await Promise.allSettled([...target.inspectors.values()].map((inspector) => inspector.close()));
+  }
+}
