@@ -14,7 +14,7 @@ import { GatewayError } from '../errors.ts';
 import { nextLine } from './chain.ts';
 import { runAuditCommand } from './command.ts';
 import type { AuditEntry } from './entry.ts';
-import { listSegments } from './files.ts';
+import { listSegments, type SegmentName } from './files.ts';
 import { verifyDir } from './verify.ts';
 import { type AuditOptions, openAudit } from './writer.ts';
 
@@ -64,7 +64,7 @@ describe('the audit writer', () => {
     const dir = newDir();
     const trail = await openTrail(dir);
     await trail.commit(operation(1));
-    const [{ file }] = (await listSegments(dir)) as [{ file: string }];
+    const [{ file }] = (await listSegments(dir)) as [SegmentName];
     const content = () => readFile(join(dir, file), 'utf8');
     assert.match(await content(), /op-1/);
     trail.append(operation(2));
@@ -108,7 +108,7 @@ describe('the audit writer', () => {
       hash: 'mine',
     });
     await trail.close();
-    const [{ file }] = (await listSegments(dir)) as [{ file: string }];
+    const [{ file }] = (await listSegments(dir)) as [SegmentName];
     const content = await readFile(join(dir, file), 'utf8');
     assert.ok(!content.includes(card) && !content.includes('cst_abc'), content);
     assert.ok(content.includes('#ann@example.com') && !content.includes('["ann@'), content);
@@ -302,7 +302,7 @@ describe('audit verify', () => {
     for (let n = 0; n < 5; n++) await trail.commit(operation(n));
     const head = trail.head();
     await trail.close();
-    const [{ file }] = (await listSegments(dir)) as [{ file: string }];
+    const [{ file }] = (await listSegments(dir)) as [SegmentName];
     await cut(join(dir, file));
     const alone = await verifyDir(dir, { keys });
     assert.deepEqual([alone.ok, alone.sealed, alone.unsigned > 0], [true, 0, true]);
