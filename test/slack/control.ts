@@ -2,9 +2,10 @@
 import { performance } from 'node:perf_hooks';
 import { z } from 'zod';
 import type { Api } from './api.ts';
+import { type Request, schemas } from './control-schema.ts';
 import type { Delivery } from './delivery.ts';
 import type { Events } from './events.ts';
-import { type Faults, faultSchema } from './faults.ts';
+import type { Fault, Faults } from './faults.ts';
 import { NoSuchChoice } from './find.ts';
 import { type Interactions, NotPossible, type Reply } from './interact.ts';
 import { viewJson } from './views.ts';
@@ -12,80 +13,6 @@ import { type Activity, BOT, type Channel, type Json, type Message, type View, t
 
 const FOLLOW_MS = 3_000; // how long a person would look whether something comes
 const SETTLED_MS = 300; // quiet after something came
-
-const id = z.string().min(1).max(100);
-const values = z.record(z.string(), z.record(z.string(), z.unknown()));
-/** False: answer at the acknowledgement, without waiting for what follows (the page sees that anyway). */
-const follow = z.boolean().default(true);
-const schemas = {
-  click: z.strictObject({
-    user: id,
-    channel: id.optional(),
-    ts: id.optional(),
-    view_id: id.optional(),
-    action_id: z.string().max(255),
-    block_id: z.string().max(255).optional(),
-    value: z.string().max(2000).optional(),
-    values: values.optional(),
-    follow,
-  }),
-  command: z.strictObject({
-    user: id,
-    channel: id,
-    command: z.string().regex(/^\/\S{1,31}$/),
-    text: z.string().max(4000).default(''),
-    follow,
-  }),
-  submit: z.strictObject({ user: id, view_id: id, values: values.default({}), follow }),
-  close: z.strictObject({ user: id, view_id: id, whole: z.boolean().optional() }),
-  home: z.strictObject({ user: id, tab: z.enum(['home', 'messages']).default('home'), follow }),
-  deactivate: z.strictObject({ user: id }),
-  group: z.strictObject({
-    handle: z.string().max(100),
-    add: z.array(id).optional(),
-    remove: z.array(id).optional(),
-    disabled: z.boolean().optional(),
-  }),
-  person: z.strictObject({
-    user: id,
-    name: z.string().max(80).optional(),
-    real_name: z.string().max(80).optional(),
-    email: z.string().max(255).optional(),
-    team_id: id.optional(),
-    tz: z.string().max(60).optional(),
-    deleted: z.boolean().optional(),
-    is_admin: z.boolean().optional(),
-    is_bot: z.boolean().optional(),
-    is_app_user: z.boolean().optional(),
-    is_restricted: z.boolean().optional(),
-    is_ultra_restricted: z.boolean().optional(),
-    is_stranger: z.boolean().optional(),
-    is_invited_user: z.boolean().optional(),
-    is_workflow_bot: z.boolean().optional(),
-    is_connector_bot: z.boolean().optional(),
-    is_email_confirmed: z.boolean().optional(),
-    channels: z.array(id).optional(),
-  }),
-  channel: z.strictObject({
-    channel: id,
-    archived: z.boolean().optional(),
-    ext_shared: z.boolean().optional(),
-    add: z.array(id).optional(),
-    remove: z.array(id).optional(),
-  }),
-  post: z.strictObject({
-    user: id,
-    channel: id,
-    text: z.string().max(40_000),
-    blocks: z.array(z.record(z.string(), z.unknown())).optional(),
-    /** As another app: a look-alike of a card. */
-    bot_id: id.optional(),
-    username: z.string().max(80).optional(),
-  }),
-  delete: z.strictObject({ channel: id, ts: id }),
-  fault: faultSchema,
-  reset: z.strictObject({}),
-} as const;
 
 export type ControlAnswer = {
   ok: boolean;
@@ -130,7 +57,7 @@ export class Control {
   async handle(verb: string, name: string, query: URLSearchParams, body: unknown): Promise<Json | undefined> {
     if (verb === 'GET') return this.#read(name, query);
     if (verb !== 'POST' || !Object.hasOwn(schemas, name)) return undefined;
-    const parsed = schemas[name as keyof typeof schemas].safeParse(body);
+    const parsed = schemas[name as keyof typeof schemas].safeParse(withoutNulls(body));
     if (!parsed.success) return refusal(z.prettifyError(parsed.error));
     try {
       return await this.#act({ name, input: parsed.data } as Request);
@@ -320,7 +247,7 @@ export class Control {
     return { ok: true };
   }
 
-  #fault(fault: z.infer<typeof faultSchema>): Json {
+  #fault(fault: Fault): Json {
     const { faults, delivery, api } = this.#parts;
     switch (fault.kind) {
       case 'drop_socket':
@@ -351,9 +278,11 @@ export class Control {
   }
 }
 
-type Request = {
-  [Name in keyof typeof schemas]: { name: Name; input: z.infer<(typeof schemas)[Name]> };
-}[keyof typeof schemas];
+/** `null` and absent mean the same to whoever writes JSON by hand. */
+const withoutNulls = (body: unknown): unknown =>
+  typeof body === 'object' && body !== null && !Array.isArray(body)
+    ? Object.fromEntries(Object.entries(body).filter(([, value]) => value !== null))
+    : body;
 
 const refusal = (error: string): Json => ({ ok: false, error, ephemeral: [], views: [] });
 

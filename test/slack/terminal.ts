@@ -39,7 +39,7 @@ export class Terminals {
     const command = `stty cols ${cols} rows ${rows}; exec ${argv.map(quoted).join(' ')}`;
     const child = spawn('script', ['-qfec', command, '/dev/null'], {
       detached: true, // its own group, so that all of it ends with the page
-      env: { ...process.env, TERM: 'xterm-256color', SHELL: '/bin/sh', ...env },
+      env: { ...inherited(), TERM: 'xterm-256color', SHELL: '/bin/sh', ...env },
       stdio: ['pipe', 'pipe', 'pipe'],
     });
     const finish = (why: string): void => {
@@ -73,6 +73,12 @@ export class Terminals {
     for (const ws of this.#open) ws.terminate();
     this.#server.close();
   }
+}
+
+/** What a program needs of our environment; tokens and keys stay behind. */
+function inherited(): NodeJS.ProcessEnv {
+  const { PATH, HOME, USER, LANG, TZ } = process.env;
+  return { PATH, HOME, USER, LANG, TZ };
 }
 
 const quoted = (argument: string): string => `'${argument.replaceAll("'", `'\\''`)}'`;

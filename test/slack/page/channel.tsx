@@ -38,7 +38,15 @@ export function ChannelView({ channel, appName, click }: Props): ReactNode {
   return (
     <div className="messages" ref={box} onScroll={onScroll}>
       <div className="spring" />
-      {count === 0 ? <p className="empty">It is quiet here. What needs a decision will appear as a card.</p> : null}
+      <div className="intro">
+        <span className="intro-mark">{channel.kind === 'im' ? <AppMark /> : '#'}</span>
+        <h2>{channel.kind === 'im' ? appName : channel.name}</h2>
+        <p>
+          {channel.kind === 'im'
+            ? 'Messages between you and the app.'
+            : `This is the beginning of #${channel.name}. ${channel.topic}.`}
+        </p>
+      </div>
       {parents.map((message, index) => {
         const before = parents[index - 1];
         const newDay = before === undefined || dayOf(before.ts) !== dayOf(message.ts);
@@ -99,7 +107,13 @@ function Post({ message, appName, click, bare }: PostProps): ReactNode {
   return (
     <article className={`post${message.ephemeral ? ' ephemeral' : ''}${bare ? ' bare' : ''}`} data-ts={message.ts}>
       <div className="gutter">
-        {bare ? <time>{timeOf(message.ts)}</time> : message.ours ? <AppMark /> : <Face person={person} />}
+        {bare ? (
+          <time className="when">{timeOf(message.ts)}</time>
+        ) : message.ours ? (
+          <AppMark />
+        ) : (
+          <Face person={person} />
+        )}
       </div>
       <div className="content">
         {message.ephemeral ? (

@@ -3,11 +3,11 @@ import type { ReactNode } from 'react';
 import { AppMark } from './modal.tsx';
 import type { Channel, Person, Snapshot } from './model.ts';
 
-const COLOURS = ['#b45309', '#1d4ed8', '#7e22ce', '#475569', '#be123c', '#047857'];
+const COLOURS = ['#b45309', '#1d4ed8', '#7e22ce', '#be123c', '#475569', '#4d7c0f', '#0369a1'];
 
 export function Face({ person, small = false }: { person: Person | undefined; small?: boolean }): ReactNode {
   const name = person?.real_name ?? '?';
-  const code = [...(person?.id ?? '?')].reduce((sum, letter) => sum + letter.charCodeAt(0), 0);
+  const code = [...(person?.id ?? '?')].reduce((sum, letter) => (sum * 33 + letter.charCodeAt(0)) % 997, 7);
   const initials = name
     .split(/\s+/)
     .map((word) => word[0])
