@@ -79,6 +79,8 @@ export class Confirm implements ReplyEvents {
       else reply.run?.failed(error.sqlstate, error.message);
     }
     if (reply?.kind === 'execute' && reply.portal) reply.portal.state = 'done';
+    // Planning failed: the Execute behind it carries the same run, and must not tell another reason.
+    if (reply?.kind === 'bind' && !fatal) reply.portal?.run?.failed(error.sqlstate, error.message);
     for (const never of skipped) {
       if (never.kind === 'execute') {
         never.run?.failed('25P02', 'not run: an earlier message of the same pipeline failed');
@@ -88,7 +90,6 @@ export class Confirm implements ReplyEvents {
       }
     }
     if (fatal) return;
-    if (reply?.kind === 'bind') reply.portal?.run?.failed(error.sqlstate, error.message);
     // The server lets go of the unnamed statement before it reads the new one.
     if (reply?.kind === 'parse' && reply.name === '') stay.names.statements.confirm('', undefined);
     if (reply?.kind === 'query' || reply?.kind === 'sync') return;

@@ -27,7 +27,8 @@ export class Run {
   done(tag?: string): void {
     if (this.#settled) return;
     this.#settled = true;
-    const rows = this.#tag === '' && this.rowsSent > 0 ? this.rowsSent : this.#rows;
+    // The tag of a portal read in parts counts its last part only.
+    const rows = this.rowsSent > (this.#rows ?? 0) ? this.rowsSent : this.#rows;
     this.permit.settle({ kind: 'done', tag: this.#tag || (tag ?? ''), rows, ms: this.#ms() });
   }
 
