@@ -8,7 +8,7 @@ import type { Duplex } from 'node:stream';
 import { promisify } from 'node:util';
 import { GatewayError } from '../../gateway/errors.ts';
 import type { Authenticator, Credential } from '../../gateway/identity/identity.ts';
-import { startup } from '../../gateway/listeners/postgres/builders.ts';
+import * as build from '../../gateway/listeners/postgres/builders.ts';
 import { parseServerMessage, type ServerMessage } from '../../gateway/listeners/postgres/messages.ts';
 import { backendDecoder, type Frame } from '../../gateway/listeners/postgres/wire.ts';
 
@@ -145,7 +145,8 @@ export function openSocket(port: number, host = '127.0.0.1'): Promise<Socket> {
   });
 }
 
-export const startupOf = (parameters: Record<string, string>): Buffer => startup(new Map(Object.entries(parameters)));
+export const startupOf = (parameters: Record<string, string>): Buffer =>
+  build.startup(new Map(Object.entries(parameters)));
 
 /** A start-up packet with any code and any body. */
 export function packet(code: number, body: Buffer = Buffer.alloc(0)): Buffer {
@@ -188,4 +189,20 @@ export async function fakeTarget(serve: (socket: Socket) => void): Promise<FakeT
       await new Promise((resolve) => server.close(resolve));
     },
   };
+}
+
+/** AuthenticationOk to ReadyForQuery, as a trusting server sends it. */
+export function greeting(settings: Record<string, string> = {}): Buffer {
+  const parameters = {
+    client_encoding: 'UTF8',
+    standard_conforming_strings: 'on',
+    server_version: '18.1',
+    ...settings,
+  };
+  return Buffer.concat([
+    build.authenticationOk(),
+    ...Object.entries(parameters).map(([name, value]) => build.parameterStatus(name, value)),
+    build.backendKeyData(4711, Buffer.from([1, 2, 3, 4])),
+    build.readyForQuery('I'),
+  ]);
 }

@@ -3,7 +3,7 @@ import { setMaxListeners } from 'node:events';
 import { createServer, type Server, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { SecureContext } from 'node:tls';
-import { asGatewayError, GatewayError } from '../../errors.ts';
+import { GatewayError } from '../../errors.ts';
 import type { Authenticator, Credential } from '../../identity/identity.ts';
 import type { Principal } from '../../operation.ts';
 import type { Listener } from '../listener.ts';
@@ -84,7 +84,7 @@ export function createPostgresListener(deps: PostgresListenerDeps): Listener {
   const sockets = new Set<Socket>();
   const draining = new AbortController();
   setMaxListeners(0, draining.signal); // one for each log-in going on
-  const server = createServer({ noDelay: true }, (socket) => {
+  const server = createServer({ noDelay: true, allowHalfOpen: true }, (socket) => {
     sockets.add(socket);
     socket.once('close', () => sockets.delete(socket));
     void visit(socket, deps, { limits, halfOpen, draining: draining.signal });
@@ -185,7 +185,11 @@ async function visit(socket: Socket, deps: PostgresListenerDeps, door: Door): Pr
     else await runSession(parts, deps);
   } catch (thrown) {
     ended();
-    const error = asGatewayError(thrown, 'UNAVAILABLE');
+    // What nobody foresaw is for the log, not for a stranger at the door.
+    const error =
+      thrown instanceof GatewayError
+        ? thrown
+        : new GatewayError('UNAVAILABLE', 'the gateway could not complete the log-in', { cause: thrown });
     refuse(progress.stream, socket, error);
     await recordRefusal(deps, peer, progress, error);
   } finally {
@@ -238,7 +242,8 @@ async function logIn(
     login.abort(new GatewayError('SESSION_ENDED', `${credential.ended.reason ?? 'the token ended'}`));
   if (credential.ended.aborted) tokenEnded();
   credential.ended.addEventListener('abort', tokenEnded, { once: true });
-  const stopWatching = watchForEnd(stream);
+  const gone = () => login.abort(new GatewayError('WITHDRAWN', 'the client left during the log-in'));
+  const stopWatching = leftover.length === 0 ? watchForEnd(stream, gone) : () => {};
   try {
     const { parameters } = startup;
     const upstream = await connectUpstream(connection, { parameters, signal });
@@ -285,13 +290,17 @@ const noAccess = (name: string): GatewayError =>
     hint: 'The database name is the name of a connection of this gateway; an operator can grant `access` to it.',
   });
 
-/** While nobody reads: see the client's end of stream when nothing else is left, so that 'close' follows. */
-function watchForEnd(stream: Duplex): () => void {
+/**
+ * While nobody reads: see the client's end of stream when nothing else is left. One that sent more behind its password
+ * may close its side and still wait for the answer.
+ */
+function watchForEnd(stream: Duplex, gone: () => void): () => void {
   const look = () => {
     if (stream.readableLength === 0) stream.read();
   };
   stream.on('readable', look);
-  return () => stream.off('readable', look);
+  stream.on('end', gone);
+  return () => stream.off('readable', look).off('end', gone);
 }
 
 async function runSession({ downstream, upstream, key }: LoggedIn, deps: PostgresListenerDeps): Promise<void> {
@@ -307,7 +316,9 @@ async function runSession({ downstream, upstream, key }: LoggedIn, deps: Postgre
     // A session answers its own errors; whatever escaped it must not keep either side open.
   } finally {
     key.release();
-    upstream.socket.destroy();
+    if (upstream.socket.writableEnded)
+      endSoon(upstream.socket); // its Terminate may still be on the way
+    else upstream.socket.destroy();
     endSoon(downstream.socket);
   }
 }

@@ -7,7 +7,14 @@ import { join } from 'node:path';
 import { after, afterEach, before, describe, it } from 'node:test';
 import { createSecureContext, TLSSocket } from 'node:tls';
 import pg from 'pg';
-import { type Certificate, type FakeTarget, fakeTarget, RawClient, selfSigned } from '../../../test/support/door.ts';
+import {
+  type Certificate,
+  type FakeTarget,
+  fakeTarget,
+  greeting,
+  RawClient,
+  selfSigned,
+} from '../../../test/support/door.ts';
 import { freePort } from '../../../test/support/ports.ts';
 import { startPostgres, type TestPostgres } from '../../../test/support/postgres.ts';
 import type { GatewayError } from '../../errors.ts';
@@ -329,22 +336,6 @@ async function refusedWith(attempt: Promise<unknown>, code: string, saying: RegE
     return true;
   });
   return thrown!;
-}
-
-/** AuthenticationOk to ReadyForQuery, as a trusting server sends it. */
-function greeting(settings: Record<string, string> = {}): Buffer {
-  const parameters = {
-    client_encoding: 'UTF8',
-    standard_conforming_strings: 'on',
-    server_version: '18.1',
-    ...settings,
-  };
-  return Buffer.concat([
-    build.authenticationOk(),
-    ...Object.entries(parameters).map(([name, value]) => build.parameterStatus(name, value)),
-    build.backendKeyData(4711, Buffer.from([1, 2, 3, 4])),
-    build.readyForQuery('I'),
-  ]);
 }
 
 function authentication(code: number, text: string): Buffer {

@@ -94,6 +94,32 @@ describe('the decoder', () => {
     }
   });
 
+  it('coalesces rows where asked, counting them, and nothing else', () => {
+    const row = (text: string) => build.copyData(Buffer.from(text));
+    const answer = Buffer.concat([
+      build.parseComplete(),
+      ...['a', 'bb', 'ccc'].map(row),
+      big,
+      row('d'),
+      build.commandComplete('COPY 5'),
+      build.readyForQuery('I'),
+    ]);
+    const [, rows, piece] = backendDecoder({ coalesce: true }).push(answer);
+    assert.deepEqual([rows?.count, rows?.bytes.length, piece?.count], [3, 21, undefined]);
+    for (let split = 0; split < answer.length; split += split < 60 ? 1 : 4999) {
+      const decoder = backendDecoder({ coalesce: true });
+      const frames = [...decoder.push(answer.subarray(0, split)), ...decoder.push(answer.subarray(split))];
+      assert.deepEqual(bytesOf(frames), answer);
+      const copied = frames.filter(({ type, last }) => type === 'd'.charCodeAt(0) && last);
+      assert.equal(
+        copied.reduce((sum, { count = 1 }) => sum + count, 0),
+        5,
+      );
+    }
+    const bad = Buffer.concat([row('a'), header('d', 3)]);
+    assert.throws(() => backendDecoder({ coalesce: true }).push(bad), { code: 'PROTOCOL' });
+  });
+
   const both: [string, () => FrameDecoder, string][] = [
     ['frontend', frontendDecoder, 'QPBd'],
     ['backend', backendDecoder, 'DTEd'],

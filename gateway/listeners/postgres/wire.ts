@@ -9,6 +9,8 @@ export type Frame = {
   /** Whole messages have both; a large CopyData or DataRow comes as first … last. */
   readonly first: boolean;
   readonly last: boolean;
+  /** How many messages lie in `bytes`, one behind the other, where the decoder was asked to coalesce; else absent: one. */
+  readonly count?: number;
 };
 
 export type DecoderOptions = {
@@ -17,6 +19,8 @@ export type DecoderOptions = {
   readonly streamed: ReadonlySet<number>;
   readonly streamAboveBytes: number;
   readonly allowed: ReadonlySet<number>;
+  /** Whole messages of these types that follow each other come as one frame with a `count`. */
+  readonly coalesced?: ReadonlySet<number>;
 };
 
 const HEADER_BYTES = 5;
@@ -42,13 +46,14 @@ export const frontendDecoder = ({ maxFrameBytes = MAX_FRONTEND_BYTES } = {}): Fr
     allowed: FRONTEND_TYPES,
   });
 
-/** What a server may send. */
-export const backendDecoder = ({ maxFrameBytes = MAX_BACKEND_BYTES } = {}): FrameDecoder =>
+/** What a server may send. `coalesce`: rows and COPY data that are only passed on need not be looked at one by one. */
+export const backendDecoder = ({ maxFrameBytes = MAX_BACKEND_BYTES, coalesce = false } = {}): FrameDecoder =>
   new FrameDecoder({
     maxFrameBytes,
     streamed: BACKEND_STREAMED,
     streamAboveBytes: STREAM_ABOVE_BYTES,
     allowed: BACKEND_TYPES,
+    ...(coalesce ? { coalesced: BACKEND_STREAMED } : {}),
   });
 
 /** Is this a first byte a client's message may have? */
@@ -115,10 +120,30 @@ export class FrameDecoder {
         continue;
       }
       if (chunk.length - at < total) return at;
-      frames.push({ type, bytes: chunk.subarray(at, at + total), first: true, last: true });
-      at += total;
+      at = this.#options.coalesced?.has(type)
+        ? this.#run(type, chunk, at, at + total, frames)
+        : this.#one(type, chunk, at, at + total, frames);
     }
     return at;
+  }
+
+  #one(type: number, chunk: Buffer, from: number, to: number, frames: Frame[]): number {
+    frames.push({ type, bytes: chunk.subarray(from, to), first: true, last: true });
+    return to;
+  }
+
+  /** One frame of the message at `from` and all whole ones of its type behind it; returns where it ends. */
+  #run(type: number, chunk: Buffer, from: number, firstEnd: number, frames: Frame[]): number {
+    let end = firstEnd;
+    let count = 1;
+    while (chunk.length - end >= HEADER_BYTES && chunk[end] === type) {
+      const total = this.#checkLength(type, chunk.readUInt32BE(end + 1));
+      if (this.#inPieces(type, total) || chunk.length - end < total) break;
+      end += total;
+      count++;
+    }
+    frames.push({ type, bytes: chunk.subarray(from, end), first: true, last: true, count });
+    return end;
   }
 
   /** Complete the frame begun in earlier chunks, as far as `chunk` goes; returns how much of `chunk` it took. */
@@ -206,15 +231,19 @@ export class FrameDecoder {
 /** The frames' bytes in as few buffers as they lie in, without copying: what one chunk brought is one buffer again. */
 export function join(frames: readonly Frame[]): Buffer[] {
   const runs: Buffer[] = [];
-  let run: Buffer | undefined;
+  let memory: Buffer['buffer'] | undefined;
+  let from = 0;
+  let to = 0;
   for (const { bytes } of frames) {
-    if (run && run.buffer === bytes.buffer && run.byteOffset + run.length === bytes.byteOffset) {
-      run = Buffer.from(run.buffer, run.byteOffset, run.length + bytes.length);
-      runs[runs.length - 1] = run;
-    } else {
-      run = bytes;
-      runs.push(run);
+    if (bytes.buffer === memory && bytes.byteOffset === to) {
+      to += bytes.length;
+      continue;
     }
+    if (memory) runs.push(Buffer.from(memory, from, to - from));
+    memory = bytes.buffer;
+    from = bytes.byteOffset;
+    to = from + bytes.length;
   }
+  if (memory) runs.push(Buffer.from(memory, from, to - from));
   return runs;
 }
