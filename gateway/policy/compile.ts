@@ -28,10 +28,12 @@ export type PolicyInput = {
 type Kind = Verdict['kind'];
 type Terms = Omit<Demand, 'expiresMs'> & { readonly expiresMs: number | undefined };
 /** What became of one effect: every rule that caused it, with its terms where it holds. */
+/** Keyed by the rule itself: one made in Slack may carry the id of one in the file, and must not stand in for it. */
+type Asking = readonly [key: Rule | string, terms: Terms];
 type Finding = {
   readonly kind: Kind;
   readonly rules: readonly string[];
-  readonly terms: readonly Terms[];
+  readonly terms: readonly Asking[];
   why: string;
 };
 
@@ -119,17 +121,17 @@ function judge(
 function worst(findings: readonly Finding[]): Finding {
   const kind = findings.reduce<Kind>((a, { kind: b }) => (SEVERITY[b] > SEVERITY[a] ? b : a), 'allow');
   const causes = findings.filter((finding) => finding.kind === kind);
-  const terms = new Map(causes.flatMap((cause) => cause.terms).map((term) => [term.rule, term]));
+  const terms = new Map(causes.flatMap((cause) => cause.terms));
   return {
     kind,
     rules: [...new Set(causes.flatMap((cause) => cause.rules))],
-    terms: [...terms.values()],
+    terms: [...terms],
     why: causes[0]?.why ?? '',
   };
 }
 
 function ruleFinding(rule: Rule, terms: Terms): Finding {
-  return { kind: rule.verdict, rules: [rule.id], terms: rule.verdict === 'hold' ? [terms] : [], why: rule.why };
+  return { kind: rule.verdict, rules: [rule.id], terms: rule.verdict === 'hold' ? [[rule, terms]] : [], why: rule.why };
 }
 
 function ruleTerms(rule: Rule, connection: PolicyConnection, defaults: ApprovalDefaults): Terms {
@@ -161,7 +163,7 @@ function defaultFinding(connection: PolicyConnection, action: Action, defaults: 
     expiresMs: undefined,
     channel,
   };
-  return { kind, rules: [rule], terms: kind === 'hold' ? [terms] : [], why };
+  return { kind, rules: [rule], terms: kind === 'hold' ? [[rule, terms]] : [], why };
 }
 
 function combine(findings: readonly Finding[], inTransaction: boolean, defaults: ApprovalDefaults): Verdict {
@@ -174,7 +176,7 @@ function combine(findings: readonly Finding[], inTransaction: boolean, defaults:
     case 'deny':
       return { kind, rules, rule: rules[0] ?? 'default', why: finding.why };
     case 'hold':
-      return { kind, rules, demands: finding.terms.map((terms) => demand(terms, inTransaction, defaults)) };
+      return { kind, rules, demands: finding.terms.map(([, terms]) => demand(terms, inTransaction, defaults)) };
   }
 }
 

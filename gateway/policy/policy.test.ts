@@ -146,6 +146,20 @@ describe('precedence', () => {
     );
   });
 
+  it('asks for both when a rule made in Slack carries the id of one in the file', () => {
+    const fileRules = [rule('same', 'hold', {}, { approvers: ['@dba'], quorum: 2 })];
+    const slackRules = [slack('same', 'hold', {}, { approvers: ['U0FRIEND'] })];
+    const verdict = ask({ fileRules, slackRules }, [effect('ddl'), effect('dcl')]);
+    assert.ok(verdict.kind === 'hold');
+    assert.deepEqual(
+      verdict.demands.map(({ approvers, quorum }) => [approvers, quorum]),
+      [
+        [['@dba'], 2],
+        [['U0FRIEND'], 1],
+      ],
+    );
+  });
+
   it('asks for every hold that matches, each on its own terms', () => {
     const fileRules = [
       rule('two', 'hold', { action: ['ddl'] }, { quorum: 2, requireReason: true, expiresMs: 60_000, channel: 'C0X' }),
