@@ -195,6 +195,11 @@ describe('a mistake', () => {
       { 'identity.issuers[0].issuer': 'http://login.example.com' },
       'identity.issuers[0].issuer: expected an https:// URL',
     ],
+    [
+      'a public issuer that lets everyone in',
+      { 'identity.issuers[1].require': undefined },
+      ': identity.issuers[1] (https://token.actions.githubusercontent.com): require: anyone can get a token',
+    ],
     ['a channel name', { 'approvals.channel': '#general' }, 'approvals.channel: expected a Slack channel id'],
     [
       'an approver by name',

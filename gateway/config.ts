@@ -1,7 +1,7 @@
 /** countersign.yaml, parsed once into a frozen Config; every mistake at once, each with its key's path. */
 import { readFileSync } from 'node:fs';
 import type { z } from 'zod';
-import { duplicates, quorums, unknownConnections } from './config/checks.ts';
+import { duplicates, quorums, unknownConnections, untrustworthyIssuers } from './config/checks.ts';
 import { type Problem, problemsOf, unknownKey } from './config/problems.ts';
 import { type Sections, sections } from './config/sections.ts';
 import { parseYaml } from './config/yaml.ts';
@@ -101,6 +101,7 @@ export function readConfig(
   problems.push(
     ...duplicates(connections, 'connections', 'name', ({ name }) => name),
     ...duplicates(rules, 'rules', 'id', ({ id }) => id),
+    ...(identity ? untrustworthyIssuers(identity.issuers) : []),
     ...(approvals ? quorums(rules, approvals.approvers) : []),
     // Names of connections that did not parse are not known: then every rule about them would be blamed too.
     ...(Array.isArray(file.connections) && connections.length === file.connections.length

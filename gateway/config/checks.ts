@@ -1,4 +1,5 @@
 /** What one key of a configuration says about another: duplicates, unknown names, quorums nobody can meet. */
+import { type IssuerConfig, validateIssuers } from '../identity/issuers.ts';
 import { glob } from '../policy/glob.ts';
 import type { Rule } from '../policy/policy.ts';
 import { tooFewPeople } from '../policy/schema.ts';
@@ -39,4 +40,14 @@ export function quorums(rules: Indexed<Rule>, defaults: readonly string[]): Prob
     const short = tooFewPeople(defaults, value.quorum);
     return short === undefined ? [] : [{ path: `rules[${at}].quorum`, message: `${short} (approvals.approvers)` }];
   });
+}
+
+/** An issuer that anyone can have tokens of must say which ones are meant. The message brings its own path. */
+export function untrustworthyIssuers(issuers: readonly IssuerConfig[]): Problem[] {
+  try {
+    validateIssuers(issuers);
+    return [];
+  } catch (error) {
+    return [{ path: '', message: error instanceof Error ? error.message : String(error) }];
+  }
 }

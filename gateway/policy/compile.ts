@@ -27,14 +27,14 @@ export type PolicyInput = {
 
 type Kind = Verdict['kind'];
 type Terms = Omit<Demand, 'expiresMs'> & { readonly expiresMs: number | undefined };
-/** What became of one effect: every rule that caused it, with its terms where it holds. */
 /** Keyed by the rule itself: one made in Slack may carry the id of one in the file, and must not stand in for it. */
 type Asking = readonly [key: Rule | string, terms: Terms];
+/** What became of one effect: every rule that caused it, with its terms where it holds. */
 type Finding = {
   readonly kind: Kind;
   readonly rules: readonly string[];
   readonly terms: readonly Asking[];
-  why: string;
+  readonly why: string;
 };
 
 /** Each action's class in a connection's `default`; what passes is harmless by construction of the inspector. */
