@@ -7,8 +7,9 @@ import { entitlement, isSameHuman } from './quorum.ts';
 import { confirm } from './release.ts';
 import { lateText } from './words.ts';
 
-const MAX_VOTES = 200; // clicks per hold that are looked at; the card has room for 50 votes
-const MAX_VOTERS = 50;
+const MAX_RECEIPTS = 200; // remembered per hold, to answer redeliveries alike
+const MAX_CLICKS = 30; // by one person on one hold; nobody needs more to approve or deny
+const MAX_VOTERS = 50; // as many as a card has room for
 const ATTEST_MS = 8_000; // the clicker sees nothing meanwhile
 const DIRECTORY_MS = 5_000;
 
@@ -35,10 +36,19 @@ export function receiveVote(book: Book, click: VoteOf): Promise<Receipt> {
     const ended = book.remembered(click.hold);
     return Promise.resolve(refused(click, ended ? lateText(ended) : 'this is not waiting here any more'));
   }
-  if (hold.receipts.size >= MAX_VOTES) return Promise.resolve(refused(click, 'too many clicks on this request'));
-  const counting = count(book, hold, click);
-  hold.receipts.set(click.id, counting);
-  return counting;
+  return remember(hold, click, () => count(book, hold, click));
+}
+
+function remember(hold: Hold, click: Click, judge: () => Promise<Receipt>): Promise<Receipt> {
+  const { user } = click.voter;
+  const clicks = (hold.clicks.get(user) ?? 0) + 1;
+  hold.clicks.set(user, clicks);
+  if (clicks > MAX_CLICKS) return Promise.resolve(refused(click, 'you have clicked too often on this request'));
+  const judged = judge();
+  hold.receipts.set(click.id, judged);
+  const oldest = hold.receipts.keys().next().value;
+  if (hold.receipts.size > MAX_RECEIPTS && oldest !== undefined) hold.receipts.delete(oldest);
+  return judged;
 }
 
 async function count(book: Book, hold: Hold, click: VoteOf): Promise<Receipt> {
@@ -155,10 +165,7 @@ export function receiveKill(book: Book, click: KillOf): Promise<Receipt> {
   if (!hold) return Promise.resolve(refused(click, 'that request has ended; its session is not known here any more'));
   const known = hold.receipts.get(click.id);
   if (known) return known;
-  if (hold.receipts.size >= MAX_VOTES) return Promise.resolve(refused(click, 'too many clicks on this request'));
-  const killing = kill(book, hold, click);
-  hold.receipts.set(click.id, killing);
-  return killing;
+  return remember(hold, click, () => kill(book, hold, click));
 }
 
 async function kill(book: Book, hold: Hold, click: KillOf): Promise<Receipt> {

@@ -27,6 +27,8 @@ export type Holds = {
   receive(message: VoteMessage): Promise<Receipt | undefined>;
   /** The policy changed: judge every open hold again. */
   rulesChanged(): void;
+  /** Redis is back: what it may have lost is written again. */
+  republish(): void;
   /** End every open hold. */
   withdrawAll(code: ErrorCode, reason: string): void;
   /** Open holds and how long the oldest has waited, ms. */
@@ -51,12 +53,8 @@ class Broker implements Holds {
   }
 
   async open(operation: Operation, verdict: Verdict & { kind: 'hold' }, context: AdmitContext): Promise<Permit> {
-    const { audit, clock, lease, policy } = this.#book.deps;
-    if (this.#stopped) throw new GatewayError('SHUTDOWN', 'the gateway is stopping', { hint: 'Nothing was run.' });
-    refuseTooLong(operation, verdict.demands);
-    this.#refuseTooMany(operation);
-    if (!lease.valid()) throw nobodyToAsk(verdict.rules);
-    if (context.signal.aborted) throw withdrawnBy(context.signal);
+    const { audit, clock, policy } = this.#book.deps;
+    this.#refuseUnasked(operation, verdict, context);
 
     const { promise, hold } = this.#newHold(operation, verdict.demands, policy().version, context);
     this.#book.add(hold); // counted against the limits from here on
@@ -123,6 +121,10 @@ class Broker implements Holds {
 
   rulesChanged(): void {
     for (const hold of this.#book.open()) if (hold.phase.kind === 'open') this.#book.judgeAgain(hold);
+  }
+
+  republish(): void {
+    for (const hold of this.#book.open()) this.#book.show(hold);
   }
 
   withdrawAll(code: ErrorCode, reason: string): void {
@@ -194,6 +196,7 @@ class Broker implements Holds {
       releasedAt: undefined,
       votes: new Map(),
       names: new Map(),
+      clicks: new Map(),
       receipts: new Map(),
       counted: demands.map(() => 0),
       deadline: { at: 0, by: 'rule' },
@@ -207,6 +210,24 @@ class Broker implements Holds {
       ...settle,
     };
     return { hold, promise };
+  }
+
+  /** What need not be asked, or cannot. Refused and recorded before anybody is bothered. */
+  #refuseUnasked(operation: Operation, verdict: Verdict & { kind: 'hold' }, { signal }: AdmitContext): void {
+    const { audit, lease } = this.#book.deps;
+    try {
+      if (this.#stopped) throw new GatewayError('SHUTDOWN', 'the gateway is stopping', { hint: 'Nothing was run.' });
+      refuseTooLong(operation, verdict.demands);
+      this.#refuseTooMany(operation);
+      if (!lease.valid()) throw nobodyToAsk(verdict.rules);
+      if (signal.aborted) throw withdrawnBy(signal);
+    } catch (thrown) {
+      const { code, message: why } = asGatewayError(thrown);
+      const { id, session, connection, principal } = operation;
+      const who = { operation: id, session, connection, principal: principalKey(principal) };
+      audit.append({ kind: 'operation', ...who, verdict: 'refused', code, why });
+      throw thrown;
+    }
   }
 
   #refuseTooMany({ principal, connection }: Operation): void {

@@ -36,6 +36,8 @@ export type Hold = {
   readonly votes: Map<string, Vote>;
   /** Names of people who voted, for the client. */
   readonly names: Map<string, string>;
+  /** Clicks seen, per Slack user. */
+  readonly clicks: Map<string, number>;
   readonly receipts: Map<string, Promise<Receipt>>;
   counted: readonly number[];
   deadline: { readonly at: number; readonly by: ExpiresBy };

@@ -17,14 +17,19 @@ export function confirm(book: Book, hold: Hold): void {
   if (hold.confirming) return;
   hold.confirming = true;
   attestAndRelease(book, hold)
-    .catch((thrown) => {
-      const { code, message: reason } = asGatewayError(thrown);
-      book.deps.log('a release failed', { hold: hold.id, code });
-      book.apply(hold, { kind: 'withdraw', at: book.deps.clock.now(), code, reason });
-    })
+    .catch((thrown) => giveUp(book, hold, asGatewayError(thrown)))
     .finally(() => {
       hold.confirming = false;
     });
+}
+
+function giveUp(book: Book, hold: Hold, error: GatewayError): void {
+  const { code, message: reason } = error;
+  book.deps.log('a release failed', { hold: hold.id, code });
+  if (book.apply(hold, { kind: 'withdraw', at: book.deps.clock.now(), code, reason })) return;
+  // It failed behind the point where nobody may say any more that nothing was run.
+  settle(book, hold, { kind: 'unknown', reason, ms: 0 });
+  hold.reject(error);
 }
 
 async function attestAndRelease(book: Book, hold: Hold): Promise<void> {

@@ -38,6 +38,8 @@ export type LeaseDeps = {
   readonly clock: Clock;
   /** Called once each time 20 s went by without a renewal: withdraw the open holds. */
   readonly onLost: () => void;
+  /** Renewed again after a failure: Redis may have lost what was noted. */
+  readonly onBack?: () => void;
   readonly onTrouble: (error: unknown) => void;
   /** For tests. */
   readonly times?: { readonly leaseMs: number; readonly selfMs: number; readonly renewMs: number };
@@ -53,6 +55,7 @@ export function createLease(deps: LeaseDeps): Lease {
   let renewedAt = Number.NEGATIVE_INFINITY;
   let reportedLost = true; // nothing is lost before the first renewal
   let stopped = false;
+  let failed = false;
   let cancelRenewal = () => {};
   let cancelWatch = () => {};
 
@@ -66,12 +69,14 @@ export function createLease(deps: LeaseDeps): Lease {
       .sadd(GATEWAYS_KEY, gateway)
       .exec()
       .then((replies) => {
-        const failed = replies?.find(([error]) => error)?.[0];
-        if (!replies || failed) throw failed ?? new Error('Redis discarded the renewal of the lease');
+        const refused = replies?.find(([error]) => error)?.[0];
+        if (!replies || refused) throw refused ?? new Error('Redis discarded the renewal of the lease');
       });
     if (stopped) return;
     renewedAt = startedAt;
     reportedLost = false;
+    if (failed) deps.onBack?.();
+    failed = false;
     cancelWatch();
     cancelWatch = clock.after(startedAt + selfMs - clock.monotonic(), watch);
   };
@@ -83,7 +88,10 @@ export function createLease(deps: LeaseDeps): Lease {
   const keepOn = () => {
     cancelRenewal = clock.after(renewMs, () => {
       renew()
-        .catch(deps.onTrouble)
+        .catch((error) => {
+          failed = true;
+          deps.onTrouble(error);
+        })
         .finally(() => {
           if (!stopped) keepOn();
         });
