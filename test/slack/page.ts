@@ -81,11 +81,12 @@ export class Page {
   /** Everything one person's window shows. */
   #seenBy(user: string): Json {
     const { people, groups, channels, homes } = this.#workspace;
+    const im = this.#workspace.openIm(user).id; // before the list of channels, so that it is in it
     const mine = [...channels.values()].filter((channel) => channel.members.includes(user));
     const home = homes.get(user);
     return {
       team: this.#workspace.team,
-      app: { user: BOT.user, name: BOT.name, im: this.#workspace.openIm(user).id },
+      app: { user: BOT.user, name: BOT.name, im },
       me: user,
       terminal: this.#hasTerminal,
       people: [...people.values()].map(({ id, name, real_name, title, deleted, is_bot, is_restricted }) => ({

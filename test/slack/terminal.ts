@@ -62,7 +62,7 @@ export class Terminals {
       this.#open.delete(ws);
       if (child.pid === undefined || child.exitCode !== null) return;
       try {
-        process.kill(-child.pid, 'SIGHUP');
+        process.kill(-child.pid, 'SIGTERM'); // `script` ignores SIGHUP; it hangs up on its program when it ends
       } catch {
         // it has ended by itself
       }
