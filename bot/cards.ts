@@ -52,8 +52,9 @@ const ROOMS: readonly Room[] = [
 /** The whole card, within Slack's limits whatever it is given. */
 export function cardView(card: Card, options: CardOptions = {}): View {
   const text = summary(card);
+  const review = reviewOf(card);
   for (const room of ROOMS) {
-    const blocks = layout(card, room, options);
+    const blocks = layout(card, review, room, options);
     if (sizeOf(blocks) <= MAX_CARD_SIZE) return { text, blocks };
   }
   return minimalView(card);
@@ -95,9 +96,8 @@ export const parseActionsBlockId = (blockId: string | undefined): Pressed | unde
 /** Block ids are new with every edit, as Slack asks. */
 const blockIds = (card: Card) => (part: string) => `${part}.${card.revision}.${card.sequence}`;
 
-function layout(card: Card, room: Room, options: CardOptions): types.KnownBlock[] {
+function layout(card: Card, review: Review, room: Room, options: CardOptions): types.KnownBlock[] {
   const id = blockIds(card);
-  const review = reviewOf(card);
   const blocks: types.KnownBlock[] = [heading(id('headline'), headline(card))];
   if (headline(card).length > 150) blocks.push(plain(id('headline-whole'), headline(card)));
   blocks.push(requester(card, room, id));

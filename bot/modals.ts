@@ -35,7 +35,11 @@ export function parseMemory(privateMetadata: string | undefined): Memory | undef
 }
 
 const remember = (memory: Memory): string => JSON.stringify(memory);
-const title = (text: string): types.PlainTextElement => ({ type: 'plain_text', text: cut(text, 24), emoji: false });
+const title = (text: string): types.PlainTextElement => ({
+  type: 'plain_text',
+  text: cut(text || ' ', 24),
+  emoji: false,
+});
 
 /** Deny (reason optional) or approve with a reason (required). Stays votable: the view knows hold and revision. */
 export function reasonModal(card: Card, decision: 'approve' | 'deny', memory: Memory): types.ModalView {

@@ -14,6 +14,7 @@ export type Hiding =
   | 'control characters'
   | 'look-alike letters'
   | 'unusual spaces'
+  | 'right-to-left letters'
   | 'stacked marks'
   | 'long white space';
 
@@ -22,6 +23,9 @@ const BIDI = /[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/u;
 const INVISIBLE =
   /\p{Cf}|\p{Cn}|\p{Co}|\p{Cs}|\u034f|[\u115f\u1160]|[\u17b4\u17b5]|[\u180b-\u180f]|\u2800|\u3164|\uffa0|\p{Variation_Selector}/u;
 const CONTROL = /[\p{Cc}\u2028\u2029]/u; // line feed and tab are let through before
+/** They turn the order of what stands around them, operators and numbers included. */
+const RIGHT_TO_LEFT =
+  /[\p{Script=Hebrew}\p{Script=Arabic}\p{Script=Syriac}\p{Script=Thaana}\p{Script=Nko}\p{Script=Adlam}]/u;
 const ODD_SPACE = /\p{Zs}/u; // asked only about what is not ASCII
 const MARK = /\p{M}/u;
 /** Latin letters that only pass for others: dotless i and j, IPA, phonetic extensions. */
@@ -40,13 +44,42 @@ const LOOKALIKES = new Set('АВЕЅІЈКМНОРСТУХҮԌԜԚаеѕіјор
 const named = (character: string): string =>
   `⟨U+${(character.codePointAt(0) as number).toString(16).toUpperCase().padStart(4, '0')}⟩`;
 
+/** What one character beyond ASCII is to us. */
+type Kind = {
+  readonly hiding: Hiding | undefined;
+  readonly word: boolean;
+  readonly mark: boolean;
+  /** What it does to the word it is in. */
+  readonly part: 'latin' | 'lookalike' | 'confusable' | 'neutral' | 'other';
+};
+
+/** Looked up again and again in a text of one script; cleared when someone sends a whole plane. */
+const known = new Map<string, Kind>();
+
+function kindOf(character: string): Kind {
+  const old = known.get(character);
+  if (old) return old;
+  if (known.size > 20_000) known.clear();
+  const part = LATIN.test(character)
+    ? 'latin'
+    : CONFUSABLE.test(character)
+      ? LOOKALIKES.has(character)
+        ? 'lookalike'
+        : 'confusable'
+      : /[\p{N}\p{M}]/u.test(character)
+        ? 'neutral'
+        : 'other';
+  const kind: Kind = { hiding: hidingOf(character), word: WORD.test(character), mark: MARK.test(character), part };
+  known.set(character, kind);
+  return kind;
+}
+
 function hidingOf(character: string): Hiding | undefined {
-  if (character >= ' ' && character <= '~') return undefined;
-  if (character === '\n' || character === '\t') return undefined;
   if (BIDI.test(character)) return 'bidirectional controls';
   if (CONTROL.test(character)) return 'control characters';
   if (INVISIBLE.test(character)) return 'invisible characters';
   if (ODD_SPACE.test(character)) return 'unusual spaces';
+  if (RIGHT_TO_LEFT.test(character)) return 'right-to-left letters';
   if (RARE.test(character) || ODD_LATIN.test(character)) return 'look-alike letters';
   // Full-width, mathematical and other compatibility forms that fold to one ASCII character or to ASCII letters.
   if (/^(?:[\x21-\x7e]|[A-Za-z]+)$/.test(character.normalize('NFKC'))) return 'look-alike letters';
@@ -54,20 +87,25 @@ function hidingOf(character: string): Hiding | undefined {
   return undefined;
 }
 
+const ascii = (character: string): Kind => {
+  if (character < ' ' || character === '\x7f') return ASCII_CONTROL;
+  if (/[A-Za-z]/.test(character)) return ASCII_LETTER;
+  return /[0-9_$]/.test(character) ? ASCII_DIGIT : ASCII_OTHER;
+};
+const ASCII_CONTROL: Kind = { hiding: 'control characters', word: false, mark: false, part: 'other' };
+const ASCII_LETTER: Kind = { hiding: undefined, word: true, mark: false, part: 'latin' };
+const ASCII_DIGIT: Kind = { hiding: undefined, word: true, mark: false, part: 'neutral' };
+const ASCII_OTHER: Kind = { hiding: undefined, word: false, mark: false, part: 'other' };
+const ASCII = Array.from({ length: 128 }, (_, code) => ascii(String.fromCharCode(code)));
+
 /** Is this word, taken whole, a disguise: two scripts in one word, or nothing but look-alikes? */
-function disguised(word: string): boolean {
-  let latin = false;
-  let confusable = false;
-  let onlyLookalikes = true;
-  for (const character of word) {
-    if (LATIN.test(character)) latin = true;
-    else if (CONFUSABLE.test(character)) {
-      confusable = true;
-      if (!LOOKALIKES.has(character)) onlyLookalikes = false;
-    } else if (!/[\p{N}_$]/u.test(character)) onlyLookalikes = false;
-  }
-  return confusable && (latin || onlyLookalikes);
-}
+const disguised = (parts: ReadonlySet<Kind['part']>): boolean =>
+  (parts.has('lookalike') && !parts.has('confusable') && !parts.has('other')) ||
+  (parts.has('latin') && (parts.has('lookalike') || parts.has('confusable')));
+
+/** What almost every text is made of; nothing in it can hide but white space. */
+const PLAIN = /^[\n\t\x20-\x7e]*$/;
+const LONG_SPACES = /[\n\t ]{40}/; // LONG_SPACE of them
 
 export type Visible = { readonly text: string; readonly hides: readonly Hiding[] };
 
@@ -76,19 +114,22 @@ export type Visible = { readonly text: string; readonly hides: readonly Hiding[]
  * empty `hides`, when nothing does. Linear in the length; line breaks and tabs stay.
  */
 export function visible(raw: string): Visible {
+  if (PLAIN.test(raw) && !LONG_SPACES.test(raw)) return { text: raw, hides: [] };
   const hides = new Set<Hiding>();
   const out: string[] = [];
   let word: string[] = [];
+  const parts = new Set<Kind['part']>();
   let spaces: string[] = [];
   let marks = 0;
   const endWord = () => {
     if (word.length === 0) return;
-    if (disguised(word.join(''))) {
+    if (disguised(parts)) {
       hides.add('look-alike letters');
       word = word.map((character) => (character > '~' ? named(character) : character));
     }
-    for (const character of word) out.push(character);
+    out.push(...(word.length < 10_000 ? word : [word.join('')]));
     word = [];
+    parts.clear();
   };
   const endSpaces = () => {
     if (spaces.length >= LONG_SPACE) {
@@ -105,14 +146,17 @@ export function visible(raw: string): Visible {
       continue;
     }
     endSpaces();
-    marks = MARK.test(character) ? marks + 1 : 0;
-    const hiding = marks > 2 ? 'stacked marks' : hidingOf(character);
+    const kind = ASCII[character.length === 1 ? character.charCodeAt(0) : 128] ?? kindOf(character);
+    marks = kind.mark ? marks + 1 : 0;
+    const hiding = marks > 2 ? 'stacked marks' : kind.hiding;
     if (hiding) {
       hides.add(hiding);
       endWord();
       out.push(named(character));
-    } else if (WORD.test(character)) word.push(character);
-    else {
+    } else if (kind.word) {
+      word.push(character);
+      parts.add(kind.part);
+    } else {
       endWord();
       out.push(character);
     }
