@@ -1,0 +1,111 @@
+/** What Prometheus reads. Every label comes from a closed list or the configuration: nothing a client sends makes a series. */
+import { monitorEventLoopDelay } from 'node:perf_hooks';
+import { Counter, Gauge, Histogram, Registry } from 'prom-client';
+
+/** Asked when the metrics are read. */
+export type MetricSources = {
+  readonly sessions: () => number;
+  readonly holdsOpen: () => number;
+  /** Age of the oldest open hold, ms; 0 without one. */
+  readonly oldestHoldMs: () => number;
+  readonly auditLag: () => { readonly characters: number; readonly ms: number };
+  /** Names of the configured connections; any other becomes `other`. */
+  readonly connections: () => readonly string[];
+};
+
+const VERDICTS = ['allow', 'hold', 'deny', 'refused'] as const;
+const ENDS = ['approved', 'denied', 'expired', 'withdrawn', 'lost'] as const;
+
+export type Metrics = {
+  operation(verdict: (typeof VERDICTS)[number], protocol: string, connection: string): void;
+  /** A hold's end; `ms` from its opening. */
+  decided(state: string, ms: number): void;
+  /** What the gateway itself added to an operation nobody had to approve, ms. */
+  added(protocol: string, ms: number): void;
+  vote(counted: boolean): void;
+  signIn(accepted: boolean): void;
+  /** The Prometheus text format and its content type. */
+  read(): Promise<{ readonly type: string; readonly text: string }>;
+  stop(): void;
+};
+
+export function createMetrics(sources: MetricSources): Metrics {
+  const registry = new Registry();
+  const registers = [registry];
+  const gauge = (name: string, help: string, read: () => number) =>
+    new Gauge({
+      name: `countersign_${name}`,
+      help,
+      registers,
+      collect() {
+        this.set(read());
+      },
+    });
+  gauge('sessions', 'Live client sessions', sources.sessions);
+  gauge('holds_open', 'Operations waiting for a human', sources.holdsOpen);
+  gauge('hold_oldest_seconds', 'Age of the oldest open hold', () => sources.oldestHoldMs() / 1_000);
+  gauge('audit_queue_characters', 'Audit entries not yet handed to the kernel', () => sources.auditLag().characters);
+  gauge(
+    'audit_lag_seconds',
+    'Age of the oldest audit entry not yet handed to the kernel',
+    () => sources.auditLag().ms / 1_000,
+  );
+
+  const loop = monitorEventLoopDelay({ resolution: 20 });
+  loop.enable();
+  gauge('event_loop_lag_seconds', 'Event-loop delay, 99th percentile since the last read', () => {
+    const seconds = loop.percentile(99) / 1e9;
+    loop.reset();
+    return Number.isFinite(seconds) ? seconds : 0;
+  });
+
+  const operations = new Counter({
+    name: 'countersign_operations_total',
+    help: 'Operations by verdict',
+    labelNames: ['verdict', 'protocol', 'connection'] as const,
+    registers,
+  });
+  const decisions = new Histogram({
+    name: 'countersign_decision_seconds',
+    help: 'Time from opening a hold to its end',
+    labelNames: ['state'] as const,
+    buckets: [1, 5, 15, 30, 60, 120, 300, 600, 900, 1_800, 3_600],
+    registers,
+  });
+  const latency = new Histogram({
+    name: 'countersign_added_latency_seconds',
+    help: 'What the gateway added to an operation nobody had to approve',
+    labelNames: ['protocol'] as const,
+    buckets: [0.000_025, 0.000_05, 0.000_1, 0.000_2, 0.000_5, 0.001, 0.002, 0.005, 0.01, 0.05, 0.25],
+    registers,
+  });
+  const votes = new Counter({
+    name: 'countersign_votes_total',
+    help: 'Votes',
+    labelNames: ['counted'] as const,
+    registers,
+  });
+  const signIns = new Counter({
+    name: 'countersign_sign_ins_total',
+    help: 'Tokens presented for exchange',
+    labelNames: ['accepted'] as const,
+    registers,
+  });
+
+  const among = (value: string, allowed: readonly string[]) => (allowed.includes(value) ? value : 'other');
+  const protocolOf = (protocol: string) => among(protocol, ['postgres', 'mysql', 'ssh', 'http', 'mcp', 'redis']);
+  return {
+    operation: (verdict, protocol, connection) =>
+      operations.inc({
+        verdict: among(verdict, VERDICTS),
+        protocol: protocolOf(protocol),
+        connection: among(connection, sources.connections()),
+      }),
+    decided: (state, ms) => decisions.observe({ state: among(state, ENDS) }, ms / 1_000),
+    added: (protocol, ms) => latency.observe({ protocol: protocolOf(protocol) }, ms / 1_000),
+    vote: (counted) => votes.inc({ counted: String(counted) }),
+    signIn: (accepted) => signIns.inc({ accepted: String(accepted) }),
+    read: async () => ({ type: registry.contentType, text: await registry.metrics() }),
+    stop: () => loop.disable(),
+  };
+}

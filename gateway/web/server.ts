@@ -1,0 +1,197 @@
+/** The web listener: tokens for JWTs, health, metrics. Knows no protocol of a target. */
+import type { Server as HttpsServer } from 'node:https';
+import type { TLSSocket } from 'node:tls';
+import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
+import type { Audit } from '../audit/entry.ts';
+import { asGatewayError, GatewayError } from '../errors.ts';
+import type { Exchange } from '../identity/authenticator.ts';
+import { principalKey } from '../operation.ts';
+import { AddressLimiter } from './limiter.ts';
+import type { Metrics } from './metrics.ts';
+
+/** Undefined when well, else why not, for an operator. */
+export type ReadyCheck = () => string | undefined | Promise<string | undefined>;
+
+export type WebOptions = {
+  readonly host: string;
+  readonly port: number;
+  /** PEM. Absent: plain HTTP, where tokens are given to loopback only. */
+  readonly tls?: { readonly cert: string; readonly key: string } | undefined;
+  readonly exchange: (jwt: string) => Promise<Exchange>;
+  readonly audit: Pick<Audit, 'append' | 'commit'>;
+  readonly metrics: Metrics;
+  readonly ready: Readonly<Record<string, ReadyCheck>>;
+  /** Requests for tokens by one address. */
+  readonly rate?: { readonly burst: number; readonly perSecond: number };
+  readonly log?: { warn(details: object, message: string): void };
+};
+
+export type Web = {
+  /** @throws GatewayError CONFIG when the address cannot be had. */
+  start(): Promise<{ readonly host: string; readonly port: number }>;
+  /** New connections get this certificate. Does nothing on plain HTTP. @throws where the two do not fit. */
+  useCertificate(tls: { readonly cert: string; readonly key: string }): void;
+  stop(): Promise<void>;
+};
+
+const MAX_HEADER_BYTES = 32 * 1024; // a JWT of 16 KB and room
+const MAX_BODY_BYTES = 4 * 1024; // nothing reads it
+const REQUEST_MS = 10_000;
+const CHECK_MS = 2_000;
+const MAX_CONNECTIONS = 2_000;
+/** A refused token costs as much as this many accepted ones: guessing is slower than using. */
+const REFUSAL_COST = 4;
+
+export function createWeb(options: WebOptions): Web {
+  const limits = { maxHeaderSize: MAX_HEADER_BYTES, headersTimeout: REQUEST_MS };
+  const shared = {
+    bodyLimit: MAX_BODY_BYTES,
+    requestTimeout: REQUEST_MS,
+    keepAliveTimeout: 5_000,
+    forceCloseConnections: true,
+    trustProxy: false, // who asks is who connects: a header cannot make an address loopback
+    routerOptions: { maxParamLength: 100 },
+  } as const;
+  const app: FastifyInstance = options.tls
+    ? (Fastify({
+        ...shared,
+        https: { ...limits, ...options.tls, minVersion: 'TLSv1.2' },
+      }) as unknown as FastifyInstance)
+    : Fastify({ ...shared, http: limits });
+  app.server.maxConnections = MAX_CONNECTIONS;
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, _body, done) => done(null, undefined));
+  app.addHook('onSend', async (_request, reply) => {
+    reply.headers({
+      'cache-control': 'no-store',
+      'x-content-type-options': 'nosniff',
+      'content-security-policy': "default-src 'none'; frame-ancestors 'none'",
+    });
+  });
+  app.setErrorHandler((error: { statusCode?: number }, _request, reply) => {
+    const status = error.statusCode && error.statusCode < 500 ? error.statusCode : 500;
+    if (status === 500) options.log?.warn({ reason: String(error) }, 'a web request failed');
+    return reply.code(status).send({ error: status === 500 ? 'INTERNAL' : 'REQUEST', message: 'the request failed' });
+  });
+  app.setNotFoundHandler((_request, reply) =>
+    reply.code(404).send({ error: 'NOT_FOUND', message: 'there is nothing here' }),
+  );
+
+  tokens(app, options);
+  app.get('/healthz', async () => ({ ok: true }));
+  app.get('/readyz', async (_request, reply) => {
+    const notReady = await troubles(options.ready);
+    const ready = Object.keys(notReady).length === 0;
+    return reply.code(ready ? 200 : 503).send({ ready, ...(ready ? {} : { notReady }) });
+  });
+  app.get('/metrics', async (_request, reply) => {
+    const { type, text } = await options.metrics.read();
+    return reply.type(type).send(text);
+  });
+
+  return {
+    start: async () => {
+      try {
+        await app.listen({ host: options.host, port: options.port });
+      } catch (cause) {
+        const reason = cause instanceof Error ? cause.message : String(cause);
+        throw new GatewayError('CONFIG', `listen.web: ${reason}`, { cause });
+      }
+      const address = app.server.address();
+      return { host: options.host, port: typeof address === 'object' && address ? address.port : options.port };
+    },
+    useCertificate: (tls) => {
+      if (options.tls) (app.server as HttpsServer).setSecureContext({ ...tls, minVersion: 'TLSv1.2' });
+    },
+    stop: () => app.close(),
+  };
+}
+
+function tokens(app: FastifyInstance, { exchange, audit, metrics, rate, log }: WebOptions): void {
+  // A fleet behind one address renews now and then; a guesser does not stop.
+  const limiter = new AddressLimiter(rate ?? { burst: 300, perSecond: 5 });
+
+  const refuse = (request: FastifyRequest, reply: FastifyReply, error: GatewayError) => {
+    metrics.signIn(false);
+    try {
+      audit.append({ kind: 'auth.refused', door: 'web', address: request.ip, code: error.code, reason: error.message });
+    } catch (cause) {
+      log?.warn({ reason: String(cause) }, 'a refusal could not be recorded'); // nothing passes: the answer stays no
+    }
+    const status =
+      error.code === 'AUTH' ? 401 : error.code === 'LIMIT' ? 429 : error.code === 'AUTH_NEEDS_TLS' ? 403 : 503;
+    if (status === 401) reply.header('www-authenticate', 'Bearer');
+    return reply
+      .code(status)
+      .send({ error: error.code, message: error.message, ...(error.hint ? { hint: error.hint } : {}) });
+  };
+
+  app.post('/v1/token', async (request, reply) => {
+    try {
+      if (!isPrivate(request)) {
+        throw new GatewayError('AUTH_NEEDS_TLS', 'tokens are given over TLS, or to loopback', {
+          hint: 'this token has crossed a network in the clear: have its issuer revoke it',
+        });
+      }
+      if (!limiter.allow(request.ip))
+        throw new GatewayError('LIMIT', 'too many requests from this address; wait a little');
+      const jwt = bearer(request.headers.authorization);
+      const { token, hash, expiresAt, principal, confirm } = await exchange(jwt);
+      await audit.commit({
+        kind: 'token.issued',
+        principal: principalKey(principal),
+        principalKind: principal.kind,
+        address: request.ip,
+        digest: hash,
+        expiresAt: new Date(expiresAt).toISOString(),
+      });
+      await confirm();
+      metrics.signIn(true);
+      const { issuer, subject, kind, name, groups } = principal;
+      return reply.send({
+        token,
+        expires_at: new Date(expiresAt).toISOString(),
+        principal: { issuer, subject, kind, name, groups },
+      });
+    } catch (thrown) {
+      const error = asGatewayError(thrown);
+      if (error.code === 'AUTH') limiter.allow(request.ip, REFUSAL_COST);
+      return refuse(request, reply, error);
+    }
+  });
+}
+
+function bearer(header: string | undefined): string {
+  const match = /^Bearer ([A-Za-z0-9._~+/=-]{1,20000})$/i.exec(header ?? '');
+  if (match?.[1]) return match[1];
+  throw new GatewayError('AUTH', 'no token was presented', {
+    hint: 'send the header Authorization: Bearer <JWT of your issuer>',
+  });
+}
+
+const isPrivate = (request: FastifyRequest): boolean =>
+  (request.raw.socket as Partial<TLSSocket>).encrypted === true || isLoopback(request.raw.socket.remoteAddress ?? '');
+
+const isLoopback = (address: string): boolean => /^(?:::ffff:)?127\.\d{1,3}\.\d{1,3}\.\d{1,3}$|^::1$/.test(address);
+
+/** Every check at once, each within its time; what does not answer is not ready. */
+async function troubles(checks: Readonly<Record<string, ReadyCheck>>): Promise<Record<string, string>> {
+  const results = await Promise.all(
+    Object.entries(checks).map(async ([name, check]) => [name, await answerOf(check)] as const),
+  );
+  return Object.fromEntries(results.flatMap(([name, trouble]) => (trouble === undefined ? [] : [[name, trouble]])));
+}
+
+async function answerOf(check: ReadyCheck): Promise<string | undefined> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<string>((resolve) => {
+    timer = setTimeout(() => resolve('does not answer'), CHECK_MS);
+  });
+  try {
+    return await Promise.race([Promise.resolve().then(check), late]);
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error);
+  } finally {
+    clearTimeout(timer);
+  }
+}
