@@ -36,13 +36,9 @@ export const parameterStatus = (name: string, value: string): Buffer => message(
 export const backendKeyData = (pid: number, secret: Buffer): Buffer => message('K', int32(pid), secret);
 export const readyForQuery = (status: TransactionStatus): Buffer => message('Z', Buffer.from(status, 'latin1'));
 export const parseComplete = (): Buffer => message('1');
-export const bindComplete = (): Buffer => message('2');
-export const closeComplete = (): Buffer => message('3');
-export const noData = (): Buffer => message('n');
-export const emptyQueryResponse = (): Buffer => message('I');
 export const commandComplete = (tag: string): Buffer => message('C', cstring(tag));
 
-export type Report = {
+type Report = {
   readonly severity: string;
   readonly sqlstate: string;
   readonly message: string;

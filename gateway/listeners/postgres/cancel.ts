@@ -5,14 +5,14 @@ import { GatewayError } from '../../errors.ts';
 /** What a CancelRequest with a key of ours does; the requester's connection is closed when it is done. */
 export type OnCancel = () => void | Promise<void>;
 
-export type CancelKey = {
+type CancelKey = {
   /** 15 bits of the owning gateway's id, then 16 random ones: positive, as a process id is. */
   readonly pid: number;
   readonly secret: Buffer;
   release(): void;
 };
 
-export type CancelKeysOptions = {
+type CancelKeysOptions = {
   readonly gatewayId: string;
   /** Carries a key that is not ours towards its owner, which calls `handleOwn`. */
   readonly forwardCancel?: (pid: number, secret: Buffer) => void | Promise<void>;

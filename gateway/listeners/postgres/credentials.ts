@@ -10,7 +10,7 @@ import { take } from './take.ts';
 const PASSWORD = 'p'.charCodeAt(0);
 const MAX_PASSWORD_BYTES = 64 * 1024; // a JWT with many groups is some 16 KB
 
-export type AuthenticateDeps = {
+type AuthenticateDeps = {
   readonly authenticator: Authenticator;
   readonly peer: string;
   readonly encrypted: boolean;
@@ -25,7 +25,7 @@ export async function authenticateDownstream(stream: Duplex, deps: AuthenticateD
   const { authenticator, peer, encrypted, signal } = deps;
   if (!encrypted && !isLoopback(peer)) {
     throw new GatewayError('AUTH_NEEDS_TLS', 'a password would cross the network in the clear: TLS is required', {
-      hint: 'Connect with sslmode=require or stricter.',
+      hint: 'Connect with sslmode=require or stricter; the gateway needs `tls:` in its configuration for that.',
     });
   }
   stream.write(authenticationCleartext());

@@ -1,6 +1,6 @@
 /** Sockets that have not logged in yet: counted, and the oldest makes room, so that a flood never locks others out. */
 
-export type HalfOpenLimits = {
+type HalfOpenLimits = {
   /** Log-ins going on at once. */
   readonly total: number;
   /** Of these, from one address: everyone behind one load balancer shares it. */

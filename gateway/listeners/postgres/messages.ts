@@ -114,7 +114,7 @@ export function parseParse(frame: Frame): ParseMessage {
   return { name, text, parameterTypes };
 }
 
-export type FormatCode = 0 | 1;
+type FormatCode = 0 | 1;
 
 export type BindMessage = {
   readonly portal: string;
@@ -159,7 +159,7 @@ function formatCodes(reader: Reader): FormatCode[] {
 }
 
 /** What Describe and Close name: a prepared statement or a portal. */
-export type TargetMessage = { readonly kind: 'S' | 'P'; readonly name: string };
+type TargetMessage = { readonly kind: 'S' | 'P'; readonly name: string };
 
 export const parseDescribe = (frame: Frame): TargetMessage => parseTarget(frame, 'Describe');
 export const parseClose = (frame: Frame): TargetMessage => parseTarget(frame, 'Close');
@@ -173,7 +173,7 @@ function parseTarget(frame: Frame, what: string): TargetMessage {
   return { kind, name };
 }
 
-export type ExecuteMessage = {
+type ExecuteMessage = {
   readonly portal: string;
   /** 0: all. The server takes a negative number as all, too. */
   readonly maxRows: number;
@@ -267,7 +267,7 @@ export function parseParameterStatus(frame: Frame): { readonly name: string; rea
   return { name, value };
 }
 
-export type Column = {
+type Column = {
   readonly name: string;
   /** 0 where the value is not plainly a table's column. */
   readonly tableOid: number;

@@ -63,7 +63,7 @@ export type PostgresListenerDeps = {
   readonly limits?: Partial<DoorLimits>;
 };
 
-export type DoorLimits = {
+type DoorLimits = {
   /** From accept to a running session, in ms. */
   readonly loginMs: number;
   readonly halfOpen: number;

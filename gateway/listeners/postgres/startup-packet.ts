@@ -4,7 +4,7 @@ import { Reader } from './messages.ts';
 import { readSettings } from './startup-settings.ts';
 
 /** The server's own limit (MAX_STARTUP_PACKET_LENGTH), length field included, in bytes. */
-export const MAX_STARTUP_BYTES = 10_000;
+const MAX_STARTUP_BYTES = 10_000;
 const MIN_STARTUP_BYTES = 8;
 
 const SSL_REQUEST = (1234 << 16) | 5679;
@@ -28,7 +28,7 @@ export type Startup = {
   readonly parameters: ReadonlyMap<string, string>;
 };
 
-export type FirstPacket =
+type FirstPacket =
   | { readonly kind: 'tls' }
   | { readonly kind: 'gss' }
   | { readonly kind: 'cancel'; readonly pid: number; readonly secret: Buffer }

@@ -10,7 +10,7 @@ const TLS_HANDSHAKE = 0x16; // first byte of a ClientHello; a start-up packet th
 const ALPN = 'postgresql';
 const CANCEL_DEADLINE_MS = 5_000;
 
-export type StartupDeps = {
+type StartupDeps = {
   readonly tls: () => SecureContext | undefined;
   readonly cancel: (pid: number, secret: Buffer) => Promise<void>;
   /** The deadline of the whole log-in. */
@@ -19,7 +19,7 @@ export type StartupDeps = {
   readonly onSecure: (socket: TLSSocket) => void;
 };
 
-export type Started = { readonly stream: Duplex; readonly encrypted: boolean; readonly startup: Startup };
+type Started = { readonly stream: Duplex; readonly encrypted: boolean; readonly startup: Startup };
 
 /**
  * Resolves with the StartupMessage, or undefined when the visit was a CancelRequest, now done.

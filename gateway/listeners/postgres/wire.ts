@@ -13,7 +13,7 @@ export type Frame = {
   readonly count?: number;
 };
 
-export type DecoderOptions = {
+type DecoderOptions = {
   /** Longest whole message, header included, in bytes. Longer ones of a `streamed` type pass in pieces. */
   readonly maxFrameBytes: number;
   readonly streamed: ReadonlySet<number>;
