@@ -122,7 +122,6 @@ for (const mode of ['socket', 'http'] as const) {
         told.ephemeral.map((one) => one.text),
         ['you said who is <@U0ALICE|alice> &amp; &lt;co&gt;'],
       );
-      await slack.act('home', { user: 'U0BOB' });
       const { view } = (await slack.read('home', { user: 'U0BOB' })) as { view: Json };
       assert.equal(view.type, 'home');
     });

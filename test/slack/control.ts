@@ -55,7 +55,7 @@ export class Control {
 
   /** Answers one request; `undefined` when there is no such path. */
   async handle(verb: string, name: string, query: URLSearchParams, body: unknown): Promise<Json | undefined> {
-    if (verb === 'GET') return this.#read(name, query);
+    if (verb === 'GET') return name === 'home' ? this.#home(query) : this.#read(name, query);
     if (verb !== 'POST' || !Object.hasOwn(schemas, name)) return undefined;
     const parsed = schemas[name as keyof typeof schemas].safeParse(withoutNulls(body));
     if (!parsed.success) return refusal(z.prettifyError(parsed.error));
@@ -65,6 +65,21 @@ export class Control {
       if (error instanceof NotPossible || error instanceof NoSuchChoice) return refusal(error.message);
       throw error;
     }
+  }
+
+  /** Looks at the app's Home as a person does, by opening it; with `open=false`, at what was published before. */
+  async #home(query: URLSearchParams): Promise<Json> {
+    const { workspace, events } = this.#parts;
+    const user = query.get('user') ?? '';
+    if (!workspace.people.has(user)) return { ok: false, error: 'no such person', view: null, blocks: [] };
+    if (query.get('open') !== 'false') {
+      await this.#followed({ user, follow: true }, undefined, async () => {
+        events.homeOpened(user, 'home');
+        return { ok: true };
+      });
+    }
+    const view = workspace.homes.get(user);
+    return { ok: true, view: view === undefined ? null : shownView(view), blocks: view?.blocks ?? [] };
   }
 
   #read(name: string, query: URLSearchParams): Json | undefined {
@@ -86,10 +101,6 @@ export class Control {
         };
       case 'views':
         return { ok: true, views: workspace.stack(user ?? '').map(shownView) };
-      case 'home': {
-        const home = workspace.homes.get(user ?? '');
-        return { ok: true, view: home === undefined ? null : shownView(home) };
-      }
       case 'people':
         return { ok: true, people: [...workspace.people.values()], groups: [...workspace.groups.values()] };
       case 'status':
