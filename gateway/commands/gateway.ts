@@ -14,7 +14,7 @@ certificate without dropping sessions; a file with mistakes is refused and the o
 
   run: async (args) => {
     const { values } = parse(args, { config: { type: 'string' } });
-    const { runGateway } = await import('../main.ts');
+    const { runGateway } = await import('../compose/run.ts');
     return runGateway(configPath(values.config));
   },
 };

@@ -22,12 +22,12 @@ export class Rulebook {
 
   readonly policy = (): Policy => this.#policy;
 
-  useFile(config: Config): void {
+  takeFile(config: Config): void {
     this.#config = config;
     this.#replace();
   }
 
-  useSlack(rules: readonly Rule[]): void {
+  takeSlack(rules: readonly Rule[]): void {
     this.#slackRules = rules;
     this.#replace();
   }

@@ -1,11 +1,11 @@
 /** The targets of the PostgreSQL listener: who may use which, and one inspector for each, shared by its sessions. */
 import type { Config, ConnectionConfig } from '../config.ts';
-import type { AccessRule } from '../identity/identity.ts';
 import { createCatalog } from '../listeners/postgres/catalog/catalog.ts';
 import { createInspector } from '../listeners/postgres/inspect.ts';
 import type { Downstream, Inspector, PostgresConnection, Upstream } from '../listeners/postgres/types.ts';
 import type { Principal } from '../operation.ts';
 import { postgresConnection, sameTarget } from './connections.ts';
+import { admits } from './identity.ts';
 import { sideClient } from './side-client.ts';
 
 const CACHED_STATEMENTS = 5_000; // distinct texts of one target; a few MB
@@ -20,19 +20,13 @@ type Target = {
   retired: boolean;
 };
 
-export type TargetsDeps = {
-  /** Groups belong to an issuer; what `access` says is judged where identities are known. */
-  readonly admits: (access: AccessRule | undefined, principal: Principal) => boolean;
-  readonly maskLiteral: (text: string) => string;
-};
-
 export class Targets {
-  readonly #deps: TargetsDeps;
+  readonly #maskLiteral: (text: string) => string;
   #byName = new Map<string, Target>();
   readonly #byConnection = new Map<PostgresConnection, Target>();
 
-  constructor(config: Config, deps: TargetsDeps) {
-    this.#deps = deps;
+  constructor(config: Config, maskLiteral: (text: string) => string) {
+    this.#maskLiteral = maskLiteral;
     this.update(config);
   }
 
@@ -63,7 +57,7 @@ export class Targets {
   /** The connection of that name, where this principal may use it. */
   mayUse(name: string, principal: Principal): PostgresConnection | undefined {
     const target = this.#byName.get(name);
-    return target && this.#deps.admits(target.config.access, principal) ? target.connection : undefined;
+    return target && admits(target.config.access, principal) ? target.connection : undefined;
   }
 
   /** @throws GatewayError CONFIG for a server release whose grammar is not at hand */
@@ -75,7 +69,7 @@ export class Targets {
     const inspector = createInspector({
       serverMajor: upstream.serverMajor,
       catalog: createCatalog({ connect: () => sideClient(connection) }),
-      maskLiteral: this.#deps.maskLiteral,
+      maskLiteral: this.#maskLiteral,
       cacheEntries: CACHED_STATEMENTS,
       workerDeadlineMs: PARSER_MS,
     });
@@ -84,15 +78,17 @@ export class Targets {
   }
 
   /** Keep a session's target until the session is over. */
-  async during(connection: PostgresConnection, stay: Promise<void>): Promise<void> {
-    const enter = (by: number) => {
-      const target = this.#byConnection.get(connection);
-      if (!target) return;
-      target.sessions += by;
-      if (target.retired && target.sessions === 0) void this.#close(target);
-    };
-    enter(1);
-    await stay.finally(() => enter(-1));
+  async during(connection: PostgresConnection, stay: () => Promise<void>): Promise<void> {
+    const target = this.#byConnection.get(connection);
+    if (target) target.sessions += 1;
+    try {
+      await stay();
+    } finally {
+      if (target) {
+        target.sessions -= 1;
+        if (target.retired && target.sessions === 0) void this.#close(target);
+      }
+    }
   }
 
   async close(): Promise<void> {

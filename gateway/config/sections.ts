@@ -20,6 +20,7 @@ import { absolutePath, address, count, duration, host, issuerUrl, line, outside,
 const expiry = duration('1s', '24h');
 const list = <T extends z.ZodType>(item: T, expected: string) => z.array(item, { error: expected }).max(10_000);
 const subject = line('expected the subject (sub) that the issuer gives', 255);
+const accessSubject = line('expected issuer#subject').regex(/^[^#]+#./, 'expected issuer#subject');
 const required = z.union(
   [line('expected a text or a list of texts'), list(line('expected a text'), 'expected a list').min(1)],
   {
@@ -132,7 +133,7 @@ export function sections(sources: SecretSources) {
     environment: name,
     access: section({
       groups: list(line('expected a group'), 'expected a list of groups').min(1, 'expected at least one').optional(),
-      subjects: list(line('expected a subject'), 'expected a list').min(1, 'expected at least one').optional(),
+      subjects: list(accessSubject, 'expected a list of issuer#subject').min(1, 'expected at least one').optional(),
     })
       .refine(
         (access) => access.groups ?? access.subjects,

@@ -1,0 +1,59 @@
+/** Who is at the door: tokens, revocations and the register of agents, over what the gateways share. */
+import type { Logger } from 'pino';
+import type { Config } from '../config.ts';
+import { GatewayAuthenticator, type IdentitySettings } from '../identity/authenticator.ts';
+import type { AccessRule } from '../identity/identity.ts';
+import { createVerifier } from '../identity/oidc.ts';
+import type { Principal } from '../operation.ts';
+import { AgentRegister } from '../state/agents.ts';
+import { Revocations, type Subscriber } from '../state/revocations.ts';
+import type { SignedStore } from '../state/signed.ts';
+import { TokenStore } from '../state/tokens.ts';
+import { described } from './log.ts';
+
+export type IdentityParts = ReturnType<typeof createIdentity>;
+
+export function createIdentity(deps: { store: SignedStore; config: () => Config; log: Logger }) {
+  const { store, config, log } = deps;
+  const onTrouble = (reason: string) => log.warn(described(reason), 'identity');
+  const settings = ({ identity }: Config): IdentitySettings => ({
+    verifier: createVerifier({
+      issuers: identity.issuers,
+      onTrouble: (details) => log.warn({ ...described(details.reason), issuer: details.issuer }, 'an issuer’s keys'),
+    }),
+    directory: identity,
+  });
+  const revocations = new Revocations({ store, configured: () => config().identity.revoked, onTrouble });
+  const authenticator = new GatewayAuthenticator({
+    store,
+    tokens: new TokenStore(store),
+    revocations,
+    settings: settings(config()),
+    onTrouble,
+  });
+  return {
+    authenticator,
+    revocations,
+    register: new AgentRegister({ store, onTrouble }),
+    start: (subscriber: Subscriber) => {
+      revocations.start(subscriber);
+      authenticator.start(subscriber);
+    },
+    /** Take up a new configuration; who is known differently by it has to sign in again. */
+    update: (next: Config) => {
+      authenticator.reconfigure(settings(next));
+      revocations.recheck();
+    },
+    stop: () => {
+      authenticator.stop();
+      revocations.stop();
+    },
+  };
+}
+
+/** Absent means everyone verified; a subject stands with its issuer (`issuer#subject`): neither alone is anybody. */
+export function admits(access: AccessRule | undefined, { issuer, subject, groups }: Principal): boolean {
+  if (access === undefined) return true;
+  const { groups: named = [], subjects = [] } = access;
+  return groups.some((group) => named.includes(group)) || subjects.some((s) => s === `${issuer}#${subject}`);
+}

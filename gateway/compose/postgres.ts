@@ -1,0 +1,116 @@
+/** The PostgreSQL door: its listener, its sessions and its targets, tied to gate, identity and audit. */
+import type { SecureContext } from 'node:tls';
+import type { Logger } from 'pino';
+import type { Audit } from '../audit/entry.ts';
+import type { Config } from '../config.ts';
+import { GatewayError } from '../errors.ts';
+import type { Gate } from '../gate.ts';
+import type { Authenticator } from '../identity/identity.ts';
+import type { Listener, SessionRegistry } from '../listeners/listener.ts';
+import { CancelKeys } from '../listeners/postgres/cancel.ts';
+import { createSessions } from '../listeners/postgres/serve.ts';
+import { createPostgresListener, type DoorEvent } from '../listeners/postgres/server.ts';
+import { type Principal, principalKey } from '../operation.ts';
+import { described, redact } from './log.ts';
+import { Targets } from './targets.ts';
+
+export type DoorDeps = {
+  readonly gateway: string;
+  readonly config: () => Config;
+  readonly certificate: () => SecureContext | undefined;
+  readonly authenticator: Authenticator;
+  readonly gate: Gate;
+  readonly audit: Audit;
+  readonly registry: SessionRegistry;
+  /** Why nobody may sign in now; undefined when all is well. */
+  readonly closed: () => string | undefined;
+  readonly forwardCancel: (pid: number, secret: Buffer) => Promise<void>;
+  /** Signed in and about to begin. */
+  readonly onSignIn: (principal: Principal, connection: string) => void;
+  readonly log: Logger;
+};
+
+export type Door = {
+  /** Undefined where `listen.postgres` is left out. */
+  readonly listener: Listener | undefined;
+  readonly cancelKeys: CancelKeys;
+  /** Take up a new configuration; sessions whose principal may no longer use their connection end. */
+  update(config: Config): void;
+  close(): Promise<void>;
+};
+
+export function createDoor(deps: DoorDeps): Door {
+  const { config, registry, audit, log } = deps;
+  const targets = new Targets(config(), redact);
+  const cancelKeys = new CancelKeys({ gatewayId: deps.gateway, forwardCancel: deps.forwardCancel });
+  const sessions = createSessions({
+    registry,
+    audit,
+    gate: deps.gate,
+    inspectorFor: (upstream, downstream) => targets.inspectorFor(upstream, downstream),
+    limits: {
+      get statementBytes() {
+        return config().limits.statementBytes; // asked for each session: a reload applies to the next
+      },
+      get pipelinedBytes() {
+        return config().limits.pipelinedBytes;
+      },
+      get idleMs() {
+        return config().limits.idleMs;
+      },
+    },
+  });
+  const { postgres } = config().listen;
+  const listener =
+    postgres &&
+    createPostgresListener({
+      ...postgres,
+      tls: deps.certificate,
+      authenticator: deps.authenticator,
+      mayUse: (name, principal) => {
+        const closed = deps.closed();
+        if (closed !== undefined) throw new GatewayError('UNAVAILABLE', closed, { hint: 'Try again shortly.' });
+        return targets.mayUse(name, principal);
+      },
+      cancelKeys,
+      runSession: (parts) => targets.during(parts.downstream.connection, () => sessions.runSession(parts)),
+      drainSessions: sessions.drainSessions,
+      record: (event) => record(event, deps),
+      limits: { loginMs: config().limits.loginMs },
+    });
+  return {
+    listener,
+    cancelKeys,
+    update: (next) => {
+      targets.update(next);
+      for (const session of registry.list()) {
+        if (targets.mayUse(session.connection, session.principal)) continue;
+        log.warn({ session: session.id, connection: session.connection }, 'a session lost its access');
+        session.end(`connection "${session.connection}" is no longer open to you`);
+      }
+    },
+    close: () => targets.close(),
+  };
+}
+
+/** `session.start` is written by the session itself; here only what never became one. */
+function record(event: DoorEvent, { audit, log, onSignIn }: DoorDeps): void {
+  if (event.kind === 'sign-in') {
+    onSignIn(event.principal, event.connection);
+    return;
+  }
+  const { peer, error, principal, connection, user } = event;
+  const who = {
+    peer,
+    ...(principal === undefined ? {} : { principal: principalKey(principal) }),
+    ...(connection === undefined ? {} : { connection: redact(connection.slice(0, 63)) }),
+  };
+  log.warn({ ...who, ...described(error) }, 'refused at the door');
+  audit.append({
+    kind: 'auth.refused',
+    ...who,
+    code: error.code,
+    message: redact(error.message),
+    ...(user === undefined ? {} : { user: redact(user.slice(0, 200)) }),
+  });
+}

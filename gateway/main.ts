@@ -1,0 +1,237 @@
+/** The composition root: builds the rooms, hands each what it needs; starts, reloads, drains and ends them in order. */
+import { randomUUID } from 'node:crypto';
+import type { Logger } from 'pino';
+import { cardPublisher, consumeVotes } from '../queue/carry.ts';
+import { signingKey } from '../queue/sign.ts';
+import { openAudit } from './audit/writer.ts';
+import { secureContext } from './compose/certificate.ts';
+import { createIdentity } from './compose/identity.ts';
+import { described, redact, sayTo } from './compose/log.ts';
+import { endOf, metered } from './compose/metered.ts';
+import { createDoor } from './compose/postgres.ts';
+import { needsRestart } from './compose/reload.ts';
+import { Rulebook } from './compose/rulebook.ts';
+import { Keys, openShared } from './compose/shared.ts';
+import { createWebDoor } from './compose/web.ts';
+import type { Address, Config } from './config.ts';
+import { asGatewayError } from './errors.ts';
+import { createGate } from './gate.ts';
+import { createHolds } from './holds/broker.ts';
+import { systemClock } from './holds/clock.ts';
+import { SessionRegistry } from './listeners/listener.ts';
+import { createMetrics } from './web/metrics.ts';
+
+const VOTES_AT_ONCE = 20;
+const HEAD_KEPT_MS = 30 * 86_400_000; // long enough to compare with a trail that was cut
+const CARDS_MS = 5_000; // how long an end waits until its last cards are in Redis
+
+export type Gateway = {
+  readonly id: string;
+  readonly addresses: { readonly postgres: Address | undefined; readonly web: Address | undefined };
+  /** Take up a new configuration without dropping a session. A bad one is refused, logged and audited; never throws. */
+  reload(read: () => Config): void;
+  /** Tell held clients, let running operations end for at most `ms`, then end everything else. */
+  drain(ms: number): Promise<void>;
+  /** End everything now. */
+  stop(): Promise<void>;
+};
+
+/**
+ * Resolves once listening, whether Redis is there or not: without it nothing is admitted.
+ * @throws GatewayError CONFIG | AUDIT when it cannot start as configured
+ */
+export async function startGateway(first: Config, { id, log }: { id: string; log: Logger }): Promise<Gateway> {
+  const now = { config: first, certificate: secureContext(first.tls), draining: false };
+  const config = () => now.config;
+  const say = sayTo(log);
+  const ends: (() => Promise<unknown> | unknown)[] = [];
+  const end = async () => {
+    for (const step of ends.splice(0).reverse()) {
+      try {
+        await step();
+      } catch (error) {
+        log.warn(described(error), 'while ending');
+      }
+    }
+  };
+  try {
+    const keys = new Keys(first);
+    const { dir, mode, minFreeBytes, retentionMs, key } = first.audit;
+    const audit = await openAudit({
+      dir,
+      mode,
+      key: signingKey(key.reveal()),
+      gateway: id,
+      ...(minFreeBytes === undefined ? {} : { minFreeBytes }),
+      ...(retentionMs === undefined ? {} : { retentionMs }),
+      publishHead: (head) => shared.store.write(`countersign:audit:${id}`, head, { ttlMs: HEAD_KEPT_MS }),
+      log,
+    });
+    ends.push(() => {
+      audit.append({ kind: 'stop', gateway: id });
+      return audit.close();
+    });
+
+    const registry = new SessionRegistry({ maxPerPrincipal: first.limits.sessionsPerPrincipal });
+    const endSessions = (reason: string) => {
+      for (const session of registry.list()) session.end(reason);
+    };
+    const rulebook = new Rulebook(first, () => holds.rulesChanged());
+    const shared = await openShared({
+      gateway: id,
+      config,
+      keys,
+      log,
+      say,
+      onRules: ({ version, by, rules }) => {
+        audit.append({ kind: 'rules.changed', version, by, rules: rules.length });
+        rulebook.takeSlack(rules);
+      },
+      onLeaseLost: () => holds.withdrawAll('UNAVAILABLE', 'the gateway lost touch with Redis'),
+      onRedisOver: () => endSessions('the gateway has been without its shared state for too long'),
+      handleCancel: (pid, secret) => door.cancelKeys.handleOwn(pid, secret),
+    });
+    ends.push(() => shared.stop());
+    const closed = (): string | undefined => {
+      if (now.draining) return 'the gateway is stopping';
+      if (!shared.rules.ready()) return 'the gateway has not verified its rules yet: Redis does not answer';
+      return shared.over() ? 'the gateway has been without its shared state for too long' : undefined;
+    };
+
+    const identity = createIdentity({ store: shared.store, config, log });
+    ends.push(() => identity.stop());
+    const metrics = createMetrics({
+      sessions: () => registry.size,
+      holdsOpen: () => holds.stats().open,
+      oldestHoldMs: () => holds.stats().oldestMs,
+      auditLag: () => audit.lag(),
+      connections: () => config().connections.map(({ name }) => name),
+    });
+    ends.push(() => metrics.stop());
+    const publish = cardPublisher(shared.redis, keys.own);
+    ends.push(() => publish.close());
+    const holds = createHolds({
+      gateway: id,
+      audit,
+      policy: rulebook.policy,
+      publish,
+      store: shared.store,
+      lease: shared.lease,
+      people: () => config().identity.people,
+      oidcMembers: async () => [],
+      names: () => rulebook.names(),
+      admins: () => config().approvals.admins,
+      channel: () => config().approvals.channel,
+      expiresInTransactionMs: () => config().approvals.expiresInTransactionMs,
+      endSession: (session, reason) => {
+        const live = registry.get(session);
+        live?.end(reason);
+        return live !== undefined;
+      },
+      redact,
+      limits: () => ({
+        openPerPrincipal: config().limits.openHoldsPerPrincipal,
+        openPerConnection: config().limits.openHoldsPerConnection,
+      }),
+      clock: systemClock,
+      newId: randomUUID,
+      log: say,
+      onEnd: ({ state, ms }) => metrics.decided(endOf(state), ms),
+    });
+    ends.push(() => holds.stop(CARDS_MS));
+    const gate = metered(
+      metrics,
+      (counted) => createGate({ policy: rulebook.policy, holds: counted, audit, closed, redact, log: say }),
+      holds,
+    );
+    const door = createDoor({
+      gateway: id,
+      config,
+      certificate: () => now.certificate,
+      authenticator: identity.authenticator,
+      gate,
+      audit,
+      registry,
+      closed,
+      forwardCancel: (pid, secret) => shared.relay.forward(pid, secret),
+      onSignIn: (principal, connection) => void identity.register.seen(principal, connection),
+      log,
+    });
+    ends.push(() => door.close());
+
+    const web = createWebDoor({
+      config,
+      exchange: (jwt) => identity.authenticator.exchange(jwt),
+      audit,
+      metrics,
+      ready: {
+        redis: () => (shared.missingFor() === undefined ? closed() : 'Redis does not answer'),
+        lease: () => (shared.lease.valid() ? undefined : 'this gateway has no lease'),
+        rules: () => shared.rules.trouble(),
+        audit: () => audit.trouble(),
+      },
+      log,
+    });
+    ends.push(() => web?.stop());
+
+    audit.append({ kind: 'start', gateway: id, policy: rulebook.policy().version });
+    const addresses = { web: await web?.start(), postgres: undefined as Address | undefined };
+    await shared.start();
+    identity.start(shared.subscriber);
+    const votes = consumeVotes({
+      url: shared.url,
+      gateway: id,
+      key: keys.own,
+      keys: keys.bots,
+      concurrency: VOTES_AT_ONCE,
+      handle: async (message) => {
+        const receipt = await holds.receive(message);
+        if (message.kind === 'vote' && receipt) metrics.vote(receipt.counted);
+        return receipt;
+      },
+      onForged: (why) => log.error({ why }, 'a vote was dropped: no trusted bot wrote it'),
+      onTrouble: shared.onTrouble,
+    });
+    ends.push(() => votes.close());
+    await holds.start();
+    addresses.postgres = await door.listener?.start();
+    ends.push(() => door.listener?.stop());
+    log.info({ ...addresses, connections: first.connections.length }, 'gateway started');
+
+    return {
+      id,
+      addresses,
+      reload: (read) => {
+        try {
+          const next = read();
+          const certificate = secureContext(next.tls);
+          const later = needsRestart(now.config, next);
+          now.config = next;
+          now.certificate = certificate;
+          // biome-ignore lint/correctness/useHookAtTopLevel: not a hook of React's
+          if (next.tls) web?.useCertificate({ cert: next.tls.cert, key: next.tls.key.reveal() });
+          keys.update(next);
+          identity.update(next);
+          door.update(next);
+          rulebook.takeFile(next);
+          if (later.length > 0) log.warn({ keys: later }, 'changed, but only read at the next start');
+          log.info({ rules: next.rules.length, connections: next.connections.length }, 'configuration taken up');
+          audit.append({ kind: 'reload', accepted: true, policy: rulebook.policy().version, later });
+        } catch (error) {
+          log.error(described(error), 'the configuration was refused; the one before stays in force');
+          audit.append({ kind: 'reload', accepted: false, why: redact(asGatewayError(error).message.slice(0, 2_000)) });
+        }
+      },
+      drain: async (ms) => {
+        now.draining = true;
+        log.info({ sessions: registry.size, holds: holds.stats().open }, 'draining');
+        await door.listener?.drain(AbortSignal.timeout(ms));
+        await end();
+      },
+      stop: end,
+    };
+  } catch (error) {
+    await end();
+    throw error;
+  }
+}
