@@ -3,7 +3,7 @@ import type { Server as HttpsServer } from 'node:https';
 import type { TLSSocket } from 'node:tls';
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import type { Audit } from '../audit/entry.ts';
-import { asGatewayError, GatewayError } from '../errors.ts';
+import { GatewayError } from '../errors.ts';
 import type { Exchange } from '../identity/authenticator.ts';
 import { principalKey } from '../operation.ts';
 import { AddressLimiter } from './limiter.ts';
@@ -154,7 +154,11 @@ function tokens(app: FastifyInstance, { exchange, audit, metrics, rate, log }: W
         principal: { issuer, subject, kind, name, groups },
       });
     } catch (thrown) {
-      const error = asGatewayError(thrown);
+      const error =
+        thrown instanceof GatewayError
+          ? thrown
+          : new GatewayError('UNAVAILABLE', 'no token can be given now; try again');
+      if (error !== thrown) log?.warn({ reason: String(thrown) }, 'a token could not be given');
       if (error.code === 'AUTH') limiter.allow(request.ip, REFUSAL_COST);
       return refuse(request, reply, error);
     }
