@@ -22,6 +22,7 @@ const CLOCK_SKEW_MS = 120_000;
 const SHARED_MS = 300_000;
 const STALE_QUESTION_MS = 120_000; // nobody waits for the answer any more
 const MAX_AT_ONCE = 20;
+const FALLBACK_TRIES = 3;
 
 const LAYOUT = new Set([
   'invalid_blocks',
@@ -215,13 +216,31 @@ export class Deliverer {
     const plainText: View = { text: whole.text, blocks: [] };
     for (const view of [whole, minimalView(card)]) {
       try {
-        return await send(view);
+        return await this.#unlimited(() => send(view), view === whole ? 0 : FALLBACK_TRIES);
       } catch (error) {
         if (!LAYOUT.has(refusal(error) ?? '')) throw error;
         this.#it.log.error({ hold: card.hold, error: String(error) }, 'Slack refused the layout of a card');
       }
     }
-    return send(plainText);
+    return this.#unlimited(() => send(plainText), FALLBACK_TRIES);
+  }
+
+  /** A fallback waits out short rate limits: beginning anew would be refused at the first layout again. */
+  async #unlimited<T>(work: () => Promise<T>, tries: number): Promise<T> {
+    for (let left = tries; ; left--) {
+      try {
+        return await work();
+      } catch (error) {
+        if (
+          !(error instanceof SlackError) ||
+          error.problem.kind !== 'limited' ||
+          left <= 0 ||
+          error.problem.retryMs > 5_000
+        )
+          throw error;
+        await paused(error.problem.retryMs);
+      }
+    }
   }
 
   async #failed(entry: Entry, error: unknown): Promise<void> {

@@ -31,7 +31,7 @@ import { patiently, refusal, type Slack, SlackClient, SlackError } from './slack
 import { within } from './wait.ts';
 
 const JOBS_AT_ONCE = 20;
-const SWEEP_MS = 5_000;
+const SWEEP_MS = 2_000;
 /** Without Slack this long a fresh start may help more than waiting: the supervisor starts the bot again. */
 const WATCHDOG_MS = 300_000;
 

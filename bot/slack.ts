@@ -69,6 +69,8 @@ export class SlackClient implements Slack {
       return { ...(await this.#client.apiCall(method, args)) };
     } catch (error) {
       const problem = problemOf(error);
+      // What Slack refused was not posted and counts for nothing.
+      if (posting && problem.kind === 'refused') this.#posts.set(lane, (this.#posts.get(lane) ?? 0) - POST_MS);
       if (problem.kind === 'limited') this.#notBefore.set(lane, performance.now() + problem.retryMs);
       throw new SlackError(method, problem, error);
     }

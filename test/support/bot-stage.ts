@@ -6,7 +6,7 @@ import { type Bot, startBot } from '../../bot/main.ts';
 import type { Card, CardJob } from '../../queue/cards.ts';
 import { type CardPublisher, type Consumer, cardPublisher, consumeVotes } from '../../queue/carry.ts';
 import { connectCommands, connected } from '../../queue/connection.ts';
-import { newKeyPair, signingKey, verifyingKey } from '../../queue/sign.ts';
+import { newKeyPair, type SigningKey, signingKey, verifyingKey } from '../../queue/sign.ts';
 import type { Receipt, VoteMessage } from '../../queue/votes.ts';
 import type { RateMode } from '../slack/limits.ts';
 import { type Slack, startSlack } from '../slack/server.ts';
@@ -81,6 +81,7 @@ export type Stage = {
   readonly redis: TestRedis;
   readonly slack: Slack;
   readonly bots: readonly Bot[];
+  readonly gatewayKey: SigningKey;
   /** What the gateway got, oldest first. */
   readonly got: VoteMessage[];
   /** Decides what a vote's receipt says; undefined leaves it unanswered. */
@@ -89,7 +90,7 @@ export type Stage = {
   card(card: Card): Promise<void>;
   messages(user?: string): Promise<Message[]>;
   /** The one message that shows this card, once its JSON contains `text`. */
-  shown(card: Card, text: string): Promise<Message>;
+  shown(card: Card, text: string, ms?: number): Promise<Message>;
   votes(): Extract<VoteMessage, { kind: 'vote' }>[];
   startBot(): Promise<Bot>;
   stop(): Promise<void>;
@@ -139,6 +140,7 @@ export async function stage(
     redis,
     slack,
     bots,
+    gatewayKey: signingKey(gatewayKey.secret),
     got,
     onVote: ({ id, hold }) => ({ v: 1, id, hold, counted: true, text: 'Counted: 1 of 1.' }),
     send: (job, jobId) => publisher.send(job, jobId ?? randomUUID()),
@@ -147,12 +149,15 @@ export async function stage(
       const answer = await slack.read('messages', { channel: CHANNEL, ...(user ? { user } : {}) });
       return answer.messages as Message[];
     },
-    shown: (card, text) =>
-      until(`a card that says ${text}`, async () =>
-        (await it.messages()).find((message) => {
-          const json = JSON.stringify(message);
-          return json.includes(card.shortId) && json.includes(text);
-        }),
+    shown: (card, text, ms) =>
+      until(
+        `a card that says ${text}`,
+        async () =>
+          (await it.messages()).find((message) => {
+            const json = JSON.stringify(message);
+            return json.includes(card.shortId) && json.includes(text);
+          }),
+        ms,
       ),
     votes: () => got.filter((message) => message.kind === 'vote'),
     startBot: launch,
