@@ -7,6 +7,7 @@ import type { Audit, AuditEntry } from '../../gateway/audit/entry.ts';
 import { GatewayError } from '../../gateway/errors.ts';
 import type { AdmitContext, Gate, Permit } from '../../gateway/gate.ts';
 import { SessionRegistry } from '../../gateway/listeners/listener.ts';
+import { password } from '../../gateway/listeners/postgres/builders.ts';
 import { CancelKeys } from '../../gateway/listeners/postgres/cancel.ts';
 import { parseServerMessage } from '../../gateway/listeners/postgres/messages.ts';
 import { createSessions, type Sessions } from '../../gateway/listeners/postgres/serve.ts';
@@ -15,7 +16,6 @@ import type { SessionLimits } from '../../gateway/listeners/postgres/session.ts'
 import type { Inspector, SessionEffect, StatementFacts } from '../../gateway/listeners/postgres/types.ts';
 import { type Frame, FrameDecoder, types } from '../../gateway/listeners/postgres/wire.ts';
 import type { Effect, Operation, Outcome } from '../../gateway/operation.ts';
-import { password } from '../../gateway/listeners/postgres/builders.ts';
 import { RawClient, startupOf, TestAuthenticator } from './door.ts';
 import type { TestPostgres } from './postgres.ts';
 
@@ -378,8 +378,15 @@ export async function sessionWorld(
       return Object.assign(client, {
         sent,
         sentBytes: () => Buffer.concat(connection.sent.slice(skip)),
-        sentTypes: () => sent().map(({ type }) => String.fromCharCode(type)).join(''),
+        sentTypes: () =>
+          sent()
+            .map(({ type }) => String.fromCharCode(type))
+            .join(''),
         target: connection,
+        /** The gateway has closed its side, and everything it sent was seen. */
+        targetClosed: async () => {
+          if (!connection.gateway.closed) await once(connection.gateway, 'close');
+        },
       });
     },
     driver: async () => {

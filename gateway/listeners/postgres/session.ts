@@ -2,12 +2,15 @@
 import { asGatewayError, GatewayError } from '../../errors.ts';
 import type { Gate } from '../../gate.ts';
 import type { LiveSession } from '../listener.ts';
-import { authenticationOk, backendKeyData, copyFail, parameterStatus, readyForQuery, terminate } from './builders.ts';
 import { Ask } from './session/ask.ts';
+import { cancelRunning, cancelUntil } from './session/cancelling.ts';
 import { Confirm } from './session/confirm.ts';
+import { Departure } from './session/departure.ts';
+import { IdleClock } from './session/idle.ts';
+import type { Wait } from './session/judge.ts';
 import { Outbox } from './session/outbox.ts';
-import { Pipeline, type Wait } from './session/pipeline.ts';
-import { cancelled, farewell, notice } from './session/refusal.ts';
+import { Pipeline } from './session/pipeline.ts';
+import { cancelled, greeting, notice } from './session/refusal.ts';
 import { Replies } from './session/replies.ts';
 import { DEFAULT_LIMITS, type SessionLimits, Stay } from './session/stay.ts';
 import type { Downstream, Inspector, Upstream } from './types.ts';
@@ -52,6 +55,7 @@ class Session implements PostgresSession {
   readonly #ask: Ask;
   readonly #pipeline: Pipeline;
   readonly #replies: Replies;
+  readonly #departure: Departure;
   readonly #fromClient = frontendDecoder();
   readonly #fromTarget = backendDecoder();
   #inbox: Frame[] = [];
@@ -68,12 +72,7 @@ class Session implements PostgresSession {
   #clientGone = false;
   #targetGone = false;
   #draining: GatewayError | undefined;
-  #reason = 'the client left';
-  #idleTimer: NodeJS.Timeout | undefined;
-  #lingerTimer: NodeJS.Timeout | undefined;
-  #lastActive = performance.now();
-  #resolve: (end: { reason: string }) => void = () => undefined;
-  #finished = false;
+  readonly #idle: IdleClock;
 
   constructor(deps: SessionDeps) {
     const { downstream, upstream, inspector, gate, id } = deps;
@@ -89,6 +88,22 @@ class Session implements PostgresSession {
     });
     this.#replies = new Replies(new Confirm(this.#stay, { fatal: (error) => this.#fatal(error) }));
     this.#stay.replies = this.#replies;
+    this.#departure = new Departure({
+      stay: this.#stay,
+      client: downstream.socket,
+      target: upstream.socket,
+      wholeMessages: () => this.#fromClient.atBoundary,
+      leave: () => {
+        credential.ended.removeEventListener('abort', this.#onCredentialEnded);
+        upstream.socket.off('data', this.#onTargetData);
+      },
+    });
+    const { idleMs } = this.#stay.limits;
+    this.#idle = new IdleClock(idleMs, {
+      busy: () => this.#busy || !this.#replies.empty,
+      expired: () =>
+        this.#fatal(new GatewayError('SESSION_ENDED', `nothing happened for ${Math.round(idleMs / 1000)} s`)),
+    });
     this.#ask = new Ask({
       gate,
       tell: ({ text }) => this.#tell(text),
@@ -119,37 +134,30 @@ class Session implements PostgresSession {
   }
 
   run(): Promise<{ readonly reason: string }> {
-    const done = new Promise<{ reason: string }>((resolve) => {
-      this.#resolve = resolve;
-    });
     const { downstream, upstream } = this.#deps;
     this.#watchClient();
     this.#watchTarget();
-    this.#greet();
+    this.#stay.toClient.add(greeting(downstream, upstream));
+    this.#flushClient();
     const { ended } = downstream.credential;
     if (ended.aborted) this.end(sentence(ended.reason));
     else ended.addEventListener('abort', this.#onCredentialEnded, { once: true });
-    this.#armIdle(this.#stay.limits.idleMs);
+    this.#idle.start();
     if (upstream.leftover.length > 0) this.#onTargetData(upstream.leftover);
     if (downstream.leftover.length > 0) this.#onClientData(downstream.leftover);
     upstream.socket.resume();
     downstream.socket.resume();
-    return done;
+    return this.#departure.done;
   }
 
   async cancel(): Promise<void> {
     this.#ask.withdraw(cancelled());
-    for (const _running of this.#replies.running()) {
-      this.#cancelUpstream();
-      break;
-    }
-    await this.#stay.cancelling;
+    await cancelRunning(this.#stay, this.#deps.upstream);
   }
 
   end(reason: string): void {
-    const running = [...this.#replies.running()].length > 0;
     this.#fatal(new GatewayError('SESSION_ENDED', reason));
-    if (running && !this.#finished) this.#deps.upstream.cancel().catch(() => undefined); // the linger's end decides
+    void cancelUntil(() => this.#departure.over, this.#stay, this.#deps.upstream);
   }
 
   drain(reason: string): void {
@@ -159,16 +167,6 @@ class Session implements PostgresSession {
   }
 
   // ── the client ────────────────────────────────────────────────────────────────────────────────────────────────
-
-  #greet(): void {
-    const { upstream, downstream } = this.#deps;
-    const { toClient } = this.#stay;
-    toClient.add(authenticationOk());
-    for (const [name, value] of upstream.parameters) toClient.add(parameterStatus(name, value));
-    toClient.add(backendKeyData(downstream.cancelKey.pid, downstream.cancelKey.secret));
-    toClient.add(readyForQuery('I'));
-    this.#flushClient();
-  }
 
   #watchClient(): void {
     const { socket } = this.#deps.downstream;
@@ -183,7 +181,7 @@ class Session implements PostgresSession {
 
   readonly #onClientData = (chunk: Buffer): void => {
     if (this.#stay.over || this.#clientEnded) return;
-    this.#lastActive = performance.now();
+    this.#idle.active();
     this.info.lastOperationAt = Date.now();
     try {
       const frames = this.#fromClient.push(chunk);
@@ -268,7 +266,7 @@ class Session implements PostgresSession {
     if (this.#clientEnded) return;
     this.#clientEnded = true;
     const left = new GatewayError('WITHDRAWN', 'the client left while this was waiting');
-    if (this.#ask.waiting || this.#draining) {
+    if (this.#ask.waiting || this.#draining || this.#stay.copying) {
       this.#ask.withdraw(left);
       this.#leave('the client left');
     } else {
@@ -315,8 +313,8 @@ class Session implements PostgresSession {
   }
 
   readonly #onTargetData = (chunk: Buffer): void => {
-    if (this.#finished) return;
-    this.#lastActive = performance.now();
+    if (this.#departure.over) return;
+    this.#idle.active();
     try {
       for (const frame of this.#fromTarget.push(chunk)) this.#replies.handle(frame);
     } catch (error) {
@@ -327,7 +325,7 @@ class Session implements PostgresSession {
     }
     if (this.#stay.over) {
       this.#stay.toClient.flush(); // its socket is ended: what was relayed is dropped
-      this.#endLinger();
+      this.#departure.look(this.#targetGone);
       return;
     }
     this.#flushClient();
@@ -370,18 +368,6 @@ class Session implements PostgresSession {
     );
   }
 
-  /** Nothing goes upstream until the target has dealt with it: a late cancel would hit the next statement. */
-  #cancelUpstream(): void {
-    if (this.#stay.cancelling) return;
-    const cancelling: Promise<void> = this.#deps.upstream
-      .cancel()
-      .catch(() => undefined)
-      .then(() => {
-        this.#stay.cancelling = undefined;
-      });
-    this.#stay.cancelling = cancelling;
-  }
-
   // ── the end ───────────────────────────────────────────────────────────────────────────────────────────────────
 
   readonly #onCredentialEnded = (): void => this.end(sentence(this.#deps.downstream.credential.ended.reason));
@@ -404,94 +390,15 @@ class Session implements PostgresSession {
   }
 
   #close(reason: string, error: GatewayError | undefined): void {
-    const stay = this.#stay;
-    if (stay.over) {
-      if (this.#targetGone) this.#finish();
-      return;
+    if (!this.#stay.over) {
+      this.#inbox = [];
+      this.#next = 0;
+      this.#idle.stop();
+      this.#clientFull = false;
+      this.#departure.begin(reason, error, this.#clientGone);
     }
-    stay.over = true;
-    this.#reason = reason;
-    this.#inbox = [];
-    this.#next = 0;
-    clearTimeout(this.#idleTimer);
-    const { socket } = this.#deps.downstream;
-    if (error && !this.#replies.midFrame) stay.toClient.add(farewell(error));
-    stay.toClient.flush();
-    if (this.#clientGone) socket.destroy();
-    else socket.end();
-    // A client that does not read its farewell must not keep the socket.
-    const { lingerMs } = stay.limits;
-    const hard = setTimeout(() => socket.destroy(), Math.min(lingerMs, 5_000));
-    socket.once('close', () => clearTimeout(hard));
-    if (socket.destroyed) clearTimeout(hard);
-    socket.resume();
-    this.#linger();
-  }
-
-  /** What runs may still report its outcome; nobody reads its rows any more. */
-  #linger(): void {
-    const stay = this.#stay;
-    if (this.#targetGone || !this.#outcomesOwed()) {
-      this.#finish();
-      return;
-    }
-    if (stay.copying && !this.#fromClient.atBoundary) {
-      this.#finish(); // in the middle of a message nothing can be said: the target sees a broken connection
-      return;
-    }
-    if (stay.copying) stay.toTarget.add(COPY_ABANDONED);
-    stay.copying = undefined;
-    stay.toTarget.flush();
-    this.#clientFull = false;
-    this.#deps.upstream.socket.resume();
-    this.#lingerTimer = setTimeout(() => this.#finish(), stay.limits.lingerMs);
-  }
-
-  #endLinger(): void {
-    if (this.#targetGone || !this.#outcomesOwed()) this.#finish();
-  }
-
-  #outcomesOwed(): boolean {
-    if (this.#stay.finished.length > 0) return true;
-    for (const _running of this.#replies.running()) return true;
-    return false;
-  }
-
-  #finish(): void {
-    if (this.#finished) return;
-    this.#finished = true;
-    const stay = this.#stay;
-    clearTimeout(this.#lingerTimer);
-    const why = `${this.#reason} before the target reported an outcome`;
-    for (const run of this.#replies.running()) run.unknown(why);
-    for (const run of stay.finished) run.unknown(why);
-    for (const [, { run, state }] of stay.names.portals.entries()) {
-      if (state === 'suspended') run?.done('SUSPENDED');
-      else run?.done('BIND');
-    }
-    this.#replies.abandon();
-    const { credential } = this.#deps.downstream;
-    credential.ended.removeEventListener('abort', this.#onCredentialEnded);
-    const { socket } = this.#deps.upstream;
-    socket.off('data', this.#onTargetData);
-    socket.on('error', () => undefined);
-    socket.resume();
-    if (this.#targetGone || !socket.writable || !this.#fromClient.atBoundary) socket.destroy();
-    else socket.end(terminate(), () => socket.destroy());
-    this.#resolve({ reason: this.#reason });
-  }
-
-  #armIdle(ms: number): void {
-    this.#idleTimer = setTimeout(() => {
-      const quiet = performance.now() - this.#lastActive;
-      const { idleMs } = this.#stay.limits;
-      if (quiet < idleMs || this.#busy || !this.#replies.empty) this.#armIdle(Math.max(1_000, idleMs - quiet));
-      else this.#fatal(new GatewayError('SESSION_ENDED', `nothing happened for ${Math.round(idleMs / 1000)} s`));
-    }, ms);
-    this.#idleTimer.unref();
+    this.#departure.look(this.#targetGone);
   }
 }
-
-const COPY_ABANDONED = copyFail('the client went away');
 
 const sentence = (reason: unknown): string => (reason instanceof Error ? reason.message : String(reason));

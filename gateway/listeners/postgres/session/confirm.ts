@@ -8,6 +8,7 @@ import { changesSchema, opaque, SHADOWED, subjectOf } from './operation.ts';
 import type { Reply, ReplyEvents, ReplyOf } from './replies.ts';
 import type { Stay } from './stay.ts';
 
+const NEVER_RAN = 'not run: an earlier message of the same pipeline failed';
 const NOTHING_BOUND = { parameters: [], shownParameters: [] };
 
 export type ConfirmHooks = {
@@ -79,15 +80,14 @@ export class Confirm implements ReplyEvents {
       else reply.run?.failed(error.sqlstate, error.message);
     }
     if (reply?.kind === 'execute' && reply.portal) reply.portal.state = 'done';
-    // Planning failed: the Execute behind it carries the same run, and must not tell another reason.
     if (reply?.kind === 'bind' && !fatal) reply.portal?.run?.failed(error.sqlstate, error.message);
     for (const never of skipped) {
-      if (never.kind === 'execute') {
-        never.run?.failed('25P02', 'not run: an earlier message of the same pipeline failed');
-        if (never.portal) never.portal.state = 'done';
-      } else if (never.kind === 'bind') {
-        never.portal?.run?.failed('25P02', 'not run: an earlier message of the same pipeline failed');
-      }
+      if (never.kind === 'bind') never.portal?.run?.failed('25P02', NEVER_RAN);
+      if (never.kind !== 'execute') continue;
+      // Planning can fail, too: then the Execute behind it tells why.
+      if (reply?.kind === 'bind' && reply.portal === never.portal) never.run?.failed(error.sqlstate, error.message);
+      else never.run?.failed('25P02', NEVER_RAN);
+      if (never.portal) never.portal.state = 'done';
     }
     if (fatal) return;
     // The server lets go of the unnamed statement before it reads the new one.

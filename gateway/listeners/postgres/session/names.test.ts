@@ -249,10 +249,16 @@ describe('the session frame', () => {
     await ask(client, 'begin');
     await ask(client, 'create view v as select 1');
     await ask(client, 'select * from v');
-    assert.equal(world.gate.admitted.at(-1)!.effects.some(({ action }) => action === 'call'), true);
+    assert.equal(
+      world.gate.admitted.at(-1)!.effects.some(({ action }) => action === 'call'),
+      true,
+    );
     await ask(client, 'rollback');
     await ask(client, 'select 1');
-    assert.deepEqual(world.gate.admitted.at(-1)!.effects.map(({ action }) => action), ['read']);
+    assert.deepEqual(
+      world.gate.admitted.at(-1)!.effects.map(({ action }) => action),
+      ['read'],
+    );
     assert.equal(world.inspector.refreshed > 0, true, 'the catalogue is read again after schema changes');
   });
 });

@@ -102,7 +102,10 @@ describe('simple query', () => {
 
   it('judges a string of several statements as one, and refuses names it defines itself', async () => {
     const client = await world.raw();
-    assert.equal(brief(await client.send(build.query('select 1; select 2')).until('Z')), 'T D C(SELECT 1) T D C(SELECT 1) Z(I)');
+    assert.equal(
+      brief(await client.send(build.query('select 1; select 2')).until('Z')),
+      'T D C(SELECT 1) T D C(SELECT 1) Z(I)',
+    );
     assert.equal(world.gate.admitted.length, 1);
     assert.equal(world.gate.admitted[0]!.headline.startsWith('2 statements'), true);
     client.send(build.query('prepare p as select 1; execute p'));
@@ -186,7 +189,10 @@ describe('extended query', () => {
     assert.equal(client.sentTypes(), 'PDS');
     const states = await direct.query("select state from pg_stat_activity where query like 'insert into t values%'");
     assert.deepEqual(states.rows, [{ state: 'idle' }]);
-    assert.deepEqual(hold.operation.parameters[0]!.value && Buffer.from(hold.operation.parameters[0]!.value), Buffer.from('1'));
+    assert.deepEqual(
+      hold.operation.parameters[0]!.value && Buffer.from(hold.operation.parameters[0]!.value),
+      Buffer.from('1'),
+    );
     hold.approve();
     assert.equal(brief(await client.until('Z')), '1 t n N 2 n C(INSERT 0 1) Z(I)');
     assert.deepEqual(world.gate.ends(), ['INSERT 0 1']);
@@ -215,7 +221,12 @@ describe('extended query', () => {
 
   it('skips to Sync after a refusal, exactly as the server', async () => {
     const client = await world.raw();
-    client.send(pbes('delete from t -- denied'), pbes('insert into t values (1)'), build.query('select 3'), build.sync());
+    client.send(
+      pbes('delete from t -- denied'),
+      pbes('insert into t values (1)'),
+      build.query('select 3'),
+      build.sync(),
+    );
     assert.equal(brief(await client.until('Z')), '1 E(42501) Z(I)');
     assert.deepEqual(world.gate.texts(), ['delete from t -- denied']);
     assert.equal(await rows(), 0);
@@ -273,9 +284,7 @@ describe('extended query', () => {
 
   it('continues a suspended portal under its permit, and settles once with all rows', async () => {
     const client = await world.raw();
-    client.send(
-      build.query('begin'),
-    );
+    client.send(build.query('begin'));
     await client.until('Z');
     client.send(
       build.parse('', 'select generate_series(1, 5)'),
@@ -300,9 +309,14 @@ describe('extended query', () => {
     assert.deepEqual(world.gate.ends(), ['BIND']);
   });
 
-  it('refuses unknown statements and portals in the server\'s words', async () => {
+  it("refuses unknown statements and portals in the server's words", async () => {
     const client = await world.raw();
-    for (const message of [build.bind('', 'nope'), build.describe('S', 'nope'), build.describe('P', 'nope'), build.execute('nope')]) {
+    for (const message of [
+      build.bind('', 'nope'),
+      build.describe('S', 'nope'),
+      build.describe('P', 'nope'),
+      build.execute('nope'),
+    ]) {
       const refused = await client.send(message, build.sync()).until('Z');
       assert.match(brief(refused), /^E\((26000|34000)\) Z\(I\)$/);
     }
@@ -311,7 +325,12 @@ describe('extended query', () => {
 
   it('admits a write that takes its time without reordering what follows', async () => {
     const client = await world.raw();
-    client.send(pbes("insert into t values (1,'later')"), pbes('select v from t'), build.sync(), build.query('select 1'));
+    client.send(
+      pbes("insert into t values (1,'later')"),
+      pbes('select v from t'),
+      build.sync(),
+      build.query('select 1'),
+    );
     assert.equal(brief(await client.until('Z')), '1 2 n C(INSERT 0 1) 1 2 T D C(SELECT 1) Z(I)');
     assert.equal(brief(await client.until('Z')), 'T D C(SELECT 1) Z(I)');
   });

@@ -1,6 +1,7 @@
-/** Saying no in PostgreSQL's own words: errors a client's driver understands, and the statement that makes them true. */
+/** What the gateway itself says to a client, in PostgreSQL's own words: the greeting, notices, errors drivers understand. */
 import { type ErrorCode, GatewayError } from '../../../errors.ts';
-import { errorResponse, noticeResponse } from '../builders.ts';
+import * as build from '../builders.ts';
+import type { Downstream, Upstream } from '../types.ts';
 
 /** Fails to parse on every server: sent where the target's transaction must really be aborted. */
 export const FAILING_STATEMENT = 'refused by countersign';
@@ -24,11 +25,21 @@ export const farewell = (error: GatewayError): Buffer => report('FATAL', error);
 
 function report(severity: 'ERROR' | 'FATAL', error: GatewayError): Buffer {
   const { sqlstate, message, hint } = error;
-  return errorResponse({ severity, sqlstate, message, hint });
+  return build.errorResponse({ severity, sqlstate, message, hint });
+}
+
+/** What ends a start-up: authenticated, the target's settings, our cancel key, ready. */
+export function greeting({ cancelKey }: Downstream, { parameters }: Upstream): Buffer {
+  return Buffer.concat([
+    build.authenticationOk(),
+    ...[...parameters].map(([name, value]) => build.parameterStatus(name, value)),
+    build.backendKeyData(cancelKey.pid, cancelKey.secret),
+    build.readyForQuery('I'),
+  ]);
 }
 
 export const notice = (text: string): Buffer =>
-  noticeResponse({ severity: 'NOTICE', sqlstate: '00000', message: text });
+  build.noticeResponse({ severity: 'NOTICE', sqlstate: '00000', message: text });
 
 export const cancelled = (): GatewayError =>
   new NativeError('WITHDRAWN', '57014', 'canceling statement due to user request');

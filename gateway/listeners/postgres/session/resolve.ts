@@ -1,0 +1,53 @@
+/** Texts and names made into facts, as they mean in the session now. Synchronous wherever the inspector is. */
+import type { StatementFacts } from '../types.ts';
+import type { Statement } from './names.ts';
+import { innerFacts, knownStatement, type Resolved } from './operation.ts';
+import { unknownPortal } from './refusal.ts';
+import type { Stay } from './stay.ts';
+
+export function resolveAll(
+  stay: Stay,
+  statements: readonly StatementFacts[],
+): readonly Resolved[] | Promise<readonly Resolved[]> {
+  const resolved = statements.map((facts) => resolve(stay, facts));
+  return resolved.some((one) => one instanceof Promise) ? Promise.all(resolved) : (resolved as Resolved[]);
+}
+
+/** @throws GatewayError UNKNOWN_NAME */
+export function resolve(stay: Stay, facts: StatementFacts): Resolved | Promise<Resolved> {
+  const { names } = stay;
+  const { session } = facts;
+  switch (session.kind) {
+    case 'execute': {
+      const statement = knownStatement(names, session.name);
+      if (statement.empty) return { facts, inner: undefined };
+      const found = factsOf(stay, statement);
+      if (found instanceof Promise) return found.then(([inner]) => ({ facts, inner }));
+      return { facts, inner: found[0] };
+    }
+    case 'fetch': {
+      const portal = names.portals.get(session.name);
+      if (!portal) throw unknownPortal(session.name, 'cursor');
+      return { facts, inner: portal.facts };
+    }
+    case 'declare':
+      return { facts, inner: session.inner };
+    default:
+      return { facts, inner: undefined };
+  }
+}
+
+export function inspect(stay: Stay, text: string): readonly StatementFacts[] | Promise<readonly StatementFacts[]> {
+  const { frame, inspector } = stay;
+  return inspector.inspect(text, { frame: frame.text, searchPath: frame.searchPath });
+}
+
+export function factsOf(
+  stay: Stay,
+  statement: Statement,
+): readonly StatementFacts[] | Promise<readonly StatementFacts[]> {
+  const found = inspect(stay, statement.text);
+  return found instanceof Promise
+    ? found.then((late) => [innerFacts(statement, late)])
+    : [innerFacts(statement, found)];
+}
