@@ -1,6 +1,6 @@
 /** What goes into the audit trail: one flat JSON object an entry. Texts are already passed through the detectors. */
 
-export const AUDIT_KINDS = [
+const AUDIT_KINDS = [
   'start',
   'stop',
   'reload',

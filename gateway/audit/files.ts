@@ -8,7 +8,7 @@ import { type Line, readLine } from './chain.ts';
 /** `audit-<boot time>-<gateway id>-<segment>.jsonl`; sorting by name sorts by time. */
 const NAME = /^audit-(\d{8}T\d{9}Z)-([A-Za-z0-9_-]{1,64})-(\d{6})\.jsonl$/;
 /** Longer is no line of ours; keeps a hostile file from filling the memory. */
-export const MAX_LINE_BYTES = 16 << 20;
+const MAX_LINE_BYTES = 16 << 20;
 
 export type SegmentName = { readonly file: string; readonly chain: string; readonly segment: number };
 

@@ -33,6 +33,21 @@ const MAX_STRING = 256 * 1024; // characters; five times the longest statement t
 const MAX_DEPTH = 8;
 const MAX_MEMBERS = 2_000;
 
+/** The same verdicts, headlines and statements come again and again. */
+const seen = new Map<string, string>();
+const MAX_SEEN = 1_000;
+const MAX_SEEN_LENGTH = 2_048; // so that all of it stays below 4 MB
+
+function masked(text: string): string {
+  if (text.length > MAX_SEEN_LENGTH) return maskText(text).text;
+  const known = seen.get(text);
+  if (known !== undefined) return known;
+  const result = maskText(text).text;
+  if (seen.size >= MAX_SEEN) seen.clear();
+  seen.set(text, result);
+  return result;
+}
+
 export function scrub(entry: AuditEntry): Record<string, unknown> {
   const clean: Record<string, unknown> = {};
   for (const [name, value] of Object.entries(entry)) clean[name] = scrubValue(name, value, 0);
@@ -43,7 +58,7 @@ function scrubValue(name: string, value: unknown, depth: number): unknown {
   switch (typeof value) {
     case 'string':
       if (IDENTIFIERS.has(name) && IDENTIFIER.test(value) && !CREDENTIAL.test(value)) return value;
-      return maskText(value.length > MAX_STRING ? `${value.slice(0, MAX_STRING)}… (cut)` : value).text;
+      return masked(value.length > MAX_STRING ? `${value.slice(0, MAX_STRING)}… (cut)` : value);
     case 'bigint':
       return value.toString();
     case 'object':
@@ -54,7 +69,7 @@ function scrubValue(name: string, value: unknown, depth: number): unknown {
       return Object.fromEntries(
         Object.entries(value)
           .slice(0, MAX_MEMBERS)
-          .map(([key, item]) => [maskText(key).text, scrubValue(key, item, depth + 1)]),
+          .map(([key, item]) => [masked(key), scrubValue(key, item, depth + 1)]),
       );
     default:
       return value;

@@ -4,7 +4,7 @@ import type { VerifyingKey } from '../../queue/sign.ts';
 import { GENESIS, type Line, type Link, verifyLink } from './chain.ts';
 import { listSegments, type Read, readSegment, type SegmentName } from './files.ts';
 
-export type Misfit = {
+type Misfit = {
   readonly file: string;
   /** Counted from 1; 0 where the whole file is meant. */
   readonly line: number;

@@ -9,7 +9,7 @@ import type { Audit, AuditEntry, AuditKind } from './entry.ts';
 import { chainName, listSegments, type Predecessor, predecessor, segmentFile } from './files.ts';
 import { scrub } from './scrub.ts';
 
-export type PublishedHead = {
+type PublishedHead = {
   readonly chain: string;
   readonly seq: number;
   readonly hash: string;

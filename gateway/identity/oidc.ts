@@ -12,7 +12,7 @@ import { GatewayError } from '../errors.ts';
 import { type IssuerConfig, isLoopbackHost, validateIssuers } from './issuers.ts';
 import { type Identity, identityFrom } from './principals.ts';
 
-export type VerifiedToken = {
+type VerifiedToken = {
   readonly identity: Identity;
   /** Epoch ms. */
   readonly expiresAt: number;

@@ -4,7 +4,7 @@ import { normalise } from './normalise.ts';
 import { findCards, findEmails, findIbans, findSsns } from './numbers.ts';
 import { findJwts, findSecrets } from './secrets.ts';
 
-export const DETECTORS = ['card', 'ssn', 'email', 'iban', 'secret', 'jwt'] as const;
+const DETECTORS = ['card', 'ssn', 'email', 'iban', 'secret', 'jwt'] as const;
 export type DetectorName = (typeof DETECTORS)[number];
 
 /** A stretch of the normalised text, end exclusive, and what is shown in its place. */

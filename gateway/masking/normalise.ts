@@ -7,7 +7,7 @@ export type Normalised = {
   original(start: number, end: number): readonly [start: number, end: number];
 };
 
-const BEYOND_ASCII = /\P{ASCII}/u;
+const BEYOND_ASCII = /[\u0080-\uffff]/;
 const INVISIBLE = /[\p{Default_Ignorable_Code_Point}\p{Cf}\p{Mn}\p{Me}]/u; // zero-width, soft hyphen, bidi, combining
 const DASH = /\p{Pd}|\u2212/u;
 const SPACE = /\p{Zs}/u;

@@ -6,7 +6,7 @@ import { principalKey } from '../operation.ts';
 import type { SignedStore } from './signed.ts';
 
 const KEY = 'countersign:revocations';
-export const REVOCATIONS_CHANNEL = 'countersign:revocations:changed';
+const REVOCATIONS_CHANNEL = 'countersign:revocations:changed';
 
 const entrySchema = z.strictObject({
   kind: z.enum(['principal', 'jti', 'token']),

@@ -10,7 +10,7 @@ import { AddressLimiter } from './limiter.ts';
 import type { Metrics } from './metrics.ts';
 
 /** Undefined when well, else why not, for an operator. */
-export type ReadyCheck = () => string | undefined | Promise<string | undefined>;
+type ReadyCheck = () => string | undefined | Promise<string | undefined>;
 
 export type WebOptions = {
   readonly host: string;

@@ -39,7 +39,7 @@ const RESOURCE = 'urn:countersign';
 const LOGIN_GRANT = 'urn:countersign:test-login';
 const LOGIN_CLIENT = { id: 'sign-in', secret: 'sign-in-demo-secret' };
 
-export const ACCOUNTS: readonly OidcAccount[] = ['alice', 'bob', 'carol'].map((subject) => ({
+const ACCOUNTS: readonly OidcAccount[] = ['alice', 'bob', 'carol'].map((subject) => ({
   subject,
   email: `${subject}@example.com`,
   emailVerified: true,
