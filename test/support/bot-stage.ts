@@ -82,6 +82,8 @@ export type Stage = {
   readonly slack: Slack;
   readonly bots: readonly Bot[];
   readonly gatewayKey: SigningKey;
+  /** What the bots are configured with. */
+  readonly env: Readonly<Record<string, string | undefined>>;
   /** What the gateway got, oldest first. */
   readonly got: VoteMessage[];
   /** Decides what a vote's receipt says; undefined leaves it unanswered. */
@@ -141,6 +143,7 @@ export async function stage(
     slack,
     bots,
     gatewayKey: signingKey(gatewayKey.secret),
+    env,
     got,
     onVote: ({ id, hold }) => ({ v: 1, id, hold, counted: true, text: 'Counted: 1 of 1.' }),
     send: (job, jobId) => publisher.send(job, jobId ?? randomUUID()),
