@@ -133,7 +133,12 @@ export async function startHoldStage(
   const store = new SignedStore(commands, { own: keys.gateway, trusted: () => [publicOf(keys.gateway)] });
   const audit = new TrailOfTest();
   const logs: string[] = [];
-  const log = (message: string) => void logs.push(message);
+  const news = new EventEmitter();
+  news.setMaxListeners(0);
+  const log = (message: string) => {
+    logs.push(message);
+    news.emit('job');
+  };
   const workspace: Workspace = {
     groups: { '@dba-oncall': { id: 'S0DBA', members: ['U0ALICE', 'U0CAROL', 'U0BOB'] } },
     people: {},
@@ -189,8 +194,6 @@ export async function startHoldStage(
   });
 
   // The bot.
-  const news = new EventEmitter();
-  news.setMaxListeners(0);
   const cards = new Map<string, Card>();
   const jobs: CardJob[] = [];
   const bot: { votes: VotePublisher } = {
