@@ -140,8 +140,8 @@ async function load(client: CatalogClient): Promise<{ rows: LoadedRows; version:
   const questions = [VERSION_QUERY, ...names.map((name) => LOAD_QUERIES[name])];
   const text = `begin isolation level repeatable read read only; ${questions.join('; ')}; commit`;
   const answers = ((await client.query({ text, rowMode: 'array' })) as { rows: unknown[][] }[]).slice(1).map(textsOf);
-  const rows = Object.fromEntries(names.map((name, index) => [name, answers[index + 1]])) as LoadedRows;
-  return { rows, version: answers[0]?.[0]?.[0] ?? '' };
+  const rows: unknown = Object.fromEntries(names.map((name, index) => [name, answers[index + 1] ?? []]));
+  return { rows: rows as LoadedRows, version: answers[0]?.[0]?.[0] ?? '' };
 }
 
 async function ask(client: CatalogClient, text: string): Promise<string[][]> {

@@ -51,7 +51,10 @@ export function tokens(text: string): Token[] {
   }
   function pushDollar(): void {
     const tagEnd = dollarTagEnd(text, at);
-    if (tagEnd === undefined) return push('other', at + 1);
+    if (tagEnd === undefined) {
+      push('other', at + 1);
+      return;
+    }
     const tag = text.slice(at, tagEnd);
     const close = text.indexOf(tag, tagEnd);
     if (close < 0) push('dollar', text.length, [tagEnd, text.length]);
