@@ -52,7 +52,8 @@ export class Confirm implements ReplyEvents {
   statementDone(reply: ReplyOf<'execute'> | ReplyOf<'query'>, tag: string): void {
     reply.run?.statementDone(tag);
     const facts = reply.kind === 'query' ? reply.statements[reply.done] : reply.facts;
-    if (facts) this.#apply(facts, reply.run?.permit.operation.effects ?? facts.effects, tag);
+    const operation = reply.run?.permit.operation;
+    if (facts) this.#apply(facts, operation?.effects ?? facts.effects, operation?.text ?? facts.text, tag);
     else if (reply.kind === 'query' && tag !== '') {
       throw new GatewayError('UPSTREAM_GONE', 'the target ran more statements than were found in the text');
     }
@@ -158,7 +159,7 @@ export class Confirm implements ReplyEvents {
     stay.transactionVerb = false;
   }
 
-  #apply(facts: StatementFacts, effects: readonly Effect[], tag: string): void {
+  #apply(facts: StatementFacts, effects: readonly Effect[], source: string, tag: string): void {
     const stay = this.#stay;
     const { names } = stay;
     const { session } = facts;
@@ -169,7 +170,7 @@ export class Confirm implements ReplyEvents {
       case 'fetch':
         return;
       case 'prepare':
-        names.statements.confirm(session.name, { text: facts.text, made: 'sql', empty: false });
+        names.statements.confirm(session.name, { text: facts.text, made: 'sql', source, empty: false });
         return;
       case 'deallocate':
         if (session.name === 'ALL') names.dropStatements();
@@ -179,6 +180,7 @@ export class Confirm implements ReplyEvents {
         names.confirmPortal(session.name, {
           subject: subjectOf(session.inner.text, [{ facts: session.inner, inner: undefined }], NOTHING_BOUND),
           facts: session.inner,
+          source,
           cursor: true,
           holdable: session.hold,
           fresh: true,
@@ -215,6 +217,7 @@ export class Confirm implements ReplyEvents {
     if (opaque(effects)) {
       stay.frame.stale = true;
       stay.frameTouched = true;
+      stay.namesDoubtful = true;
     }
     if (!changesSchema(effects)) return;
     stay.schemaChanged = true;

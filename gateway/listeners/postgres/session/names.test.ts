@@ -115,6 +115,33 @@ describe('prepared statements', () => {
     assert.equal(brief(await client.until('Z')), '1 2 C(DEALLOCATE) 1 E(26000) Z(I)');
   });
 
+  it('trusts no name that code may have given another meaning', async () => {
+    const client = await world.raw();
+    world.gate.decide = (operation) => (isDelete(operation) ? 'deny' : 'allow');
+    await ask(client, 'prepare p as select 1');
+    await ask(client, 'prepare q as select 2');
+    client.send(build.parse('r', 'select 3'), build.sync());
+    await client.until('Z');
+    await ask(
+      client,
+      "do $$ begin execute 'deallocate p'; execute 'prepare p as delete from t /* prepare p as select 1 */'; end $$",
+    );
+    assert.equal(await ask(client, 'execute p'), 'E(26000) Z(I)');
+    assert.equal(await ask(client, 'execute q'), 'T D C(SELECT 1) Z(I)');
+    client.send(build.bind('', 'r'), build.execute(''), build.sync());
+    assert.equal(brief(await client.until('Z')), '2 D C(SELECT 1) Z(I)');
+  });
+
+  it('trusts no cursor that code may have opened anew', async () => {
+    const client = await world.raw();
+    await ask(client, 'begin');
+    await ask(client, 'declare c cursor for select 1');
+    await ask(client, 'declare k cursor for select 1');
+    await ask(client, "do $$ begin execute 'close c'; execute 'declare c cursor for select dangerous()'; end $$");
+    assert.equal(await ask(client, 'fetch 1 from k'), 'T D C(FETCH 1) Z(T)');
+    assert.equal(await ask(client, 'fetch 1 from c'), 'E(34000) Z(E)');
+  });
+
   it('refuses more names than a session may have', async () => {
     await world.close();
     world = await sessionWorld(postgres, { limits: { names: 3 } });

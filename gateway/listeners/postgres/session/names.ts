@@ -7,6 +7,8 @@ export type Statement = {
   /** What made it: the text of its Parse, or of the whole SQL PREPARE statement. Inspected again at each use. */
   readonly text: string;
   readonly made: 'protocol' | 'sql';
+  /** The whole text it came in, as the target remembers it. */
+  readonly source: string;
   /** An empty query, which runs nothing. */
   readonly empty: boolean;
 };
@@ -15,6 +17,8 @@ export type Portal = {
   /** What an execution of it does; undefined for an empty query. */
   readonly subject: Subject | undefined;
   readonly facts: StatementFacts | undefined;
+  /** The whole text it came in, as the target remembers it. */
+  readonly source: string;
   /** A cursor made by DECLARE. */
   readonly cursor: boolean;
   /** WITH HOLD: outlives a commit. */

@@ -186,7 +186,7 @@ export class Pipeline {
       );
     }
     if (stay.status === 'E' && facts.length > 0 && !leavesTransaction(facts)) return refused(transactionFailed());
-    const statement: Statement = { text, made: 'protocol', empty: facts.length === 0 };
+    const statement: Statement = { text, made: 'protocol', source: text, empty: facts.length === 0 };
     stay.names.statements.offer(name, statement);
     this.#forward(frame);
     stay.replies.push({ kind: 'parse', name, statement });
@@ -211,7 +211,7 @@ export class Pipeline {
 
   #understood(frame: Frame, message: BindMessage, [facts]: readonly StatementFacts[]): Wait {
     if (!facts) {
-      this.#forwardBind(frame, message.portal, this.#portal(undefined, undefined, undefined));
+      this.#forwardBind(frame, message.portal, this.#portal('', undefined, undefined, undefined));
       return undefined;
     }
     if (this.#stay.status === 'E' && !leavesTransaction([facts])) {
@@ -227,16 +227,21 @@ export class Pipeline {
         const shownParameters = parameters.length === 0 ? [] : this.#stay.inspector.showParameters(parameters);
         const subject = subjectOf(statement?.text ?? facts.text, [resolved], { parameters, shownParameters });
         return this.#judge.ask(subject, [facts], frame, 'extended', (run) => {
-          this.#forwardBind(frame, message.portal, this.#portal(subject, facts, run));
+          this.#forwardBind(frame, message.portal, this.#portal(statement?.source ?? '', subject, facts, run));
           return undefined;
         });
       },
     );
   }
 
-  #portal(subject: Subject | undefined, facts: StatementFacts | undefined, run: Run | undefined): Portal {
+  #portal(
+    source: string,
+    subject: Subject | undefined,
+    facts: StatementFacts | undefined,
+    run: Run | undefined,
+  ): Portal {
     const turn = this.#turn;
-    return { subject, facts, cursor: false, holdable: false, fresh: true, state: 'judged', run, turn };
+    return { source, subject, facts, cursor: false, holdable: false, fresh: true, state: 'judged', run, turn };
   }
 
   #forwardBind(frame: Frame, name: string, portal: Portal): void {

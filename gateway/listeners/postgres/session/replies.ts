@@ -33,7 +33,7 @@ export type Reply = Common &
         readonly run: Run | undefined;
         /** COPY FROM STDIN that may still start in it. */
         copies: number;
-        readonly collect?: (row: Buffer) => void;
+        readonly collect?: (piece: Buffer, last: boolean) => void;
       }
     | {
         readonly kind: 'query';
@@ -130,9 +130,10 @@ export class Replies {
     if (type === 0x44 || type === 0x64) {
       if (!reply || (reply.kind !== 'execute' && reply.kind !== 'query')) throw unexpected(type, reply);
       if (frame.first && reply.run) reply.run.rowsSent++;
-      this.midFrame = !frame.last;
-      if (!reply.own) this.#events.relay(bytes);
-      else if (reply.kind === 'execute') reply.collect?.(bytes);
+      if (!reply.own) {
+        this.midFrame = !frame.last;
+        this.#events.relay(bytes);
+      } else if (reply.kind === 'execute') reply.collect?.(bytes, frame.last);
       return;
     }
     switch (String.fromCharCode(type)) {

@@ -64,6 +64,8 @@ export class Stay {
   schemaChanged = false;
   /** Made objects of its own that hide others of the same name, and that the inspector will never see. */
   shadowed = false;
+  /** Code ran that may have made a name stand for something else. */
+  namesDoubtful = false;
   /** Settings of the frame were touched in this transaction; a rollback takes them back. */
   frameTouched = false;
   /** Something failed since the last ReadyForQuery. */
