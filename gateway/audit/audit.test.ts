@@ -354,6 +354,8 @@ describe('audit verify', () => {
     const later = await verifyDir(dir, { keys });
     assert.deepEqual([later.ok, later.torn.length], [true, 1]);
     const content = await readFile(path, 'utf8');
+    await writeFile(path, `${content.slice(0, -1)}7`); // as long as before
+    assert.equal((await verifyDir(dir, { keys })).misfit?.what, 'altered');
     await writeFile(path, content.slice(0, -5));
     assert.equal((await verifyDir(dir, { keys })).misfit?.what, 'altered');
     await writeFile(path, content.slice(0, content.lastIndexOf('\n') - 30));

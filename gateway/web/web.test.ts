@@ -1,12 +1,10 @@
 /** The web listener from outside: tokens only for whom and over what they may be, readiness that names what is missing. */
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { request as httpsRequest } from 'node:https';
 import { connect } from 'node:net';
-import { networkInterfaces, tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { networkInterfaces } from 'node:os';
 import { after, describe, it } from 'node:test';
+import { selfSigned } from '../../test/support/door.ts';
 import type { AuditEntry } from '../audit/entry.ts';
 import { GatewayError } from '../errors.ts';
 import type { Exchange } from '../identity/authenticator.ts';
@@ -178,7 +176,7 @@ describe('POST /v1/token', () => {
 
 describe('over TLS', () => {
   it('serves, refuses plain HTTP, and takes up a new certificate', async () => {
-    const [first, second] = [certificate('one.test'), certificate('two.test')];
+    const [first, second] = await Promise.all([selfSigned('DNS:one.test'), selfSigned('DNS:two.test')]);
     const { web, port } = await serve({ tls: first });
     const peer = () =>
       new Promise<string>((resolve, reject) => {
@@ -186,16 +184,16 @@ describe('over TLS', () => {
           { host: '127.0.0.1', port, path: '/healthz', rejectUnauthorized: false, agent: false },
           (response) => {
             const socket = response.socket as import('node:tls').TLSSocket;
-            resolve(`${response.statusCode} ${socket.getPeerCertificate().subject.CN}`);
+            resolve(`${response.statusCode} ${socket.getPeerCertificate().subjectaltname}`);
             response.resume();
           },
         )
           .once('error', reject)
           .end();
       });
-    assert.equal(await peer(), '200 one.test');
+    assert.equal(await peer(), '200 DNS:one.test');
     web.useCertificate(second);
-    assert.equal(await peer(), '200 two.test');
+    assert.equal(await peer(), '200 DNS:two.test');
     await assert.rejects(fetch(`http://127.0.0.1:${port}/healthz`));
   });
 });
@@ -299,17 +297,3 @@ describe('the limiter', () => {
     assert.equal(take('a'), true, 'long forgotten');
   });
 });
-
-function certificate(name: string): { cert: string; key: string } {
-  const dir = mkdtempSync(join(tmpdir(), 'countersign-web-'));
-  try {
-    const files = ['-keyout', join(dir, 'key.pem'), '-out', join(dir, 'cert.pem')];
-    const curve = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes'];
-    execFileSync('openssl', ['req', '-x509', ...curve, '-days', '2', '-subj', `/CN=${name}`, ...files], {
-      stdio: 'ignore',
-    });
-    return { cert: readFileSync(join(dir, 'cert.pem'), 'utf8'), key: readFileSync(join(dir, 'key.pem'), 'utf8') };
-  } finally {
-    rmSync(dir, { recursive: true });
-  }
-}
