@@ -120,7 +120,7 @@ class Session implements PostgresSession {
         session: id,
       },
       refused: (error, bytes) => deps.onRefused?.(error, bytes),
-      terminate: () => this.#leave('the client left'),
+      terminate: () => this.#close('the client left', undefined),
     });
     this.info = {
       id,
@@ -268,7 +268,7 @@ class Session implements PostgresSession {
     const left = new GatewayError('WITHDRAWN', 'the client left while this was waiting');
     if (this.#ask.waiting || this.#draining || this.#stay.copying) {
       this.#ask.withdraw(left);
-      this.#leave('the client left');
+      this.#close('the client left', undefined);
     } else {
       this.#drainIfQuiet();
     }
@@ -278,7 +278,7 @@ class Session implements PostgresSession {
     this.#clientEnded = true;
     this.#clientGone = true;
     this.#ask.withdraw(new GatewayError('WITHDRAWN', 'the client left while this was waiting'));
-    this.#leave('the client left');
+    this.#close('the client left', undefined);
   }
 
   #flushClient(): void {
@@ -376,12 +376,7 @@ class Session implements PostgresSession {
     if (this.#stay.over || this.#busy || this.#next < this.#inbox.length || !this.#replies.empty) return;
     if (this.#stay.copying) return;
     if (this.#draining) this.#fatal(this.#draining);
-    else if (this.#clientEnded) this.#leave('the client left');
-  }
-
-  /** The client went by its own will. */
-  #leave(reason: string): void {
-    this.#close(reason, undefined);
+    else if (this.#clientEnded) this.#close('the client left', undefined);
   }
 
   #fatal(error: GatewayError): void {
