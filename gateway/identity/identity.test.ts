@@ -440,9 +440,12 @@ describe('a revocation', () => {
     for (const raw of [undefined, older, 'nonsense', '{"by":"x","body":"{}","sig":"x"}']) {
       if (raw === undefined) await connection.del(key);
       else await connection.set(key, raw);
-      await revocations.refresh();
-      assert.ok(revoked('one') && revoked('two'));
-      assert.notEqual(await connection.get(key), raw ?? null, 'it is put back');
+      const deadline = performance.now() + 5_000;
+      while ((await connection.get(key)) === (raw ?? null)) {
+        assert.ok(performance.now() < deadline, 'never put back');
+        await revocations.refresh();
+        assert.ok(revoked('one') && revoked('two'));
+      }
     }
     assert.ok(troubles.length >= 4);
   });
