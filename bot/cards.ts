@@ -69,11 +69,11 @@ export function minimalView(card: Card): View {
 }
 
 /** The notification and what screen readers read: a full sentence, without literals, escaped. */
-export function summary(card: Card): string {
+function summary(card: Card): string {
   const asked = `${notification(card.requester.name, 100)} (${card.requester.kind})`;
   const what = notification(headline(card), 700);
   if (isOpen(card))
-    return `${what}. ${asked} waits for approval until ${clock(card.expiresAt)}. Request ${card.shortId}.`;
+    return `${what}. ${asked} waits for approval until ${clock(card.expiresAt)}. Request ${notification(card.shortId, 12)}.`;
   const by = card.settled?.by ? ` by ${notification(card.settled.by, 64)}` : '';
   return `${what}. Asked by ${asked}. ${status(card).word}${by}. ${notification(ran(card) ?? '', 400)} Request ${notification(card.shortId, 12)}.`;
 }

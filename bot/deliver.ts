@@ -12,7 +12,7 @@ import { reply } from './text.ts';
 import { paused } from './wait.ts';
 import { isOpen, isOver } from './words.ts';
 
-export const NOTICE_EVENT = 'countersign_notice';
+const NOTICE_EVENT = 'countersign_notice';
 
 const PUMP_MS = 500; // how soon another bot takes over what one left; a bot's own work needs no pump
 const UNCERTAIN_MS = 700; // give a message whose reply was lost time to appear in the history
@@ -45,7 +45,7 @@ const REMEDIES: Readonly<Record<string, string>> = {
 };
 const remedy = (code: string): string => `the card could not be posted: ${REMEDIES[code] ?? `Slack says ${code}`}`;
 
-export type TellGateway = (gateway: string, message: VoteMessage, jobId: string) => Promise<void>;
+type TellGateway = (gateway: string, message: VoteMessage, jobId: string) => Promise<void>;
 
 export type DelivererOptions = {
   readonly index: MessageIndex;

@@ -30,7 +30,7 @@ import { type Reach, reachOf } from './receiver.ts';
 import { patiently, refusal, type Slack, SlackClient, SlackError } from './slack.ts';
 import { within } from './wait.ts';
 
-const JOBS_AT_ONCE = 20;
+const JOBS_AT_ONCE = 50; // questions about people may wait for Slack; cards must not wait for them
 const SWEEP_MS = 2_000;
 /** Without Slack this long a fresh start may help more than waiting: the supervisor starts the bot again. */
 const WATCHDOG_MS = 300_000;

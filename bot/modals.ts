@@ -7,8 +7,8 @@ import { buttonValue, type Pressed } from './cards.ts';
 import { cut, oneLine, visible } from './text.ts';
 import { because, clock, expiryOf, headline, isOpen, ran, status } from './words.ts';
 
-export const REASON = 'reason'; // block and action of the reason's input
-export const MAX_REASON = 1000; // as long as a vote may carry
+const REASON = 'reason'; // block and action of the reason's input
+const MAX_REASON = 1000; // as long as a vote may carry
 const PIECE_CHARACTERS = 2_500; // a block
 const PAGE_CHARACTERS = 8_000; // a page: about what one reads before scrolling back
 const PAGE_BLOCKS = 20;

@@ -8,7 +8,7 @@ export const MAX_CARD_PARAMETERS = 12;
 /** This much white space in a row pushes text out of sight. */
 const LONG_SPACE = 40;
 
-export type Hiding =
+type Hiding =
   | 'bidirectional controls'
   | 'invisible characters'
   | 'control characters'
@@ -181,7 +181,7 @@ export function cut(text: string, max: number): string {
 }
 
 /** Slack's three escapes, once. The raw text is cut until the escaped form fits, so that no entity is split. */
-export function escaped(raw: string, max: number): string {
+function escaped(raw: string, max: number): string {
   const entities = (text: string) => text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;');
   let limit = max;
   let result = entities(cut(raw, limit));
@@ -231,7 +231,7 @@ export function reviewOf(card: { statement: string; parameters: readonly string[
   return { needed: long || hides.size > 0, hides: [...hides], long };
 }
 
-export const lines = (text: string): number => {
+const lines = (text: string): number => {
   let count = 1;
   for (let at = text.indexOf('\n'); at !== -1; at = text.indexOf('\n', at + 1)) count += 1;
   return count;

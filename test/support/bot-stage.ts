@@ -75,7 +75,7 @@ export async function until<T>(
   }
 }
 
-export type Message = { ts: string; user: string; text: string; blocks: Record<string, unknown>[]; ephemeral: boolean };
+type Message = { ts: string; user: string; text: string; blocks: Record<string, unknown>[]; ephemeral: boolean };
 
 export type Stage = {
   readonly redis: TestRedis;
