@@ -11,10 +11,12 @@ import { stringify } from 'yaml';
 import { newKeyPair, signingKey, verifyingKey } from '../queue/sign.ts';
 import { freePort } from '../test/support/ports.ts';
 import { startRedis, type TestRedis } from '../test/support/redis.ts';
+import { runCommand } from './commands/commands.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 
-function countersign(args: readonly string[], env: Record<string, string> = {}) {
+/** As a process of its own. */
+function spawned(args: readonly string[], env: Record<string, string> = {}) {
   return new Promise<{ code: number | null; out: string; err: string }>((resolve) => {
     const child = spawn(process.execPath, ['--import', 'tsx', 'gateway/cli.ts', ...args], {
       cwd: root,
@@ -31,9 +33,25 @@ function countersign(args: readonly string[], env: Record<string, string> = {}) 
   });
 }
 
+/** The same within this process, where only the command is of interest. */
+async function countersign(args: readonly string[], env: Record<string, string> = {}) {
+  const before = Object.keys(env).map((name) => [name, process.env[name]] as const);
+  Object.assign(process.env, env);
+  const said: { out: string[]; err: string[] } = { out: [], err: [] };
+  const code = await runCommand(args, {
+    out: (text) => void said.out.push(`${text}\n`),
+    err: (text) => void said.err.push(`${text}\n`),
+  });
+  for (const [name, value] of before) {
+    if (value === undefined) delete process.env[name];
+    else process.env[name] = value;
+  }
+  return { code, out: said.out.join(''), err: said.err.join('') };
+}
+
 const COMMANDS = ['gateway', 'bot', 'check', 'keygen', 'policy', 'audit', 'rules'];
 
-describe('countersign', { concurrency: 2 }, () => {
+describe('countersign', () => {
   const dir = mkdtempSync(join(tmpdir(), 'countersign-cli-'));
   after(() => rmSync(dir, { recursive: true }));
 
@@ -51,6 +69,19 @@ describe('countersign', { concurrency: 2 }, () => {
     for (const command of COMMANDS) assert.match(asked.out, new RegExp(`^ {2}${command} `, 'm'));
     assert.equal(bare.code, 2);
     assert.equal(bare.out, '');
+  });
+
+  it('ends as a process with the status of its command, its words on the right stream', async () => {
+    const [fine, failed, misused] = await Promise.all([
+      spawned(['check', '--help']),
+      spawned(['check', '--config', join(dir, 'missing.yaml')]),
+      spawned(['frobnicate']),
+    ]);
+    assert.deepEqual([fine.code, failed.code, misused.code], [0, 1, 2]);
+    assert.deepEqual([fine.err, failed.out, misused.out], ['', '', '']);
+    assert.match(fine.out, /^Usage: countersign check/);
+    assert.match(failed.err, /missing\.yaml.*ENOENT/);
+    assert.match(misused.err, /no command frobnicate/);
   });
 
   it('tells its version', async () => {

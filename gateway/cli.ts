@@ -1,82 +1,9 @@
 #!/usr/bin/env node
-/** `countersign <command>`: finds the command, runs it, exits 0 fine, 1 failed, 2 misused. */
-import { readFileSync } from 'node:fs';
-import { type Command, Misuse, type Status } from './commands/command.ts';
-import { GatewayError } from './errors.ts';
+/** `countersign <command>` as a process: exits 0 fine, 1 failed, 2 misused. */
+import { runCommand } from './commands/commands.ts';
 
-/** Loaded when asked for: `keygen` should not wait for a database driver. */
-const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
-  gateway: async () => (await import('./commands/gateway.ts')).gateway,
-  bot: async () => (await import('./commands/bot.ts')).bot,
-  check: async () => (await import('./commands/check.ts')).check,
-  keygen: async () => (await import('./commands/keygen.ts')).keygen,
-  policy: async () => (await import('./commands/policy.ts')).policy,
-  audit: async () => (await import('./commands/audit.ts')).audit,
-  rules: async () => (await import('./commands/rules.ts')).rules,
-};
-
-const output = {
-  out: (text: string) => void process.stdout.write(`${text}\n`),
-  err: (text: string) => void process.stderr.write(`${text}\n`),
-};
-
-async function run([name, ...args]: readonly string[]): Promise<Status> {
-  if (name === '--version' || name === '-v') {
-    output.out(version());
-    return 0;
-  }
-  if (name === undefined || name === '--help' || name === '-h' || name === 'help') {
-    (name === undefined ? output.err : output.out)(await overview());
-    return name === undefined ? 2 : 0;
-  }
-  const load = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
-  if (!load) {
-    output.err(`countersign: there is no command ${name}\n\n${await overview()}`);
-    return 2;
-  }
-  const command = await load();
-  if (args.includes('--help') || args.includes('-h')) {
-    output.out(command.help);
-    return 0;
-  }
-  try {
-    return await command.run(args, output);
-  } catch (error) {
-    if (error instanceof Misuse) {
-      output.err(`countersign ${name}: ${error.message}\nTry: countersign ${name} --help`);
-      return 2;
-    }
-    output.err(`countersign ${name}: ${explain(error)}`);
-    return 1;
-  }
-}
-
-async function overview(): Promise<string> {
-  const commands = await Promise.all(
-    Object.entries(COMMANDS).map(async ([name, load]) => `  ${name.padEnd(8)} ${(await load()).summary}`),
-  );
-  return [
-    'Usage: countersign <command> [options]',
-    '',
-    ...commands,
-    '',
-    '  --help after a command says more; --version',
-  ].join('\n');
-}
-
-function explain(error: unknown): string {
-  if (error instanceof GatewayError) return error.hint ? `${error.message}\n${error.hint}` : error.message;
-  return error instanceof Error ? error.message : String(error);
-}
-
-/** package.json is one directory up from the source and two from what is compiled. */
-function version(): string {
-  for (const path of ['../package.json', '../../package.json']) {
-    try {
-      return (JSON.parse(readFileSync(new URL(path, import.meta.url), 'utf8')) as { version: string }).version;
-    } catch {}
-  }
-  return 'unknown';
-}
-
-process.exit(await run(process.argv.slice(2))); // whatever a command left open does not keep it alive
+const status = await runCommand(process.argv.slice(2), {
+  out: (text) => void process.stdout.write(`${text}\n`),
+  err: (text) => void process.stderr.write(`${text}\n`),
+});
+process.exit(status); // whatever a command left open does not keep it alive

@@ -1,0 +1,75 @@
+/** Every command of `countersign`, and how a command line becomes one. */
+import { readFileSync } from 'node:fs';
+import { GatewayError } from '../errors.ts';
+import { type Command, Misuse, type Output, type Status } from './command.ts';
+
+/** Loaded when asked for: `keygen` should not wait for a database driver. */
+const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
+  gateway: async () => (await import('./gateway.ts')).gateway,
+  bot: async () => (await import('./bot.ts')).bot,
+  check: async () => (await import('./check.ts')).check,
+  keygen: async () => (await import('./keygen.ts')).keygen,
+  policy: async () => (await import('./policy.ts')).policy,
+  audit: async () => (await import('./audit.ts')).audit,
+  rules: async () => (await import('./rules.ts')).rules,
+};
+
+/** Runs one command line. Never throws: what goes wrong is told on `err`. */
+export async function runCommand([name, ...args]: readonly string[], output: Output): Promise<Status> {
+  if (name === '--version' || name === '-v') {
+    output.out(version());
+    return 0;
+  }
+  if (name === undefined || name === '--help' || name === '-h' || name === 'help') {
+    (name === undefined ? output.err : output.out)(await overview());
+    return name === undefined ? 2 : 0;
+  }
+  const load = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
+  if (!load) {
+    output.err(`countersign: there is no command ${name}\n\n${await overview()}`);
+    return 2;
+  }
+  const command = await load();
+  if (args.includes('--help') || args.includes('-h')) {
+    output.out(command.help);
+    return 0;
+  }
+  try {
+    return await command.run(args, output);
+  } catch (error) {
+    if (error instanceof Misuse) {
+      output.err(`countersign ${name}: ${error.message}\nTry: countersign ${name} --help`);
+      return 2;
+    }
+    output.err(`countersign ${name}: ${explain(error)}`);
+    return 1;
+  }
+}
+
+async function overview(): Promise<string> {
+  const commands = await Promise.all(
+    Object.entries(COMMANDS).map(async ([name, load]) => `  ${name.padEnd(8)} ${(await load()).summary}`),
+  );
+  return [
+    'Usage: countersign <command> [options]',
+    '',
+    ...commands,
+    '',
+    '  --help after a command says more; --version',
+  ].join('\n');
+}
+
+function explain(error: unknown): string {
+  if (error instanceof GatewayError) return error.hint ? `${error.message}\n${error.hint}` : error.message;
+  return error instanceof Error ? error.message : String(error);
+}
+
+/** package.json is two directories up from the source and three from what is compiled. */
+function version(): string {
+  for (const path of ['../../package.json', '../../../package.json']) {
+    try {
+      return (JSON.parse(readFileSync(new URL(path, import.meta.url), 'utf8')) as { version: string }).version;
+    } catch {}
+  }
+  return 'unknown';
+}
