@@ -29,7 +29,7 @@ CREATE VIEW public.v_customers AS SELECT id, name, email FROM public.customers;
 CREATE VIEW public.v_evil AS SELECT id, app.leak() AS n FROM public.customers;
 CREATE VIEW public.v_nested AS SELECT n FROM public.v_evil;
 CREATE VIEW public.v_operator AS SELECT id OPERATOR(app.###) 1 AS n FROM public.orders;
-CREATE VIEW public.v_sleep AS SELECT pg_sleep(0) FROM public.orders;
+CREATE VIEW public.v_sleep AS SELECT pg_sleep(0)::text AS slept FROM public.orders;
 CREATE RULE also AS ON INSERT TO public.ruled DO ALSO INSERT INTO public.audit_log (note) VALUES ('rule');
 ALTER TABLE public.secrets ENABLE ROW LEVEL SECURITY;
 ALTER TABLE public.secrets FORCE ROW LEVEL SECURITY;

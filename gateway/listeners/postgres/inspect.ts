@@ -122,15 +122,15 @@ export async function classify(
     readonly maskLiteral?: (text: string) => string;
   },
 ): Promise<readonly StatementFacts[]> {
-  const parser = new Parser({ serverMajor: options.serverMajor, deadlineMs: 5_000 });
-  try {
-    const { searchPath = ['public'], maskLiteral = (literal) => literal } = options;
-    const parsed = await parser.parse(text);
-    return classifyAll(text, parsed, { snapshot: options.catalog, fresh: true, searchPath, maskLiteral }).facts;
-  } finally {
-    await parser.close();
-  }
+  const { serverMajor, searchPath = ['public'], maskLiteral = (literal) => literal } = options;
+  const parser = offlineParsers.get(serverMajor) ?? new Parser({ serverMajor, deadlineMs: 5_000 });
+  offlineParsers.set(serverMajor, parser);
+  const parsed = await parser.parse(text);
+  return classifyAll(text, parsed, { snapshot: options.catalog, fresh: true, searchPath, maskLiteral }).facts;
 }
+
+/** One a release, for the life of the process: loading a grammar takes longer than reading a file of statements. */
+const offlineParsers = new Map<number, Parser>();
 
 function showParameter({ format, value }: Parameter, mask: (text: string) => string): string {
   if (value === null) return 'NULL';

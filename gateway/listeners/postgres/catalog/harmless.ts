@@ -44,10 +44,10 @@ const NEVER = [
   'binary_upgrade_',
 ];
 
-/** They build values of a type their arguments name; harmless as long as no type in the database runs code. */
+/** They build values of a type their arguments have; harmless as long as no type in the database runs code. */
 const FILLS_TYPES = words(`
   json_populate_record json_populate_recordset jsonb_populate_record jsonb_populate_recordset
-  jsonb_populate_record_valid json_to_record json_to_recordset jsonb_to_record jsonb_to_recordset
+  jsonb_populate_record_valid
 `);
 
 /** Extensions whose functions compute and nothing else; their volatile ones still count as code. */
