@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { createHmac } from 'node:crypto';
 import { createServer } from 'node:http';
-import { after, before, describe, it } from 'node:test';
+import { after, afterEach, before, describe, it } from 'node:test';
 import { Redis } from 'ioredis';
 import { newKeyPair, signingKey, verifyingKey } from '../../queue/sign.ts';
 import { type Oidc, startOidc } from '../../test/support/oidc.ts';
@@ -41,8 +41,10 @@ before(async () => {
     }),
   ]);
 });
+afterEach(async () => {
+  for (const step of undo.splice(0).reverse()) await step();
+});
 after(async () => {
-  for (const step of undo.reverse()) await step();
   await Promise.all([redis.stop(), oidc.stop(), other.stop()]);
 });
 
