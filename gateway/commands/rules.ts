@@ -4,7 +4,7 @@ import { userInfo } from 'node:os';
 import { z } from 'zod';
 import { connectCommands, connected } from '../../queue/connection.ts';
 import { signingKey, verifyingKey } from '../../queue/sign.ts';
-import { rulesFile } from '../compose/rulebook.ts';
+import { commandRulesFile } from '../compose/rulebook.ts';
 import { parseYaml } from '../config/yaml.ts';
 import { configPath, loadConfig } from '../config.ts';
 import { GatewayError } from '../errors.ts';
@@ -78,7 +78,7 @@ async function withStore(path: string, use: (store: RuleStore) => Promise<void>)
   const store = new RuleStore({
     store: new SignedStore(redis, { own, trusted: () => trusted }),
     rule: ruleSchema,
-    file: rulesFile(config),
+    file: commandRulesFile(config),
     clock: systemClock,
     onChange: () => {},
     onTrouble: () => {},

@@ -6,6 +6,8 @@ import type { Policy, Rule } from '../policy/policy.ts';
 
 /** Beside the evidence, on this gateway's own disk: what Redis once held and may never fall behind. */
 export const rulesFile = (config: Config): string => join(config.audit.dir, 'rules.verified.json');
+/** The same for `countersign rules`, which must not write where a running gateway does. */
+export const commandRulesFile = (config: Config): string => join(config.audit.dir, 'rules.command.json');
 
 export class Rulebook {
   readonly #onChange: (policy: Policy) => void;

@@ -21,9 +21,12 @@ export function watchContent(path: string, first: string, onChange: () => void):
     seen = now;
     onChange();
   };
+  /** Events that come meanwhile are part of the same change: other files of the directory must not put it off. */
   const soon = () => {
-    clearTimeout(settling);
-    settling = setTimeout(() => void look(), SETTLE_MS);
+    settling ??= setTimeout(() => {
+      settling = undefined;
+      void look();
+    }, SETTLE_MS);
   };
   const looking = setInterval(() => void look(), LOOK_MS);
   looking.unref();
