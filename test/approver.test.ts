@@ -107,6 +107,8 @@ describe('an approver in a browser', { timeout: 120_000 }, () => {
     await dialog.getByRole('button', { name: /^Approve/ }).click();
     await psql.until('DELETE 0');
     await psql.close();
+    await picture('approved-from-details');
+    await dialog.getByRole('button', { name: 'Close' }).last().click();
   });
 
   it('types into the page’s own terminal, which goes through the gateway too', async () => {

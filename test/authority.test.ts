@@ -152,7 +152,7 @@ describe('who may approve', { timeout: 180_000 }, () => {
     const token = await world.oidc.personToken('alice');
     const own = `postgres://alice:${encodeURIComponent(token)}@127.0.0.1:${world.gateways[0]?.postgres.port}/orders`;
     const { psql, card } = await held('DELETE FROM anyone_else;', own);
-    assert.match(said(await slack.click(alice, { ts: card.ts }, 'approve')), /own|requester|yourself/i);
+    assert.match(said(await slack.click(alice, { ts: card.ts }, 'approve')), /you made this request/i);
     assert.equal(await rows('anyone_else'), 3);
     await slack.click(carol, { ts: card.ts }, 'approve');
     await psql.until('DELETE 3');
@@ -205,8 +205,9 @@ describe('who may approve', { timeout: 180_000 }, () => {
       };
       assert.equal(votesQueue(name.slice('votes.'.length)), name);
       const queue = new Queue(name, { connection: redis });
+      const listening = await events(name);
       const forged = await queue.add('vote', seal(vote, name, signingKey(newKeyPair().secret)));
-      await forged.waitUntilFinished(await events(name), 10_000).catch(() => undefined);
+      await forged.waitUntilFinished(listening, 10_000).catch(() => undefined);
       await queue.close();
       const still = await slack.message((_, message) => message.ts === card.ts);
       assert.ok(hasButton(still, 'approve'));
@@ -228,14 +229,13 @@ describe('who may approve', { timeout: 180_000 }, () => {
   const closing: (() => Promise<void>)[] = [];
   after(() => Promise.all(closing.map((close) => close())));
 
-  it('withdraws on Ctrl-C, says so on the card, and the session goes on', async () => {
+  it('withdraws on Ctrl-C, natively and on the card', async () => {
     const { psql, card } = await held('DELETE FROM anyone_agent;');
     psql.signal('SIGINT');
     await psql.until(/ERROR: .*cancel/i);
     const record = await slack.message((shown, message) => message.ts === card.ts && /withdrawn/i.test(shown));
     assert.match(shownBy(record), /nothing was run/i);
-    psql.send('SELECT count(*) FROM anyone_agent;');
-    await psql.until('3');
-    await psql.close();
+    await psql.exited; // a psql that reads a script ends at Ctrl-C
+    assert.equal(await rows('anyone_agent'), 3);
   });
 });
