@@ -27,8 +27,15 @@ export function createInspector(options: {
   const cache = new Map<string, readonly StatementFacts[]>();
   let cachedFor: Snapshot | undefined;
 
+  const renew = (snapshot: Snapshot | undefined): void => {
+    if (snapshot === cachedFor) return;
+    cache.clear();
+    cachedFor = snapshot;
+  };
   const remember = (key: string, state: CatalogState, found: readonly StatementFacts[]): void => {
-    if (!state.fresh || state.snapshot !== cachedFor || key.length > MAX_CACHED_TEXT) return;
+    if (!state.fresh || key.length > MAX_CACHED_TEXT) return;
+    if (state.snapshot !== catalog.current()?.snapshot) return; // judged by what has changed since
+    renew(state.snapshot);
     cache.set(key, found);
     if (cache.size > cacheEntries) cache.delete(cache.keys().next().value!);
   };
@@ -56,10 +63,7 @@ export function createInspector(options: {
   return {
     inspect: (text, context) => {
       const state = catalog.current();
-      if (state?.snapshot !== cachedFor) {
-        cache.clear();
-        cachedFor = state?.snapshot;
-      }
+      renew(state?.snapshot);
       const key = `${context.frame}\0${context.searchPath.join('\0')}\0\0${text}`;
       const known = state?.fresh ? cache.get(key) : undefined;
       if (known) {

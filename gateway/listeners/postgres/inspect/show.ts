@@ -1,7 +1,7 @@
 /** A statement for people: what detectors find, and every password, masked; all else byte for byte. */
 import { type Token, tokens } from './lexer.ts';
 
-export const MASK = '‹masked›';
+const MASK = '‹masked›';
 const SECRET_WORDS = /^(?:password|passwd|pwd|passphrase|secret|token|api_?key|private_?key)$/i;
 const CONNECTION_SECRET =
   /\b(password|passwd|pwd|passphrase|sslpassword|secret|token)(\s{0,8}=\s{0,8})('[^']{0,1000}'|[^\s'&;]{1,1000})/gi;
@@ -30,7 +30,7 @@ function tokenwise(text: string, mask: (text: string) => string, secretStrings: 
       if (secretStrings || followsSecretWord(text, list, index)) shown += `'${MASK}'`;
       else shown += showString(text, list.slice(index, last + 1), mask, depth);
       index = last;
-    } else shown += raw.length < SHORTEST ? raw : mask(raw);
+    } else shown += raw.length < SHORTEST ? raw : mask(token.kind === 'comment' ? connections(raw) : raw);
   }
   return shown;
 }
