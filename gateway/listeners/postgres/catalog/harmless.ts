@@ -51,7 +51,7 @@ const FILLS_TYPES = words(`
 `);
 
 /** Extensions whose functions compute and nothing else; their volatile ones still count as code. */
-export const TRUSTED_EXTENSIONS = words(`
+const TRUSTED_EXTENSIONS = words(`
   btree_gin btree_gist citext cube earthdistance fuzzystrmatch hstore intarray isn ltree pg_trgm pgcrypto seg unaccent
   uuid-ossp vector
 `);

@@ -38,7 +38,7 @@ export type SnapshotData = {
   readonly types: readonly Named[];
 };
 
-export const TEMP_SCHEMA = 'pg_temp';
+const TEMP_SCHEMA = 'pg_temp';
 const isTemp = (schema: string): boolean => schema === TEMP_SCHEMA || schema.startsWith('pg_temp_');
 
 export class Snapshot {

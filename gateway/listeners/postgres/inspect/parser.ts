@@ -31,7 +31,7 @@ type Answer = { readonly id: number } & (
  * The package that holds the grammar of this server release; 13 and 14 are read with 15's.
  * @throws GatewayError CONFIG for a release whose grammar is not at hand
  */
-export function grammarFor(serverMajor: number): string {
+function grammarFor(serverMajor: number): string {
   const name = GRAMMARS.get(serverMajor);
   if (name) return name;
   throw new GatewayError('CONFIG', `PostgreSQL ${serverMajor} is not supported: its grammar is not at hand`, {
@@ -40,7 +40,7 @@ export function grammarFor(serverMajor: number): string {
 }
 
 /** Refuse what the parser would read differently from the server: NUL cuts the text, lone surrogates change it. */
-export function checkEncoding(text: string): void {
+function checkEncoding(text: string): void {
   if (text.includes('\0')) throw new GatewayError('UNPARSEABLE', 'The statement contains a NUL character');
   if (/\p{Surrogate}/u.test(text)) throw new GatewayError('UNPARSEABLE', 'The statement is not valid Unicode');
 }
@@ -172,7 +172,7 @@ export class Parser {
 type SyntaxFault = Error & { sqlDetails?: { cursorPosition?: number } };
 
 /** The one kind of failure after which the instance is still sound. */
-export function isSyntaxError(thrown: unknown): thrown is SyntaxFault {
+function isSyntaxError(thrown: unknown): thrown is SyntaxFault {
   return thrown instanceof Error && thrown.name === 'SqlError';
 }
 
