@@ -16,7 +16,6 @@ const COMMAND_MS = 2_000; // a caller that must decide hears within this that Re
 /** How long a job may be tried, ms from when it was added. A card outlives an outage; a click does not. */
 export const CARD_JOB_MS = 24 * 3_600_000;
 export const VOTE_JOB_MS = 10 * 60_000;
-export const ASK_JOB_MS = 10 * 60_000;
 
 /** What BullMQ and ioredis report while Redis is away; they go on trying by themselves. */
 export type OnTrouble = (error: Error) => void;

@@ -20,7 +20,7 @@ export const leaseKey = (gateway: string): string => `countersign:lease:${gatewa
 export const holdsKey = (gateway: string): string => `countersign:holds:${gateway}`;
 export const holdContext = (gateway: string, hold: string): string => `countersign:holds:${gateway}:${hold}`;
 
-export const leaseSchema = z.strictObject({ v: z.literal(1), gateway: z.string().max(64), at: z.number() });
+const leaseSchema = z.strictObject({ v: z.literal(1), gateway: z.string().max(64), at: z.number() });
 
 const GATEWAY_ID = /^[A-Za-z0-9._-]{1,64}$/;
 const MOST_GATEWAYS = 1_000; // more ids than that were not written by gateways

@@ -3,7 +3,7 @@ import type { z } from 'zod';
 import { unseal, type VerifyingKey } from './sign.ts';
 
 /** Turns a payload of version `n` into one of `n + 1`; keyed by `n`. */
-export type Upcasters = Readonly<Record<number, (payload: Record<string, unknown>) => Record<string, unknown>>>;
+type Upcasters = Readonly<Record<number, (payload: Record<string, unknown>) => Record<string, unknown>>>;
 
 export type Read<T> =
   | { readonly ok: true; readonly value: T; readonly by: string }

@@ -115,7 +115,7 @@ function mismatch(hold: Hold, click: VoteOf): string | undefined {
 }
 
 /** Travelled longer than a minute, or clocks disagree by more: either way it says too little about now. */
-export function isStale(voter: Attestation, clickedAt: number, now: number): boolean {
+function isStale(voter: Attestation, clickedAt: number, now: number): boolean {
   const times = [clickedAt, voter.readAt, ...voter.groups.map(({ readAt }) => readAt)];
   return times.some((time) => Math.abs(now - time) > FRESH_MS);
 }

@@ -24,7 +24,7 @@ const ASK_AGAIN_MS = 300_000; // an unanswered question about groups is not repe
 const ASK_FOR_HOLD_MS = 10_000;
 const RECENT = 2_000; // ended holds remembered, to explain late clicks
 
-export type LinkedPerson = { readonly slack: string; readonly issuer: string; readonly subject: string };
+type LinkedPerson = { readonly slack: string; readonly issuer: string; readonly subject: string };
 
 export type HoldsDeps = {
   readonly gateway: string;

@@ -6,7 +6,7 @@ import type { Operation, Outcome } from '../operation.ts';
 import type { Demand } from '../policy/policy.ts';
 import { type ExpiresBy, executed, type Phase } from './lifecycle.ts';
 
-export type Vote = {
+type Vote = {
   readonly user: string;
   readonly reason: string | undefined;
   readonly at: number;
@@ -55,7 +55,7 @@ export type Hold = {
 };
 
 /** At most `max` UTF-16 units, never half a surrogate pair. */
-export function cut(text: string, max: number): string {
+function cut(text: string, max: number): string {
   if (text.length <= max) return text;
   const end = /[\uD800-\uDBFF]/.test(text.charAt(max - 2)) ? max - 2 : max - 1;
   return `${text.slice(0, end)}…`;
@@ -146,7 +146,7 @@ function settledOf(hold: Hold, redact: (text: string) => string): Card['settled'
 }
 
 /** `DELETE 41,207 rows in 1.3 s`; the target's own words only past the detectors. */
-export function outcomeOf(outcome: Outcome, redact: (text: string) => string): NonNullable<Card['outcome']> {
+function outcomeOf(outcome: Outcome, redact: (text: string) => string): NonNullable<Card['outcome']> {
   const ms = Math.max(0, outcome.ms);
   const took = ms < 1_000 ? `${Math.round(ms)} ms` : `${(ms / 1_000).toFixed(1)} s`;
   switch (outcome.kind) {
