@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto';
 import type { Logger } from 'pino';
 import { cardPublisher, consumeVotes } from '../queue/carry.ts';
 import { signingKey } from '../queue/sign.ts';
+import type { AuditEntry } from './audit/entry.ts';
 import { openAudit } from './audit/writer.ts';
 import { secureContext } from './compose/certificate.ts';
 import { createIdentity } from './compose/identity.ts';
@@ -69,9 +70,18 @@ export async function startGateway(first: Config, { id, log }: { id: string; log
       log,
     });
     ends.push(() => {
-      audit.append({ kind: 'stop', gateway: id });
+      note({ kind: 'stop', gateway: id });
       return audit.close();
     });
+
+    /** For what has happened already: a trail that cannot be written stops what comes next by itself. */
+    const note = (entry: AuditEntry) => {
+      try {
+        audit.append(entry);
+      } catch (error) {
+        log.error({ kind: entry.kind, ...described(error) }, 'not recorded');
+      }
+    };
 
     const registry = new SessionRegistry({ maxPerPrincipal: first.limits.sessionsPerPrincipal });
     const endSessions = (reason: string) => {
@@ -85,8 +95,8 @@ export async function startGateway(first: Config, { id, log }: { id: string; log
       log,
       say,
       onRules: ({ version, by, rules }) => {
-        audit.append({ kind: 'rules.changed', version, by, rules: rules.length });
         rulebook.takeSlack(rules);
+        note({ kind: 'rules.changed', version, by, rules: rules.length });
       },
       onLeaseLost: () => holds.withdrawAll('UNAVAILABLE', 'the gateway lost touch with Redis'),
       onRedisOver: () => endSessions('the gateway has been without its shared state for too long'),
@@ -217,10 +227,10 @@ export async function startGateway(first: Config, { id, log }: { id: string; log
           rulebook.takeFile(next);
           if (later.length > 0) log.warn({ keys: later }, 'changed, but only read at the next start');
           log.info({ rules: next.rules.length, connections: next.connections.length }, 'configuration taken up');
-          audit.append({ kind: 'reload', accepted: true, policy: rulebook.policy().version, later });
+          note({ kind: 'reload', accepted: true, policy: rulebook.policy().version, later });
         } catch (error) {
           log.error(described(error), 'the configuration was refused; the one before stays in force');
-          audit.append({ kind: 'reload', accepted: false, why: redact(asGatewayError(error).message.slice(0, 2_000)) });
+          note({ kind: 'reload', accepted: false, why: redact(asGatewayError(error).message.slice(0, 2_000)) });
         }
       },
       drain: async (ms) => {

@@ -1,5 +1,5 @@
-/** Configured connections as the rooms need them: for the listener, and for who may use which. */
-import type { Config, ConnectionConfig } from '../config.ts';
+/** Configured connections as the listener needs them. */
+import type { ConnectionConfig } from '../config.ts';
 import type { PostgresConnection } from '../listeners/postgres/types.ts';
 
 export function postgresConnection({ name, environment, upstream, searchPath }: ConnectionConfig): PostgresConnection {
@@ -12,6 +12,3 @@ export function postgresConnection({ name, environment, upstream, searchPath }: 
 export const sameTarget = (a: ConnectionConfig, b: ConnectionConfig): boolean =>
   JSON.stringify([a.environment, a.upstream, a.searchPath]) ===
     JSON.stringify([b.environment, b.upstream, b.searchPath]) && a.upstream.password.equals(b.upstream.password);
-
-export const connectionNamed = (config: Config, name: string): ConnectionConfig | undefined =>
-  config.connections.find((connection) => connection.name === name);

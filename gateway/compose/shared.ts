@@ -43,8 +43,6 @@ export class Keys {
   readonly bots = (): readonly VerifyingKey[] => this.#bots;
 }
 
-export type Shared = Awaited<ReturnType<typeof openShared>>;
-
 /** Resolves whether Redis is there or not. @throws GatewayError CONFIG when what was remembered of the rules is damaged */
 export async function openShared(
   deps: {

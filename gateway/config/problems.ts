@@ -4,7 +4,7 @@ import { z } from 'zod';
 export type Problem = { readonly path: string; readonly message: string };
 
 /** `connections[0].upstream.tls` */
-export function pathText(path: readonly PropertyKey[]): string {
+function pathText(path: readonly PropertyKey[]): string {
   let text = '';
   for (const step of path) {
     if (typeof step === 'number') text += `[${step}]`;

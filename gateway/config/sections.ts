@@ -76,7 +76,7 @@ export const approvalsSection = section({
 }));
 
 /** Every default with its reason. */
-export const limitsSection = section({
+const limitsSection = section({
   login: duration('1s', '5m').default(15_000), // a person pasting a token, not a machine
   idle: duration('1s', '7d').default(3_600_000), // an hour without a word
   sessions_per_principal: count(1, 100_000).default(50),
@@ -94,7 +94,7 @@ export const limitsSection = section({
   openHoldsPerConnection: limits.open_holds_per_connection,
 }));
 
-export const identityShape = {
+const identityShape = {
   issuers: list(
     section({
       issuer: issuerUrl,

@@ -4,14 +4,14 @@ import type { Action, Effect, Principal } from '../operation.ts';
 import { RuleIndex } from './index.ts';
 import type { ConnectionDefaults, Demand, Policy, Question, Rule, Verdict } from './policy.ts';
 
-export type PolicyConnection = {
+type PolicyConnection = {
   readonly name: string;
   readonly default: ConnectionDefaults;
   readonly channel?: string | undefined;
 };
 
 /** For rules and defaults that do not say themselves. */
-export type ApprovalDefaults = {
+type ApprovalDefaults = {
   readonly channel: string;
   readonly approvers: readonly string[];
   readonly expiresMs: number;

@@ -12,7 +12,7 @@ const SLACK_CHANNEL = /^[CGD][A-Z0-9]{2,30}$/;
 const MAX_EXPIRES_MS = 24 * 3_600_000; // a card older than a day is no longer about the statement it shows
 const MIN_EXPIRES_MS = 1_000;
 
-export const isSlackUser = (approver: string): boolean => SLACK_USER.test(approver);
+const isSlackUser = (approver: string): boolean => SLACK_USER.test(approver);
 
 export const name = z
   .string({ error: 'expected a name like orders-eu' })
