@@ -353,7 +353,7 @@ export class Book {
   /** No more questions; resolves when every card is in Redis, or after `ms`. */
   async close(ms: number): Promise<void> {
     this.#cancelRefresh();
-    await this.#outbox.settled(ms);
+    await this.#outbox.close(ms);
   }
 }
 

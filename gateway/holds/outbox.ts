@@ -22,7 +22,9 @@ export class Outbox {
   readonly #deps: OutboxDeps;
   readonly #waiting = new Map<string, Slip>();
   readonly #busy = new Set<string>();
+  readonly #pauses = new Set<() => void>();
   #idle: (() => void)[] = [];
+  #closed = false;
 
   constructor(deps: OutboxDeps) {
     this.#deps = deps;
@@ -36,23 +38,26 @@ export class Outbox {
     if (!this.#busy.has(hold)) void this.#send(hold);
   }
 
-  /** Resolves when everything pushed so far is in Redis, or after `ms`. */
-  async settled(ms: number): Promise<void> {
-    if (this.#busy.size === 0) return;
-    await new Promise<void>((resolve) => {
-      const cancel = this.#deps.clock.after(ms, resolve);
-      this.#idle.push(() => {
-        cancel();
-        resolve();
+  /** Resolves when everything pushed is in Redis, or gives up after `ms`: what is left then is left to the lease's end. */
+  async close(ms: number): Promise<void> {
+    if (this.#busy.size > 0) {
+      await new Promise<void>((resolve) => {
+        const cancel = this.#deps.clock.after(ms, resolve);
+        this.#idle.push(() => {
+          cancel();
+          resolve();
+        });
       });
-    });
+    }
+    this.#closed = true;
+    for (const stopWaiting of this.#pauses) stopWaiting();
   }
 
   async #send(hold: string): Promise<void> {
-    const { publish, lease, clock } = this.#deps;
+    const { publish, lease } = this.#deps;
     this.#busy.add(hold);
     let wait = FIRST_RETRY_MS;
-    for (let slip = this.#waiting.get(hold); slip; slip = this.#waiting.get(hold)) {
+    for (let slip = this.#waiting.get(hold); slip && !this.#closed; slip = this.#waiting.get(hold)) {
       try {
         const card = slip.make();
         if (!slip.last) await lease.note(card);
@@ -67,12 +72,24 @@ export class Outbox {
           if (this.#waiting.get(hold) === slip) this.#waiting.delete(hold);
           continue;
         }
-        const pause = wait;
-        await new Promise<void>((resolve) => void clock.after(pause, resolve));
+        if (this.#closed) break;
+        await this.#pause(wait);
         wait = Math.min(LAST_RETRY_MS, wait * 2);
       }
     }
     this.#busy.delete(hold);
     if (this.#busy.size === 0) for (const wake of this.#idle.splice(0)) wake();
+  }
+
+  #pause(ms: number): Promise<void> {
+    return new Promise((resolve) => {
+      const end = () => {
+        cancel();
+        this.#pauses.delete(end);
+        resolve();
+      };
+      const cancel = this.#deps.clock.after(ms, end);
+      this.#pauses.add(end);
+    });
   }
 }

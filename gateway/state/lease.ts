@@ -81,7 +81,12 @@ export function createLease(deps: LeaseDeps): Lease {
     cancelWatch = clock.after(startedAt + selfMs - clock.monotonic(), watch);
   };
   const watch = () => {
-    if (stopped || reportedLost || valid()) return;
+    if (stopped || reportedLost) return;
+    if (valid()) {
+      // A timer may fire a moment early; looking once only would leave the holds open for good.
+      cancelWatch = clock.after(Math.max(1, renewedAt + selfMs - clock.monotonic()), watch);
+      return;
+    }
     reportedLost = true;
     deps.onLost();
   };
