@@ -36,6 +36,7 @@ describe('an approver in a browser', { timeout: 120_000 }, () => {
     await page.goto(world.slack?.url ?? '');
   });
   after(async () => {
+    await Psql.endAll();
     await browser?.close();
     await world?.stop();
   });

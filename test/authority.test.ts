@@ -68,7 +68,10 @@ describe('who may approve', { timeout: 180_000 }, () => {
       }
     });
   });
-  after(() => world?.stop());
+  after(async () => {
+    await Psql.endAll();
+    await world?.stop();
+  });
 
   /** Sends a held statement on a psql of its own and finds its card. */
   async function held(sql: string, as = url): Promise<{ psql: Psql; card: Message }> {

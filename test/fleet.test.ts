@@ -21,7 +21,10 @@ describe('two gateways and two bots over signed HTTP', { timeout: 240_000 }, () 
     world = await startWorld({ slackMode: 'http', gateways: 2, bots: 2 });
     slack = new Workspace(world.slack?.controlUrl ?? '', world.channel);
   });
-  after(() => world?.stop());
+  after(async () => {
+    await Psql.endAll();
+    await world?.stop();
+  });
 
   const table = async (name: string): Promise<string> => {
     await withClient(world.upstreamUrl, (client) =>

@@ -23,7 +23,10 @@ describe('every road to execution', { timeout: 180_000 }, () => {
     slack = new Workspace(world.slack?.controlUrl ?? '', world.channel);
     url = await world.downstream();
   });
-  after(() => world?.stop());
+  after(async () => {
+    await Psql.endAll();
+    await world?.stop();
+  });
 
   const direct = <T>(sql: string): Promise<T[]> =>
     withClient(world.upstreamUrl, async (client) => (await client.query(sql)).rows as T[]);

@@ -54,6 +54,7 @@ describe('npm run demo', { timeout: 120_000 }, () => {
   });
 
   after(async () => {
+    await Psql.endAll();
     if (demo.exitCode === null) {
       const gone = new Promise((resolve) => demo.once('close', resolve));
       demo.kill('SIGINT');

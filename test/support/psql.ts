@@ -2,6 +2,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 
 export class Psql {
+  static readonly #running = new Set<Psql>();
   readonly #child: ChildProcess;
   #output = '';
   #from = 0;
@@ -19,8 +20,10 @@ export class Psql {
         for (const wake of this.#changed.splice(0)) wake();
       });
     }
+    Psql.#running.add(this);
     this.exited = new Promise((resolve) =>
       this.#child.once('close', (code) => {
+        Psql.#running.delete(this);
         for (const wake of this.#changed.splice(0)) wake();
         resolve(code);
       }),
@@ -59,6 +62,13 @@ export class Psql {
 
   signal(signal: NodeJS.Signals): void {
     this.#child.kill(signal);
+  }
+
+  /** Ends every psql that is still there: for `after`, so that a failed test leaves none behind. */
+  static async endAll(): Promise<void> {
+    const left = [...Psql.#running];
+    for (const psql of left) psql.signal('SIGKILL');
+    await Promise.all(left.map((psql) => psql.exited));
   }
 
   async close(): Promise<number | null> {
