@@ -19,7 +19,6 @@ export const HOLD_STATES = [
   'withdrawn',
   'lost',
 ] as const;
-export type HoldState = (typeof HOLD_STATES)[number];
 
 const demand = z.strictObject({
   rule: text(128),
