@@ -43,202 +43,205 @@ const rules = [
   { id: 'soon', match: { object: 'soon' }, verdict: 'hold', approvers: [alice], expires: '2s', why: 'Quickly' },
 ];
 
-describe('who may approve', { timeout: 180_000 }, () => {
-  let world: World;
-  let slack: Workspace;
-  let url: string;
+for (const slackMode of ['socket', 'http'] as const)
+  describe(`who may approve, over ${slackMode === 'http' ? 'signed HTTP' : 'Socket Mode'}`, {
+    timeout: 180_000,
+  }, () => {
+    let world: World;
+    let slack: Workspace;
+    let url: string;
 
-  before(async () => {
-    world = await startWorld({ config: (config: Config) => ({ ...config, rules }) });
-    slack = new Workspace(world.slack?.controlUrl ?? '', world.channel);
-    url = await world.downstream();
-    await withClient(world.upstreamUrl, async (client) => {
-      for (const table of [
-        'two_eyes',
-        'two_eyes_left',
-        'both_rules',
-        'only_bob',
-        'anyone',
-        'anyone_else',
-        'soon',
-        'anyone_forged',
-        'anyone_agent',
-      ]) {
-        await client.query(`CREATE TABLE ${table} (id int); INSERT INTO ${table} VALUES (1), (2), (3)`);
+    before(async () => {
+      world = await startWorld({ slackMode, config: (config: Config) => ({ ...config, rules }) });
+      slack = new Workspace(world.slack?.controlUrl ?? '', world.channel);
+      url = await world.downstream();
+      await withClient(world.upstreamUrl, async (client) => {
+        for (const table of [
+          'two_eyes',
+          'two_eyes_left',
+          'both_rules',
+          'only_bob',
+          'anyone',
+          'anyone_else',
+          'soon',
+          'anyone_forged',
+          'anyone_agent',
+        ]) {
+          await client.query(`CREATE TABLE ${table} (id int); INSERT INTO ${table} VALUES (1), (2), (3)`);
+        }
+      });
+    });
+    after(async () => {
+      await Psql.endAll();
+      await world?.stop();
+    });
+
+    /** Sends a held statement on a psql of its own and finds its card. */
+    async function held(sql: string, as = url): Promise<{ psql: Psql; card: Message }> {
+      const psql = new Psql(as);
+      psql.send(sql);
+      return { psql, card: await slack.card(sql.replace(/;$/, '')) };
+    }
+    const rows = async (table: string): Promise<number> =>
+      withClient(
+        world.upstreamUrl,
+        async (client) => (await client.query(`SELECT count(*)::int AS n FROM ${table}`)).rows[0].n,
+      );
+    const said = (acted: { ephemeral: { text: string }[] }) => acted.ephemeral.map(({ text }) => text).join('\n');
+
+    it('runs only when two different people have approved, and one person counts once', async () => {
+      const { psql, card } = await held('DELETE FROM two_eyes;');
+      await slack.click(alice, { ts: card.ts }, 'approve');
+      const once = await slack.message((shown, message) => message.ts === card.ts && /1 of 2/.test(shown));
+      assert.ok(hasButton(once, 'approve'));
+      const twice = await slack.click(alice, { ts: card.ts }, 'approve');
+      assert.match(said(twice), /already|once/i);
+      assert.equal(await rows('two_eyes'), 3);
+      await slack.click(carol, { ts: card.ts }, 'approve');
+      await psql.until('DELETE 3');
+      await psql.close();
+    });
+
+    it('does not count someone who left the approver group between click and release', async () => {
+      const { psql, card } = await held('DELETE FROM two_eyes_left;');
+      await slack.click(alice, { ts: card.ts }, 'approve');
+      await slack.message((shown, message) => message.ts === card.ts && /1 of 2/.test(shown));
+      await slack.post('/group', { handle: 'dba-oncall', remove: [alice] });
+      try {
+        await slack.click(carol, { ts: card.ts }, 'approve');
+        await slack
+          .message(
+            (shown, message) => message.ts === card.ts && /no longer/i.test(shown) && hasButton(message, 'approve'),
+            { ms: 20_000 },
+          )
+          .catch(() => undefined);
+        assert.equal(await rows('two_eyes_left'), 3, 'released on the vote of someone who is no approver any more');
+      } finally {
+        await slack.post('/group', { handle: 'dba-oncall', add: [alice] });
+        psql.signal('SIGINT');
+      }
+      await psql.until(/canceling|cancel/i);
+      await psql.close();
+    });
+
+    it('asks every rule that matches: one vote serves each rule that names that person', async () => {
+      const { psql, card } = await held('DELETE FROM both_rules;');
+      await slack.click(carol, { ts: card.ts }, 'approve');
+      await slack.message((shown, message) => message.ts === card.ts && /1 of 2/.test(shown));
+      assert.equal(await rows('both_rules'), 3);
+      await slack.click(alice, { ts: card.ts }, 'approve');
+      await psql.until('DELETE 3');
+      await psql.close();
+    });
+
+    it('refuses at once where sponsor and requester are all that is left', async () => {
+      const psql = new Psql(url, { args: ['--set=VERBOSITY=verbose'] });
+      psql.send('DELETE FROM only_bob;');
+      const error = await psql.until(/ERROR: .*\n/);
+      assert.match(error, /42501/);
+      assert.match(error, /approve/i);
+      await psql.close();
+      assert.equal(await rows('only_bob'), 3);
+    });
+
+    it('tells sponsor and guest why their click does not count, and counts an approver’s', async () => {
+      const { psql, card } = await held('DELETE FROM anyone;');
+      assert.match(said(await slack.click(bob, { ts: card.ts }, 'approve')), /sponsor/i);
+      assert.match(said(await slack.click(guest, { ts: card.ts }, 'approve')), /guest|member/i);
+      assert.equal(await rows('anyone'), 3);
+      await slack.click(carol, { ts: card.ts }, 'approve');
+      await psql.until('DELETE 3');
+      await psql.close();
+    });
+
+    it('does not let the requester approve, whoever else may', async () => {
+      const token = await world.oidc.personToken('alice');
+      const own = `postgres://alice:${encodeURIComponent(token)}@127.0.0.1:${world.gateways[0]?.postgres.port}/orders`;
+      const { psql, card } = await held('DELETE FROM anyone_else;', own);
+      assert.match(said(await slack.click(alice, { ts: card.ts }, 'approve')), /you made this request/i);
+      assert.equal(await rows('anyone_else'), 3);
+      await slack.click(carol, { ts: card.ts }, 'approve');
+      await psql.until('DELETE 3');
+      await psql.close();
+    });
+
+    it('expires natively, on the card and for the client, and runs nothing', async () => {
+      const psql = new Psql(url);
+      psql.send('DELETE FROM soon;');
+      const error = await psql.until(/ERROR: .*\n/);
+      assert.match(error, /expired|nobody decided/i);
+      await slack.message(
+        (shown) => shown.includes('DELETE FROM soon') && /expired/i.test(shown) && /nothing was run/i.test(shown),
+      );
+      assert.equal(await rows('soon'), 3);
+      await psql.close();
+    });
+
+    it('counts no vote that was signed with a key it does not trust', async () => {
+      const { psql, card } = await held('DELETE FROM anyone_forged;');
+      const redis = new Redis(world.redis.url, { maxRetriesPerRequest: null });
+      try {
+        const queues = (await redis.keys('*votes.*:meta')).map((key) => /(votes\.[^:]+):meta$/.exec(key)?.[1] ?? '');
+        assert.equal(queues.length, 1, 'one gateway, one queue of votes');
+        const name = queues[0] ?? '';
+        const hold = /[0-9a-f-]{36}/.exec(JSON.stringify(card.blocks))?.[0];
+        const now = Date.now();
+        const person = {
+          team: 'T0COUNTERSIGN',
+          user: carol,
+          name: 'carol',
+          emailConfirmed: true,
+          deleted: false,
+          bot: false,
+          guest: false,
+          stranger: false,
+          invited: false,
+        };
+        const vote = {
+          kind: 'vote',
+          v: 1,
+          id: randomUUID(),
+          hold,
+          digest: '0'.repeat(64),
+          revision: 1,
+          decision: 'approve',
+          voter: { ...person, groups: [{ id: 'S0DBA', handle: 'dba-oncall', readAt: now }], readAt: now, unknown: [] },
+          clickedAt: now,
+          channel: world.channel,
+        };
+        assert.equal(votesQueue(name.slice('votes.'.length)), name);
+        const queue = new Queue(name, { connection: redis });
+        const listening = await events(name);
+        const forged = await queue.add('vote', seal(vote, name, signingKey(newKeyPair().secret)));
+        await forged.waitUntilFinished(listening, 10_000).catch(() => undefined);
+        await queue.close();
+        const still = await slack.message((_, message) => message.ts === card.ts);
+        assert.ok(hasButton(still, 'approve'));
+        assert.equal(await rows('anyone_forged'), 3);
+      } finally {
+        redis.disconnect();
+      }
+      psql.signal('SIGINT');
+      await psql.until(/cancel/i);
+      await psql.close();
+      async function events(name: string) {
+        const { QueueEvents } = await import('bullmq');
+        const queueEvents = new QueueEvents(name, { connection: { url: world.redis.url, maxRetriesPerRequest: null } });
+        await queueEvents.waitUntilReady();
+        closing.push(() => queueEvents.close());
+        return queueEvents;
       }
     });
-  });
-  after(async () => {
-    await Psql.endAll();
-    await world?.stop();
-  });
+    const closing: (() => Promise<void>)[] = [];
+    after(() => Promise.all(closing.map((close) => close())));
 
-  /** Sends a held statement on a psql of its own and finds its card. */
-  async function held(sql: string, as = url): Promise<{ psql: Psql; card: Message }> {
-    const psql = new Psql(as);
-    psql.send(sql);
-    return { psql, card: await slack.card(sql.replace(/;$/, '')) };
-  }
-  const rows = async (table: string): Promise<number> =>
-    withClient(
-      world.upstreamUrl,
-      async (client) => (await client.query(`SELECT count(*)::int AS n FROM ${table}`)).rows[0].n,
-    );
-  const said = (acted: { ephemeral: { text: string }[] }) => acted.ephemeral.map(({ text }) => text).join('\n');
-
-  it('runs only when two different people have approved, and one person counts once', async () => {
-    const { psql, card } = await held('DELETE FROM two_eyes;');
-    await slack.click(alice, { ts: card.ts }, 'approve');
-    const once = await slack.message((shown, message) => message.ts === card.ts && /1 of 2/.test(shown));
-    assert.ok(hasButton(once, 'approve'));
-    const twice = await slack.click(alice, { ts: card.ts }, 'approve');
-    assert.match(said(twice), /already|once/i);
-    assert.equal(await rows('two_eyes'), 3);
-    await slack.click(carol, { ts: card.ts }, 'approve');
-    await psql.until('DELETE 3');
-    await psql.close();
-  });
-
-  it('does not count someone who left the approver group between click and release', async () => {
-    const { psql, card } = await held('DELETE FROM two_eyes_left;');
-    await slack.click(alice, { ts: card.ts }, 'approve');
-    await slack.message((shown, message) => message.ts === card.ts && /1 of 2/.test(shown));
-    await slack.post('/group', { handle: 'dba-oncall', remove: [alice] });
-    try {
-      await slack.click(carol, { ts: card.ts }, 'approve');
-      await slack
-        .message(
-          (shown, message) => message.ts === card.ts && /no longer/i.test(shown) && hasButton(message, 'approve'),
-          { ms: 20_000 },
-        )
-        .catch(() => undefined);
-      assert.equal(await rows('two_eyes_left'), 3, 'released on the vote of someone who is no approver any more');
-    } finally {
-      await slack.post('/group', { handle: 'dba-oncall', add: [alice] });
+    it('withdraws on Ctrl-C, natively and on the card', async () => {
+      const { psql, card } = await held('DELETE FROM anyone_agent;');
       psql.signal('SIGINT');
-    }
-    await psql.until(/canceling|cancel/i);
-    await psql.close();
+      await psql.until(/ERROR: .*cancel/i);
+      const record = await slack.message((shown, message) => message.ts === card.ts && /withdrawn/i.test(shown));
+      assert.match(shownBy(record), /nothing was run/i);
+      await psql.exited; // a psql that reads a script ends at Ctrl-C
+      assert.equal(await rows('anyone_agent'), 3);
+    });
   });
-
-  it('asks every rule that matches: one vote serves each rule that names that person', async () => {
-    const { psql, card } = await held('DELETE FROM both_rules;');
-    await slack.click(carol, { ts: card.ts }, 'approve');
-    await slack.message((shown, message) => message.ts === card.ts && /1 of 2/.test(shown));
-    assert.equal(await rows('both_rules'), 3);
-    await slack.click(alice, { ts: card.ts }, 'approve');
-    await psql.until('DELETE 3');
-    await psql.close();
-  });
-
-  it('refuses at once where sponsor and requester are all that is left', async () => {
-    const psql = new Psql(url, { args: ['--set=VERBOSITY=verbose'] });
-    psql.send('DELETE FROM only_bob;');
-    const error = await psql.until(/ERROR: .*\n/);
-    assert.match(error, /42501/);
-    assert.match(error, /approve/i);
-    await psql.close();
-    assert.equal(await rows('only_bob'), 3);
-  });
-
-  it('tells sponsor and guest why their click does not count, and counts an approver’s', async () => {
-    const { psql, card } = await held('DELETE FROM anyone;');
-    assert.match(said(await slack.click(bob, { ts: card.ts }, 'approve')), /sponsor/i);
-    assert.match(said(await slack.click(guest, { ts: card.ts }, 'approve')), /guest|member/i);
-    assert.equal(await rows('anyone'), 3);
-    await slack.click(carol, { ts: card.ts }, 'approve');
-    await psql.until('DELETE 3');
-    await psql.close();
-  });
-
-  it('does not let the requester approve, whoever else may', async () => {
-    const token = await world.oidc.personToken('alice');
-    const own = `postgres://alice:${encodeURIComponent(token)}@127.0.0.1:${world.gateways[0]?.postgres.port}/orders`;
-    const { psql, card } = await held('DELETE FROM anyone_else;', own);
-    assert.match(said(await slack.click(alice, { ts: card.ts }, 'approve')), /you made this request/i);
-    assert.equal(await rows('anyone_else'), 3);
-    await slack.click(carol, { ts: card.ts }, 'approve');
-    await psql.until('DELETE 3');
-    await psql.close();
-  });
-
-  it('expires natively, on the card and for the client, and runs nothing', async () => {
-    const psql = new Psql(url);
-    psql.send('DELETE FROM soon;');
-    const error = await psql.until(/ERROR: .*\n/);
-    assert.match(error, /expired|nobody decided/i);
-    await slack.message(
-      (shown) => shown.includes('DELETE FROM soon') && /expired/i.test(shown) && /nothing was run/i.test(shown),
-    );
-    assert.equal(await rows('soon'), 3);
-    await psql.close();
-  });
-
-  it('counts no vote that was signed with a key it does not trust', async () => {
-    const { psql, card } = await held('DELETE FROM anyone_forged;');
-    const redis = new Redis(world.redis.url, { maxRetriesPerRequest: null });
-    try {
-      const queues = (await redis.keys('*votes.*:meta')).map((key) => /(votes\.[^:]+):meta$/.exec(key)?.[1] ?? '');
-      assert.equal(queues.length, 1, 'one gateway, one queue of votes');
-      const name = queues[0] ?? '';
-      const hold = /[0-9a-f-]{36}/.exec(JSON.stringify(card.blocks))?.[0];
-      const now = Date.now();
-      const person = {
-        team: 'T0COUNTERSIGN',
-        user: carol,
-        name: 'carol',
-        emailConfirmed: true,
-        deleted: false,
-        bot: false,
-        guest: false,
-        stranger: false,
-        invited: false,
-      };
-      const vote = {
-        kind: 'vote',
-        v: 1,
-        id: randomUUID(),
-        hold,
-        digest: '0'.repeat(64),
-        revision: 1,
-        decision: 'approve',
-        voter: { ...person, groups: [{ id: 'S0DBA', handle: 'dba-oncall', readAt: now }], readAt: now, unknown: [] },
-        clickedAt: now,
-        channel: world.channel,
-      };
-      assert.equal(votesQueue(name.slice('votes.'.length)), name);
-      const queue = new Queue(name, { connection: redis });
-      const listening = await events(name);
-      const forged = await queue.add('vote', seal(vote, name, signingKey(newKeyPair().secret)));
-      await forged.waitUntilFinished(listening, 10_000).catch(() => undefined);
-      await queue.close();
-      const still = await slack.message((_, message) => message.ts === card.ts);
-      assert.ok(hasButton(still, 'approve'));
-      assert.equal(await rows('anyone_forged'), 3);
-    } finally {
-      redis.disconnect();
-    }
-    psql.signal('SIGINT');
-    await psql.until(/cancel/i);
-    await psql.close();
-    async function events(name: string) {
-      const { QueueEvents } = await import('bullmq');
-      const queueEvents = new QueueEvents(name, { connection: { url: world.redis.url, maxRetriesPerRequest: null } });
-      await queueEvents.waitUntilReady();
-      closing.push(() => queueEvents.close());
-      return queueEvents;
-    }
-  });
-  const closing: (() => Promise<void>)[] = [];
-  after(() => Promise.all(closing.map((close) => close())));
-
-  it('withdraws on Ctrl-C, natively and on the card', async () => {
-    const { psql, card } = await held('DELETE FROM anyone_agent;');
-    psql.signal('SIGINT');
-    await psql.until(/ERROR: .*cancel/i);
-    const record = await slack.message((shown, message) => message.ts === card.ts && /withdrawn/i.test(shown));
-    assert.match(shownBy(record), /nothing was run/i);
-    await psql.exited; // a psql that reads a script ends at Ctrl-C
-    assert.equal(await rows('anyone_agent'), 3);
-  });
-});

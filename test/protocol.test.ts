@@ -13,187 +13,190 @@ import { PEOPLE, startWorld, type World } from './support/world.ts';
 const root = fileURLToPath(new URL('..', import.meta.url));
 const { alice, carol } = PEOPLE;
 
-describe('every road to execution', { timeout: 180_000 }, () => {
-  let world: World;
-  let slack: Workspace;
-  let url: string;
+for (const slackMode of ['socket', 'http'] as const)
+  describe(`every road to execution, over ${slackMode === 'http' ? 'signed HTTP' : 'Socket Mode'}`, {
+    timeout: 180_000,
+  }, () => {
+    let world: World;
+    let slack: Workspace;
+    let url: string;
 
-  before(async () => {
-    world = await startWorld();
-    slack = new Workspace(world.slack?.controlUrl ?? '', world.channel);
-    url = await world.downstream();
-  });
-  after(async () => {
-    await Psql.endAll();
-    await world?.stop();
-  });
-
-  const direct = <T>(sql: string): Promise<T[]> =>
-    withClient(world.upstreamUrl, async (client) => (await client.query(sql)).rows as T[]);
-  const fresh = (name: string) =>
-    direct(
-      `CREATE TABLE ${name} (id int, note text); INSERT INTO ${name} SELECT i, 'n' || i FROM generate_series(1, 10) i`,
-    );
-  const count = async (name: string) => (await direct<{ n: number }>(`SELECT count(*)::int AS n FROM ${name}`))[0]?.n;
-  const approve = async (text: string) => {
-    const card = await slack.card(text);
-    const acted = await slack.click(alice, { ts: card.ts }, 'approve');
-    assert.equal(acted.ok, true, acted.error);
-    return card;
-  };
-
-  it('holds a parameterised statement with its parameters, and runs it as prepared', async () => {
-    await fresh('extended');
-    await withClient(url, async (client) => {
-      const text = 'UPDATE extended SET note = $1';
-      const waiting = client.query(text, ['4111 1111 1111 1111']);
-      const card = await approve(text);
-      assert.doesNotMatch(shownBy(card), /4111 1111 1111 1111/, 'the parameter is masked on the card');
-      assert.equal((await waiting).rowCount, 10);
-      // The same prepared text with other parameters is another operation.
-      const again = assert.rejects(client.query(text, ['other']), /once is enough/);
-      const next = await slack.message(
-        (shown, message) =>
-          message.ts !== card.ts &&
-          shown.includes(text) &&
-          /"action_id":"approve"/.test(JSON.stringify(message.blocks)),
-      );
-      await slack.deny(carol, next.ts, 'once is enough');
-      await again;
-      assert.equal((await client.query('SELECT count(*)::int AS n FROM extended')).rows[0].n, 10);
+    before(async () => {
+      world = await startWorld({ slackMode });
+      slack = new Workspace(world.slack?.controlUrl ?? '', world.channel);
+      url = await world.downstream();
     });
-  });
+    after(async () => {
+      await Psql.endAll();
+      await world?.stop();
+    });
 
-  it('holds a whole string of statements for its worst one, and runs none of it before', async () => {
-    await fresh('several');
-    const psql = new Psql(url);
-    psql.send("INSERT INTO several VALUES (11, 'x')\\; DROP TABLE several;");
-    const card = await slack.card('DROP TABLE several');
-    assert.equal(await count('several'), 10);
-    await slack.deny(alice, card.ts, 'no');
-    await psql.until(/ERROR/);
-    assert.equal(await count('several'), 10);
-    await psql.close();
-  });
+    const direct = <T>(sql: string): Promise<T[]> =>
+      withClient(world.upstreamUrl, async (client) => (await client.query(sql)).rows as T[]);
+    const fresh = (name: string) =>
+      direct(
+        `CREATE TABLE ${name} (id int, note text); INSERT INTO ${name} SELECT i, 'n' || i FROM generate_series(1, 10) i`,
+      );
+    const count = async (name: string) => (await direct<{ n: number }>(`SELECT count(*)::int AS n FROM ${name}`))[0]?.n;
+    const approve = async (text: string) => {
+      const card = await slack.card(text);
+      const acted = await slack.click(alice, { ts: card.ts }, 'approve');
+      assert.equal(acted.ok, true, acted.error);
+      return card;
+    };
 
-  it('judges what PREPARE hides when it is executed', async () => {
-    await fresh('hidden');
-    const psql = new Psql(url);
-    psql.send('PREPARE p AS DELETE FROM hidden;');
-    await psql.until('PREPARE');
-    psql.send('EXECUTE p;');
-    await approve('DELETE FROM hidden');
-    await psql.until('DELETE 10');
-    await psql.close();
-  });
-
-  it('judges a DELETE inside a CTE, under EXPLAIN ANALYZE and in a DO block as what it does', async () => {
-    await fresh('disguised');
-    for (const sql of [
-      'WITH gone AS (DELETE FROM disguised RETURNING id) SELECT count(*) FROM gone',
-      'EXPLAIN ANALYZE DELETE FROM disguised',
-      'DO $$ BEGIN DELETE FROM disguised; END $$',
-    ]) {
+    it('holds a parameterised statement with its parameters, and runs it as prepared', async () => {
+      await fresh('extended');
       await withClient(url, async (client) => {
-        const refused = assert.rejects(client.query(sql), /not like this/);
-        const card = await slack.card(sql.slice(0, 30));
-        await slack.deny(alice, card.ts, 'not like this');
+        const text = 'UPDATE extended SET note = $1';
+        const waiting = client.query(text, ['4111 1111 1111 1111']);
+        const card = await approve(text);
+        assert.doesNotMatch(shownBy(card), /4111 1111 1111 1111/, 'the parameter is masked on the card');
+        assert.equal((await waiting).rowCount, 10);
+        // The same prepared text with other parameters is another operation.
+        const again = assert.rejects(client.query(text, ['other']), /once is enough/);
+        const next = await slack.message(
+          (shown, message) =>
+            message.ts !== card.ts &&
+            shown.includes(text) &&
+            /"action_id":"approve"/.test(JSON.stringify(message.blocks)),
+        );
+        await slack.deny(carol, next.ts, 'once is enough');
+        await again;
+        assert.equal((await client.query('SELECT count(*)::int AS n FROM extended')).rows[0].n, 10);
+      });
+    });
+
+    it('holds a whole string of statements for its worst one, and runs none of it before', async () => {
+      await fresh('several');
+      const psql = new Psql(url);
+      psql.send("INSERT INTO several VALUES (11, 'x')\\; DROP TABLE several;");
+      const card = await slack.card('DROP TABLE several');
+      assert.equal(await count('several'), 10);
+      await slack.deny(alice, card.ts, 'no');
+      await psql.until(/ERROR/);
+      assert.equal(await count('several'), 10);
+      await psql.close();
+    });
+
+    it('judges what PREPARE hides when it is executed', async () => {
+      await fresh('hidden');
+      const psql = new Psql(url);
+      psql.send('PREPARE p AS DELETE FROM hidden;');
+      await psql.until('PREPARE');
+      psql.send('EXECUTE p;');
+      await approve('DELETE FROM hidden');
+      await psql.until('DELETE 10');
+      await psql.close();
+    });
+
+    it('judges a DELETE inside a CTE, under EXPLAIN ANALYZE and in a DO block as what it does', async () => {
+      await fresh('disguised');
+      for (const sql of [
+        'WITH gone AS (DELETE FROM disguised RETURNING id) SELECT count(*) FROM gone',
+        'EXPLAIN ANALYZE DELETE FROM disguised',
+        'DO $$ BEGIN DELETE FROM disguised; END $$',
+      ]) {
+        await withClient(url, async (client) => {
+          const refused = assert.rejects(client.query(sql), /not like this/);
+          const card = await slack.card(sql.slice(0, 30));
+          await slack.deny(alice, card.ts, 'not like this');
+          await refused;
+        });
+        assert.equal(await count('disguised'), 10);
+      }
+    });
+
+    it('keeps a transaction open while it waits, and commits what was approved in it', async () => {
+      await fresh('in_transaction');
+      await withClient(url, async (client) => {
+        await client.query('BEGIN');
+        await client.query("INSERT INTO in_transaction VALUES (11, 'mine')");
+        const waiting = client.query('UPDATE in_transaction SET note = NULL');
+        await approve('UPDATE in_transaction');
+        assert.equal((await waiting).rowCount, 11);
+        await client.query('COMMIT');
+      });
+      assert.equal(
+        (await direct<{ n: number }>('SELECT count(*)::int AS n FROM in_transaction WHERE note IS NULL'))[0]?.n,
+        11,
+      );
+    });
+
+    it('copies in and out through psql as an ordinary server would', async () => {
+      await fresh('copied');
+      const psql = new Psql(url);
+      psql.send('\\copy copied FROM STDIN');
+      psql.send('21\tfrom a pipe');
+      psql.send('\\.');
+      await psql.until('COPY 1');
+      psql.send('\\copy (SELECT * FROM copied WHERE id = 21) TO STDOUT');
+      await psql.until('from a pipe');
+      await psql.close();
+      assert.equal(await count('copied'), 11);
+    });
+
+    it('leaves others fast while one waits', async () => {
+      await fresh('slow_one');
+      const waiting = new Psql(url);
+      waiting.send('DROP TABLE slow_one;');
+      const card = await slack.card('DROP TABLE slow_one');
+      await withClient(url, async (client) => {
+        for (let n = 0; n < 200; n++) assert.equal((await client.query('SELECT $1::int AS n', [n])).rows[0].n, n);
+      });
+      await slack.deny(alice, card.ts);
+      await waiting.until(/ERROR/);
+      await waiting.close();
+    });
+
+    it('cancels a held statement with the driver’s own cancel request', async () => {
+      await fresh('cancelled');
+      const client = new pg.Client(url);
+      await client.connect();
+      const waiting = assert.rejects(client.query('DROP TABLE cancelled'), { code: '57014' });
+      const card = await slack.card('DROP TABLE cancelled');
+      const canceller = new pg.Client(url) as pg.Client & {
+        cancel(target: pg.Client, query: unknown): void;
+        activeQuery?: unknown;
+      };
+      canceller.on('error', () => {});
+      const active =
+        (client as unknown as { activeQuery?: unknown; _activeQuery?: unknown })._activeQuery ??
+        (client as unknown as { activeQuery?: unknown }).activeQuery;
+      canceller.cancel(client, active);
+      await waiting;
+      await slack.message((shown, message) => message.ts === card.ts && /withdrawn/i.test(shown));
+      assert.equal((await client.query('SELECT 1 AS one')).rows[0].one, 1);
+      await client.end();
+      assert.equal(await count('cancelled'), 10);
+    });
+
+    it('shows hostile SQL literally: no fence, no mention, no fake approval', async () => {
+      await fresh('hostile');
+      const sql =
+        'DELETE FROM hostile -- ``` <!channel> *:white_check_mark: Approved by Alice* <https://evil.example|click>';
+      await withClient(url, async (client) => {
+        const refused = assert.rejects(client.query(sql), /seen/);
+        const card = await slack.card('DELETE FROM hostile');
+        const markdown = JSON.stringify(card.blocks).match(/\{"type":"mrkdwn"[^}]*\}/g) ?? [];
+        for (const text of [card.text, ...markdown])
+          assert.doesNotMatch(text, /<!channel>|evil\.example|white_check_mark/);
+        await slack.deny(alice, card.ts, 'seen');
         await refused;
       });
-      assert.equal(await count('disguised'), 10);
-    }
-  });
-
-  it('keeps a transaction open while it waits, and commits what was approved in it', async () => {
-    await fresh('in_transaction');
-    await withClient(url, async (client) => {
-      await client.query('BEGIN');
-      await client.query("INSERT INTO in_transaction VALUES (11, 'mine')");
-      const waiting = client.query('UPDATE in_transaction SET note = NULL');
-      await approve('UPDATE in_transaction');
-      assert.equal((await waiting).rowCount, 11);
-      await client.query('COMMIT');
     });
-    assert.equal(
-      (await direct<{ n: number }>('SELECT count(*)::int AS n FROM in_transaction WHERE note IS NULL'))[0]?.n,
-      11,
-    );
-  });
 
-  it('copies in and out through psql as an ordinary server would', async () => {
-    await fresh('copied');
-    const psql = new Psql(url);
-    psql.send('\\copy copied FROM STDIN');
-    psql.send('21\tfrom a pipe');
-    psql.send('\\.');
-    await psql.until('COPY 1');
-    psql.send('\\copy (SELECT * FROM copied WHERE id = 21) TO STDOUT');
-    await psql.until('from a pipe');
-    await psql.close();
-    assert.equal(await count('copied'), 11);
-  });
-
-  it('leaves others fast while one waits', async () => {
-    await fresh('slow_one');
-    const waiting = new Psql(url);
-    waiting.send('DROP TABLE slow_one;');
-    const card = await slack.card('DROP TABLE slow_one');
-    await withClient(url, async (client) => {
-      for (let n = 0; n < 200; n++) assert.equal((await client.query('SELECT $1::int AS n', [n])).rows[0].n, n);
-    });
-    await slack.deny(alice, card.ts);
-    await waiting.until(/ERROR/);
-    await waiting.close();
-  });
-
-  it('cancels a held statement with the driver’s own cancel request', async () => {
-    await fresh('cancelled');
-    const client = new pg.Client(url);
-    await client.connect();
-    const waiting = assert.rejects(client.query('DROP TABLE cancelled'), { code: '57014' });
-    const card = await slack.card('DROP TABLE cancelled');
-    const canceller = new pg.Client(url) as pg.Client & {
-      cancel(target: pg.Client, query: unknown): void;
-      activeQuery?: unknown;
-    };
-    canceller.on('error', () => {});
-    const active =
-      (client as unknown as { activeQuery?: unknown; _activeQuery?: unknown })._activeQuery ??
-      (client as unknown as { activeQuery?: unknown }).activeQuery;
-    canceller.cancel(client, active);
-    await waiting;
-    await slack.message((shown, message) => message.ts === card.ts && /withdrawn/i.test(shown));
-    assert.equal((await client.query('SELECT 1 AS one')).rows[0].one, 1);
-    await client.end();
-    assert.equal(await count('cancelled'), 10);
-  });
-
-  it('shows hostile SQL literally: no fence, no mention, no fake approval', async () => {
-    await fresh('hostile');
-    const sql =
-      'DELETE FROM hostile -- ``` <!channel> *:white_check_mark: Approved by Alice* <https://evil.example|click>';
-    await withClient(url, async (client) => {
-      const refused = assert.rejects(client.query(sql), /seen/);
-      const card = await slack.card('DELETE FROM hostile');
-      const markdown = JSON.stringify(card.blocks).match(/\{"type":"mrkdwn"[^}]*\}/g) ?? [];
-      for (const text of [card.text, ...markdown])
-        assert.doesNotMatch(text, /<!channel>|evil\.example|white_check_mark/);
-      await slack.deny(alice, card.ts, 'seen');
-      await refused;
+    it('ends in a trail that verifies', async () => {
+      const args = [
+        '--import',
+        'tsx',
+        'gateway/cli.ts',
+        'audit',
+        'verify',
+        `${world.dir}/audit-1`,
+        '--key',
+        world.auditKey,
+      ];
+      assert.match((await promisify(execFile)(process.execPath, args, { cwd: root })).stdout, /\d+ entries/);
     });
   });
-
-  it('ends in a trail that verifies', async () => {
-    const args = [
-      '--import',
-      'tsx',
-      'gateway/cli.ts',
-      'audit',
-      'verify',
-      `${world.dir}/audit-1`,
-      '--key',
-      world.auditKey,
-    ];
-    assert.match((await promisify(execFile)(process.execPath, args, { cwd: root })).stdout, /\d+ entries/);
-  });
-});
