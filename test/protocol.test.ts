@@ -1,10 +1,12 @@
 /** Every road to execution leads through the gate: each kind of statement, on real clients, through the whole product. */
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
+import type { Socket } from 'node:net';
 import { after, before, describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import pg from 'pg';
+import { serialize } from 'pg-protocol';
 import { Psql } from './support/psql.ts';
 import { withClient } from './support/seed.ts';
 import { shownBy, Workspace } from './support/workspace.ts';
@@ -136,6 +138,23 @@ for (const slackMode of ['socket', 'http'] as const)
       assert.equal(await count('copied'), 11);
     });
 
+    it('asks nobody about a held statement behind one that failed, and keeps a pipeline in order', async () => {
+      await fresh('pipelined');
+      const failed = await pipeline(url, ['SELECT 1/0', 'UPDATE pipelined SET note = NULL']);
+      assert.match(failed, /division by zero/);
+      const cards = (await slack.messages()).filter((message) =>
+        shownBy(message).includes('UPDATE pipelined SET note = NULL'),
+      );
+      assert.equal(cards.length, 0);
+      const going = pipeline(url, [
+        "INSERT INTO pipelined VALUES (11, 'first')",
+        'UPDATE pipelined SET note = id',
+        'SELECT 11 AS last',
+      ]);
+      await approve('UPDATE pipelined SET note = id');
+      assert.match(await going, /INSERT 0 1.*UPDATE 11.*SELECT 1/s);
+    });
+
     it('leaves others fast while one waits', async () => {
       await fresh('slow_one');
       const waiting = new Psql(url);
@@ -200,3 +219,25 @@ for (const slackMode of ['socket', 'http'] as const)
       assert.match((await promisify(execFile)(process.execPath, args, { cwd: root })).stdout, /\d+ entries/);
     });
   });
+
+/** These statements in one burst of the extended protocol with one Sync; what the server said until ReadyForQuery, as text. */
+async function pipeline(url: string, statements: readonly string[]): Promise<string> {
+  const client = new pg.Client(url);
+  client.on('error', () => {}); // leaving the loop below ends the connection
+  await client.connect();
+  const { stream } = (client as unknown as { connection: { stream: Socket } }).connection;
+  stream.removeAllListeners('data');
+  const burst = statements.flatMap((text) => [
+    serialize.parse({ name: '', text, types: [] }),
+    serialize.bind({}),
+    serialize.execute(),
+  ]);
+  stream.write(Buffer.concat([...burst, serialize.sync()]));
+  let said = '';
+  const ready = Buffer.from([0x5a, 0, 0, 0, 5]).toString('latin1'); // ReadyForQuery, less its status
+  for await (const chunk of stream as AsyncIterable<Buffer>) {
+    said += chunk.toString('latin1');
+    if (said.slice(0, -1).endsWith(ready)) break;
+  }
+  return said;
+}

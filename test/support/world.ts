@@ -1,10 +1,11 @@
 /** The whole product on loopback: Redis, PostgreSQL, OIDC, Slack, gateways and bots, as real processes. For demo and tests. */
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { createWriteStream } from 'node:fs';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 import { stringify } from 'yaml';
 import { newKeyPair } from '../../queue/sign.ts';
 import { type Slack, startSlack } from '../slack/server.ts';
@@ -14,6 +15,7 @@ import { startPostgres, type TestPostgres } from './postgres.ts';
 import { startRedis, type TestRedis } from './redis.ts';
 import { seedOrders, UPSTREAM_ROLE } from './seed.ts';
 
+const run = promisify(execFile);
 const root = fileURLToPath(new URL('../..', import.meta.url));
 
 /** A Slack that is not ours: a real workspace, or another emulator. */
@@ -70,6 +72,8 @@ export type World = {
   readonly upstreamUrl: string;
   /** What psql in the Slack page's terminal pane connects to. */
   setTerminal(url: string): void;
+  /** `countersign …` beside the first gateway, with its configuration and secrets; resolves to what it printed. */
+  command(...args: string[]): Promise<string>;
   startGateway(): Promise<GatewayProcess>;
   startBot(): Promise<Process>;
   /** Rewrite one gateway's configuration file; it reloads by itself. */
@@ -236,6 +240,14 @@ async function build(options: WorldOptions, dir: string, undo: (() => Promise<un
     upstreamUrl: upstream.url('orders', UPSTREAM_ROLE.user, UPSTREAM_ROLE.password),
     setTerminal: (url) => {
       terminalUrl = url;
+    },
+    command: async (...args) => {
+      const env = { ...process.env, ...secrets, COUNTERSIGN_CONFIG: files[0]?.path ?? '' };
+      const { stdout } = await run(process.execPath, ['--import', 'tsx', 'gateway/cli.ts', ...args], {
+        cwd: root,
+        env,
+      });
+      return stdout;
     },
     startGateway,
     startBot,
