@@ -269,6 +269,32 @@ describe('a mistake', () => {
       'rules[2].approvers: only a hold asks people; this rule says deny',
     ],
     [
+      'an allow by a name that several issuers can have',
+      { 'rules[2]': { id: 'nightly', match: { by: 'report-bot', action: 'update' }, verdict: 'allow' } },
+      'rules[2].match.by: several issuers can have report-bot: write https://issuer#report-bot',
+    ],
+    [
+      'an exception by such a name',
+      { 'rules[2].match.except': { by: ['*', 'report-*', '*#report-bot'] } },
+      'rules[2].match.except.by: several issuers can have report-*',
+    ],
+    [
+      'access for a group that several issuers can have',
+      { 'identity.issuers[1].groups': 'groups', 'rules[4].match.except': undefined },
+      'connections[0].access.groups: several issuers can have data-science',
+    ],
+    [
+      'an agent with two sponsors',
+      { 'identity.agents[1]': { ...base().identity.agents[0], sponsor: 'U0EVE' } },
+      'identity.agents[1].subject: identity.agents[0] already has this subject',
+    ],
+    ['a bot that has a gateway’s key', { 'keys.bots': [own.public] }, 'keys.bots[0]: this is a gateway’s key as well'],
+    [
+      'an audit key beside the evidence',
+      { 'audit.key': '${file:/var/lib/countersign/../countersign/k/audit.key}', 'audit.dir': '/var/lib/countersign' },
+      'audit.key: expected a file outside audit.dir',
+    ],
+    [
       'a quorum above its people',
       { 'rules[0].approvers': ['U0A', 'U0A'] },
       'rules[0].quorum: a quorum of 2 can never be met by 1 named people',

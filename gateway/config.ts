@@ -1,11 +1,21 @@
 /** countersign.yaml, parsed once into a frozen Config; every mistake at once, each with its key's path. */
 import { readFileSync } from 'node:fs';
 import type { z } from 'zod';
-import { duplicates, quorums, unknownConnections, untrustworthyIssuers } from './config/checks.ts';
+import { signingKey } from '../queue/sign.ts';
+import {
+  duplicates,
+  keyBesideEvidence,
+  namesWithoutIssuer,
+  quorums,
+  sharedKeys,
+  unknownConnections,
+  untrustworthyIssuers,
+} from './config/checks.ts';
 import { type Problem, problemsOf, unknownKey } from './config/problems.ts';
 import { type Sections, sections } from './config/sections.ts';
 import { parseYaml } from './config/yaml.ts';
 import { GatewayError } from './errors.ts';
+import { principalKey } from './operation.ts';
 import { processSources, readNamed, Secret, type SecretSources } from './secrets.ts';
 
 export type { Problem } from './config/problems.ts';
@@ -102,6 +112,11 @@ export function readConfig(
     ...duplicates(connections, 'connections', 'name', ({ name }) => name),
     ...duplicates(rules, 'rules', 'id', ({ id }) => id),
     ...(identity ? untrustworthyIssuers(identity.issuers) : []),
+    ...(identity ? namesWithoutIssuer(rules, connections, identity.issuers) : []),
+    // The second entry would never be read, and with it a sponsor be forgotten.
+    ...(identity ? duplicates(indexed(identity.agents), 'identity.agents', 'subject', principalKey) : []),
+    ...(audit ? keyBesideEvidence(file.audit, audit.dir) : []),
+    ...(keys ? sharedKeys(signingKey(keys.own.reveal()).public, keys.bots, keys.gateways) : []),
     ...(approvals ? quorums(rules, approvals.approvers) : []),
     // Names of connections that did not parse are not known: then every rule about them would be blamed too.
     ...(Array.isArray(file.connections) && connections.length === file.connections.length
@@ -135,5 +150,7 @@ function deepFreeze<T>(value: T): T {
   for (const item of Object.values(value)) deepFreeze(item);
   return Object.freeze(value);
 }
+
+const indexed = <T>(items: readonly T[]) => items.map((value, at) => ({ at, value }));
 
 const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));

@@ -49,9 +49,13 @@ export function createIdentity(deps: { store: SignedStore; config: () => Config;
   };
 }
 
-/** Absent means everyone verified; a subject stands with its issuer (`issuer#subject`): neither alone is anybody. */
+/**
+ * Absent means everyone verified. A subject stands with its issuer (`issuer#subject`), and so does a group where
+ * several issuers have groups (the configuration is refused otherwise): neither alone is anybody.
+ */
 export function admits(access: AccessRule | undefined, { issuer, subject, groups }: Principal): boolean {
   if (access === undefined) return true;
-  const { groups: named = [], subjects = [] } = access;
-  return groups.some((group) => named.includes(group)) || subjects.some((s) => s === `${issuer}#${subject}`);
+  const mine = new Set(groups.map((group) => `${issuer}#${group}`));
+  const inGroup = (named: string) => (named.includes('#') ? mine.has(named) : groups.includes(named));
+  return access.groups?.some(inGroup) === true || access.subjects?.includes(`${issuer}#${subject}`) === true;
 }

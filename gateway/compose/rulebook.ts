@@ -49,13 +49,14 @@ export class Rulebook {
   }
 
   #compile(): Policy {
-    const { rules, connections, approvals } = this.#config;
+    const { rules, connections, approvals, identity } = this.#config;
     return compile({
       fileRules: rules,
       // Whatever the store holds, it came from Slack: it can add, and never stand in for the file.
       slackRules: this.#slackRules.map((rule) => ({ ...rule, source: 'slack' })),
       connections,
       defaults: approvals,
+      issuers: identity.issuers,
     });
   }
 }

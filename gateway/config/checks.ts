@@ -1,6 +1,8 @@
 /** What one key of a configuration says about another: duplicates, unknown names, quorums nobody can meet. */
+import { resolve } from 'node:path';
 import { type IssuerConfig, validateIssuers } from '../identity/issuers.ts';
 import { glob } from '../policy/glob.ts';
+import { tellingNames } from '../policy/match.ts';
 import type { Rule } from '../policy/policy.ts';
 import { tooFewPeople } from '../policy/schema.ts';
 import type { Problem } from './problems.ts';
@@ -40,6 +42,57 @@ export function quorums(rules: Indexed<Rule>, defaults: readonly string[]): Prob
     const short = tooFewPeople(defaults, value.quorum);
     return short === undefined ? [] : [{ path: `rules[${at}].quorum`, message: `${short} (approvals.approvers)` }];
   });
+}
+
+/** What lets pass must say whose it means: another issuer may give the same name, or group, to somebody else. */
+export function namesWithoutIssuer(
+  rules: Indexed<Rule>,
+  connections: Indexed<{ readonly access?: { readonly groups?: readonly string[] | undefined } | undefined }>,
+  issuers: readonly IssuerConfig[],
+): Problem[] {
+  const telling = tellingNames(issuers);
+  const bare = (path: string, tells: boolean, patterns: readonly string[] = []) =>
+    tells ? [] : patterns.flatMap((pattern) => (isTold(pattern) ? [] : [{ path, message: ambiguous(pattern) }]));
+  const isTold = (pattern: string) => pattern.includes('#') || glob(pattern).everything;
+  const ambiguous = (pattern: string) =>
+    `several issuers can have ${pattern}: write https://issuer#${pattern}, or *#${pattern} for any of them`;
+  return [
+    ...connections.flatMap(({ at, value: { access } }) =>
+      bare(`connections[${at}].access.groups`, telling.groups, access?.groups),
+    ),
+    ...rules.flatMap(({ at, value: { match, verdict } }) => {
+      const [path, letsPass] =
+        verdict === 'allow' ? [`rules[${at}].match`, match] : [`rules[${at}].match.except`, match.except];
+      return [
+        ...bare(`${path}.by`, telling.names, letsPass?.by),
+        ...bare(`${path}.group`, telling.groups, letsPass?.group),
+      ];
+    }),
+  ];
+}
+
+/** One key, two parts: a bot could then write rules, or a gateway vote. */
+export function sharedKeys(own: string, bots: readonly string[], gateways: readonly string[]): Problem[] {
+  return bots.flatMap((key, at) =>
+    key === own || gateways.includes(key)
+      ? [
+          {
+            path: `keys.bots[${at}]`,
+            message: 'this is a gateway’s key as well; bots and gateways have keys of their own',
+          },
+        ]
+      : [],
+  );
+}
+
+/** Whoever can rewrite the evidence must not find the key that signs it there. `written` is the section as it stands. */
+export function keyBesideEvidence(written: unknown, dir: string): Problem[] {
+  const key = typeof written === 'object' && written !== null && 'key' in written ? String(written.key) : '';
+  const file = /^\$\{file:([^}]+)\}$/.exec(key)?.[1];
+  if (file === undefined || !resolve(file).startsWith(`${resolve(dir)}/`)) return [];
+  return [
+    { path: 'audit.key', message: 'expected a file outside audit.dir: the key must not lie beside the evidence' },
+  ];
 }
 
 /** An issuer that anyone can have tokens of must say which ones are meant. The message brings its own path. */

@@ -8,6 +8,7 @@ import {
   type JWTVerifyGetKey,
   jwtVerify,
 } from 'jose';
+import { allowInsecureRequests, discovery, customFetch as discoveryFetch } from 'openid-client';
 import { GatewayError } from '../errors.ts';
 import { type IssuerConfig, isLoopbackHost, validateIssuers } from './issuers.ts';
 import { type Identity, identityFrom } from './principals.ts';
@@ -54,6 +55,7 @@ export const MAX_JWT_BYTES = 16 * 1024; // with hundreds of groups; the longest 
 const MAX_ANSWER_BYTES = 1 << 20;
 const CLOCK_SKEW_S = 30;
 const DISCOVERY_MS = 3_600_000;
+const UNUSED = 'countersign'; // a client id, which only what follows discovery would need
 
 /** @throws GatewayError CONFIG as `validateIssuers` does. */
 export function createVerifier(options: VerifierOptions): TokenVerifier {
@@ -172,9 +174,13 @@ class KeySource {
   /** Where the issuer says its keys are; an old answer serves on while the issuer is away, the keys themselves expire. */
   async #find(): Promise<JWTVerifyGetKey> {
     try {
-      const text = await (await this.#fetch(discoveryUrl(this.#issuer))).text();
-      const document: unknown = JSON.parse(text);
-      const { issuer, jwks_uri: uri } = (document ?? {}) as Record<string, unknown>;
+      const config = await discovery(new URL(this.#issuer), UNUSED, undefined, undefined, {
+        timeout: this.#timeoutMs / 1_000,
+        [discoveryFetch]: (at, init) => this.#fetch(at, init),
+        execute: this.#issuer.startsWith('http:') ? [allowInsecureRequests] : [], // loopback: see validateIssuers
+      });
+      const { issuer, jwks_uri: uri } = config.serverMetadata();
+      // The library forgives some providers another name, and every one a slash; a token's `iss` is compared exactly.
       if (issuer !== this.#issuer) throw new Error('the discovery document names another issuer');
       if (typeof uri !== 'string' || !URL.canParse(uri)) throw new Error('the discovery document has no jwks_uri');
       const url = new URL(uri);
@@ -198,7 +204,10 @@ class KeySource {
   }
 
   /** Bounded in time and size, without redirects; a failure stands for a second, so that no flood follows it. */
-  async #fetch(url: string, init: { headers?: Headers; signal?: AbortSignal } = {}): Promise<Response> {
+  async #fetch(
+    url: string,
+    init: { headers?: Headers | Record<string, string> | undefined; signal?: AbortSignal | undefined },
+  ): Promise<Response> {
     if (this.#failed && performance.now() < this.#failed.until) throw this.#failed.error;
     try {
       const timeout = AbortSignal.timeout(this.#timeoutMs);
@@ -208,16 +217,16 @@ class KeySource {
         signal: init.signal ? AbortSignal.any([init.signal, timeout]) : timeout,
       });
       if (response.status !== 200) throw new Error(`${url} answered ${response.status}`);
-      return new Response(await boundedText(response), { status: 200 });
+      return new Response(await boundedText(response), {
+        status: 200,
+        headers: { 'content-type': 'application/json' },
+      });
     } catch (error) {
       this.#failed = { error, until: performance.now() + Math.min(1_000, this.#cooldownMs) };
       throw error;
     }
   }
 }
-
-/** OpenID Connect Discovery 1.0, section 4: the path is appended to the issuer. */
-const discoveryUrl = (issuer: string): string => `${issuer.replace(/\/$/, '')}/.well-known/openid-configuration`;
 
 async function boundedText(response: Response): Promise<string> {
   const chunks: Uint8Array[] = [];

@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto';
 import type { Action, Effect, Principal } from '../operation.ts';
 import { RuleIndex } from './index.ts';
+import { type Telling, tellingNames } from './match.ts';
 import type { ConnectionDefaults, Demand, Policy, Question, Rule, Verdict } from './policy.ts';
 
 type PolicyConnection = {
@@ -23,6 +24,8 @@ export type PolicyInput = {
   readonly slackRules: readonly Rule[];
   readonly connections: readonly PolicyConnection[];
   readonly defaults: ApprovalDefaults;
+  /** Whose tokens are taken. With more than one, a bare name or group lets nobody pass; absent: there is one. */
+  readonly issuers?: readonly { readonly issuer: string; readonly groups?: string | undefined }[] | undefined;
 };
 
 type Kind = Verdict['kind'];
@@ -59,7 +62,8 @@ const REMEMBERED = 4_096; // findings kept: a working set of tables and principa
 export function compile(input: PolicyInput): Policy {
   const connections = new Map(input.connections.map((connection) => [connection.name, connection]));
   const rules = [...input.fileRules, ...input.slackRules];
-  const index = new RuleIndex(rules);
+  const telling = tellingNames(input.issuers ?? []);
+  const index = new RuleIndex(rules, telling);
   const remembered = new Map<string, Finding>();
 
   const find = (connection: PolicyConnection, principal: Principal, effect: Effect): Finding => {
@@ -74,7 +78,7 @@ export function compile(input: PolicyInput): Policy {
   };
 
   return Object.freeze({
-    version: versionOf(input),
+    version: versionOf(input, telling),
     rules: Object.freeze(rules),
     evaluate: ({ connection: name, principal, effects, inTransaction }: Question): Verdict => {
       const connection = connections.get(name);
@@ -199,8 +203,8 @@ function questionKey(connection: string, principal: Principal, { action, object,
   return `${connection} ${action} ${where ?? '-'} ${who.length} ${who}${object}`;
 }
 
-function versionOf({ fileRules, slackRules, connections, defaults }: PolicyInput): string {
-  const all = JSON.stringify([fileRules, slackRules, connections, defaults].map(canonical));
+function versionOf({ fileRules, slackRules, connections, defaults }: PolicyInput, telling: Telling): string {
+  const all = JSON.stringify([fileRules, slackRules, connections, defaults, telling].map(canonical));
   return createHash('sha256').update(all).digest('hex');
 }
 

@@ -2,7 +2,7 @@
 import type { Action } from '../operation.ts';
 import { principalKey } from '../operation.ts';
 import { glob } from './glob.ts';
-import { type Asked, type Matcher, ruleMatcher, tableNames } from './match.ts';
+import { type Asked, type Matcher, ruleMatcher, type Telling, tableNames } from './match.ts';
 import type { Rule } from './policy.ts';
 
 type Entry = { readonly rule: Rule; readonly order: number; readonly matches: Matcher };
@@ -39,8 +39,8 @@ export class RuleIndex {
   readonly #entries: readonly Entry[];
   readonly #shelves = new Map<string, Shelf>();
 
-  constructor(rules: readonly Rule[]) {
-    this.#entries = rules.map((rule, order) => ({ rule, order, matches: ruleMatcher(rule) }));
+  constructor(rules: readonly Rule[], telling: Telling) {
+    this.#entries = rules.map((rule, order) => ({ rule, order, matches: ruleMatcher(rule, telling) }));
   }
 
   /** Every rule that matches, in the order given. */

@@ -12,17 +12,28 @@ export type Matcher = (asked: Asked) => boolean;
 /** `doubt` is what an answer that cannot be known becomes: true where matching stops, false where it lets pass. */
 type Doubt = boolean;
 
+type Issuer = { readonly issuer: string; readonly groups?: string | undefined };
+
+/** Does a bare name tell who is meant? Not where several issuers could give somebody that name, or that group. */
+export type Telling = { readonly names: boolean; readonly groups: boolean };
+
+/** Groups come only from issuers that have a claim for them. */
+export function tellingNames(issuers: readonly Issuer[]): Telling {
+  const several = (list: readonly Issuer[]) => new Set(list.map(({ issuer }) => issuer)).size > 1;
+  return { names: !several(issuers), groups: !several(issuers.filter(({ groups }) => groups !== undefined)) };
+}
+
 /** The whole rule: its conditions, and not its exception. */
-export function ruleMatcher(rule: Pick<Rule, 'match' | 'verdict'>): Matcher {
+export function ruleMatcher(rule: Pick<Rule, 'match' | 'verdict'>, telling: Telling): Matcher {
   const doubt = rule.verdict !== 'allow';
   const { except, ...rest } = rule.match;
-  const matches = conditions(rest, doubt);
+  const matches = conditions(rest, doubt, telling);
   if (except === undefined) return matches;
-  const excepted = conditions(except, !doubt);
+  const excepted = conditions(except, !doubt, telling);
   return (asked) => matches(asked) && !excepted(asked);
 }
 
-function conditions(match: Omit<RuleMatch, 'except'>, doubt: Doubt): Matcher {
+function conditions(match: Omit<RuleMatch, 'except'>, doubt: Doubt, telling: Telling): Matcher {
   const all: Matcher[] = [];
   if (match.connection) {
     const named = anyGlob(match.connection);
@@ -34,11 +45,8 @@ function conditions(match: Omit<RuleMatch, 'except'>, doubt: Doubt): Matcher {
   }
   if (match.where) all.push(whereMatcher(match.where, doubt));
   if (match.object) all.push(objectMatcher(match.object, doubt));
-  if (match.by) all.push(principalMatcher(match.by));
-  if (match.group) {
-    const named = anyGlob(match.group);
-    all.push(({ principal }) => principal.groups.some(named));
-  }
+  if (match.by) all.push(principalMatcher(match.by, doubt || telling.names));
+  if (match.group) all.push(groupMatcher(match.group, doubt, telling.groups));
   return (asked) => all.every((condition) => condition(asked));
 }
 
@@ -82,9 +90,19 @@ export function tableNames(object: string): string[] {
   return names.length > 0 ? names : [object];
 }
 
-/** By display name; a pattern with `#` is held against issuer and subject together. */
-function principalMatcher(patterns: readonly string[]): Matcher {
-  const keys = anyGlob(patterns.filter((p) => p.includes('#')));
-  const names = anyGlob(patterns.filter((p) => !p.includes('#')));
+const isKey = (pattern: string) => pattern.includes('#');
+const isBare = (pattern: string) => !isKey(pattern);
+
+/** By display name, where that tells who; a pattern with `#` is held against issuer and subject together. */
+function principalMatcher(patterns: readonly string[], tells: boolean): Matcher {
+  const keys = anyGlob(patterns.filter(isKey));
+  const names = anyGlob(patterns.filter((p) => isBare(p) && (tells || glob(p).everything)));
   return ({ principal }) => names(principal.name) || keys(principalKey(principal));
+}
+
+/** The same for groups, which belong to their issuer. What stops also takes `#` for part of a group's own name. */
+function groupMatcher(patterns: readonly string[], doubt: Doubt, tells: boolean): Matcher {
+  const keys = anyGlob(patterns.filter(isKey));
+  const names = anyGlob(patterns.filter((p) => doubt || (isBare(p) && (tells || glob(p).everything))));
+  return ({ principal: { issuer, groups } }) => groups.some((group) => names(group) || keys(`${issuer}#${group}`));
 }

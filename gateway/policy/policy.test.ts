@@ -265,6 +265,47 @@ describe('matching', () => {
   });
 });
 
+describe('a name or a group that several issuers could give', () => {
+  const home = robot.issuer;
+  const issuers = [
+    { issuer: home, groups: 'groups' },
+    { issuer: 'https://ci.example.net', groups: 'teams' },
+  ];
+  const foreign = { ...robot, issuer: 'https://ci.example.net' };
+  const verdictOf = (principal: Principal, verdict: Rule['verdict'], match: RuleMatch) =>
+    compile({
+      fileRules: [rule('r', verdict, match)],
+      slackRules: [],
+      connections: [{ name: 'orders', default: { read: 'hold', write: 'hold', unknown: 'hold' } }],
+      defaults,
+      issuers,
+    }).evaluate({ connection: 'orders', principal, effects: [effect('read')], inTransaction: false }).kind;
+
+  it('lets nobody pass without the issuer, and still stops everybody of that name', () => {
+    for (const match of [{ by: ['report-bot'] }, { by: ['report-*'] }, { group: ['data-science'] }]) {
+      assert.equal(verdictOf(foreign, 'allow', match), 'hold', JSON.stringify(match));
+      assert.equal(verdictOf(robot, 'allow', match), 'hold', 'nor the one that may have been meant');
+      assert.equal(verdictOf(foreign, 'deny', match), 'deny', JSON.stringify(match));
+      assert.equal(verdictOf(foreign, 'deny', { except: match }), 'deny', 'no exception either');
+      assert.equal(verdictOf(foreign, 'allow', { except: match }), 'hold');
+    }
+  });
+
+  it('lets pass with the issuer, whom it names and nobody else', () => {
+    for (const match of [{ by: [`${home}#report-bot`] }, { group: [`${home}#data-science`] }]) {
+      assert.deepEqual([verdictOf(robot, 'allow', match), verdictOf(foreign, 'allow', match)], ['allow', 'hold']);
+    }
+    assert.equal(verdictOf(foreign, 'allow', { group: ['*#data-science'] }), 'allow');
+    assert.equal(verdictOf(foreign, 'allow', { by: ['*'] }), 'allow');
+    const pretender = { ...foreign, groups: [`${home}#data-science`] };
+    assert.equal(
+      verdictOf(pretender, 'allow', { group: [`${home}#data-science`] }),
+      'hold',
+      'a group named like a key',
+    );
+  });
+});
+
 describe('the compiled policy', () => {
   it('changes its version with anything that could change a verdict, and with nothing else', () => {
     const base = { fileRules: [rule('a', 'hold', { action: ['ddl'] })] };
