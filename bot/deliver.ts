@@ -308,7 +308,12 @@ export class Deliverer {
   async #isShared(channel: string): Promise<boolean> {
     const known = this.#shared.get(channel);
     if (known && this.#now() - known.at < SHARED_MS) return known.shared;
-    const answer = await this.#it.slack.call('conversations.info', { channel });
+    const answer = await this.#it.slack.call('conversations.info', { channel }).catch((error: unknown) => {
+      // Slack itself knows this method; a stand-in for Slack that does not has no other companies either.
+      if (refusal(error) !== 'unknown_method') throw error;
+      this.#it.log.warn({ channel }, 'this Slack cannot say whether the channel is shared with another company');
+      return {} as Record<string, unknown>;
+    });
     const info = (answer.channel ?? {}) as Record<string, unknown>;
     const shared = info.is_ext_shared === true || info.is_pending_ext_shared === true;
     if (this.#shared.size > 1_000) this.#shared.clear();

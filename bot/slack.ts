@@ -96,6 +96,7 @@ function problemOf(error: unknown): Problem {
     if (code === 'ratelimited' || code === 'rate_limited') return { kind: 'limited', retryMs: 1_000 };
     return UNCERTAIN.has(code) ? { kind: 'uncertain' } : { kind: 'refused', error: code };
   }
+  if (error instanceof WebAPIHTTPError && error.statusCode === 404) return { kind: 'refused', error: 'unknown_method' };
   if (error instanceof WebAPIHTTPError || error instanceof WebAPIRequestError) return { kind: 'uncertain' };
   return { kind: 'uncertain' };
 }
