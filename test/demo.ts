@@ -1,5 +1,5 @@
 /** `npm run demo`: the whole product on this machine, seeded, with a card already waiting. */
-import { writeFile } from 'node:fs/promises';
+import { rename, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { parseArgs } from 'node:util';
 import pg from 'pg';
@@ -28,46 +28,63 @@ const DEFAULT_PORTS = {
   redis: 18_092,
   oidc: 18_093,
   botHttp: 18_094,
+  botHealth: 18_095,
 };
+/** Who listens here has the default ports; a second demo takes others from the start. */
+const FIRST_DEMO = 18_096;
 
-const { values } = parseArgs({
-  options: {
-    json: { type: 'string' },
-    'port-base': { type: 'string' },
-    'no-story': { type: 'boolean', default: false },
-    'slack-api-url': { type: 'string' },
-    'slack-bot-token': { type: 'string' },
-    'slack-app-token': { type: 'string' },
-    'slack-channel': { type: 'string' },
-    approver: { type: 'string', multiple: true },
-    help: { type: 'boolean', short: 'h', default: false },
-  },
-});
+const OPTIONS = {
+  json: { type: 'string' },
+  'port-base': { type: 'string' },
+  'no-story': { type: 'boolean', default: false },
+  'slack-api-url': { type: 'string' },
+  'slack-bot-token': { type: 'string' },
+  'slack-app-token': { type: 'string' },
+  'slack-channel': { type: 'string' },
+  approver: { type: 'string', multiple: true },
+  help: { type: 'boolean', short: 'h', default: false },
+} as const;
+const values = read();
 if (values.help) {
   console.log(HELP);
   process.exit(0);
 }
 
 const asked = new AbortController();
-for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => asked.abort());
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => asked.abort());
 
+const began = performance.now();
 console.log('Starting Redis, PostgreSQL, OIDC, Slack, gateway and bot …');
-const world = await startWorld({ ports: await ports(), otherSlack: otherSlack() });
 try {
-  await run(world);
-} finally {
-  console.log('\nStopping …');
-  await world.stop();
+  const options = { ports: await ports(), otherSlack: otherSlack(), signal: asked.signal, ownGroups: true };
+  const world = await startWorld(options);
+  try {
+    await run(world);
+  } finally {
+    console.log('\nStopping …');
+    await world.stop();
+  }
+} catch (error) {
+  if (!asked.signal.aborted) {
+    console.error(`countersign: the demo could not start: ${error instanceof Error ? error.message : error}`);
+    process.exit(1);
+  }
 }
 process.exit(0);
 
 async function run(world: World): Promise<void> {
   const downstream = await world.downstream();
   world.setTerminal(downstream);
-  if (values.json) await writeFile(values.json, `${JSON.stringify(description(world, downstream), null, 2)}\n`);
+  if (values.json) {
+    const whole = `${values.json}.${process.pid}`; // whoever waits for the file never reads half of it
+    await writeFile(whole, `${JSON.stringify(description(world, downstream), null, 2)}\n`);
+    await rename(whole, values.json);
+  }
   const endStory = values['no-story'] ? undefined : story(downstream);
-  console.log(`
-  1  Slack, as Alice:   ${world.slack?.url ?? `your workspace, channel ${world.channel}`}   a card is waiting: click Approve or Deny
+  const waiting = endStory ? 'a card is waiting: click Approve or Deny' : 'cards appear here: click Approve or Deny';
+  console.log(`Ready after ${((performance.now() - began) / 1_000).toFixed(1)} s.
+
+  1  Slack, as Alice:   ${world.slack?.url ?? `your workspace, channel ${world.channel}`}   ${waiting}
   2  An agent's psql:   psql '${downstream}'
   3  Ask for trouble:   DROP TABLE orders;        psql says who is being asked; the click decides
   4  Or get a plain no: GRANT ALL ON customers TO PUBLIC;   and an ordinary answer: SELECT count(*) FROM orders;
@@ -123,11 +140,21 @@ async function ports(): Promise<NonNullable<WorldOptions['ports']>> {
     }
     return Object.fromEntries(names.map((name, at) => [name, base + at]));
   }
+  const first = await taken(FIRST_DEMO);
   const chosen = names.map(async (name) => [
     name,
-    (await free(DEFAULT_PORTS[name])) ? DEFAULT_PORTS[name] : await freePort(),
+    first && (await free(DEFAULT_PORTS[name])) ? DEFAULT_PORTS[name] : await freePort(),
   ]);
   return Object.fromEntries(await Promise.all(chosen));
+}
+
+/** Listens on a port for as long as this process lives; false where somebody else does. */
+function taken(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const mark = createServer((socket) => socket.destroy());
+    mark.once('error', () => resolve(false));
+    mark.listen(port, '127.0.0.1', () => resolve(true));
+  });
 }
 
 function free(port: number): Promise<boolean> {
@@ -154,4 +181,14 @@ function otherSlack(): WorldOptions['otherSlack'] {
     process.exit(2);
   }
   return { ...(given as Record<keyof typeof given, string>), approvers: values.approver ?? [] };
+}
+
+/** The command line; ends with status 2 where it makes no sense. */
+function read() {
+  try {
+    return parseArgs({ options: OPTIONS }).values;
+  } catch (error) {
+    console.error(`${error instanceof Error ? error.message : error}\nTry: npm run demo -- --help`);
+    process.exit(2);
+  }
 }

@@ -26,20 +26,23 @@ export type TestPostgres = {
 };
 
 export async function startPostgres(
-  options: { port?: number; settings?: Record<string, string> } = {},
+  options: { port?: number; settings?: Record<string, string>; ownGroup?: boolean } = {},
 ): Promise<TestPostgres> {
   const port = options.port ?? (await freePort());
   const password = 'superuser-of-a-test';
   const asUser = process.getuid?.() === 0 ? { uid: NOBODY, gid: NOBODY } : {};
   const bin = await binaries();
   const dir = await mkdtemp(join(tmpdir(), 'countersign-pg-'));
+  const tidy = () => rm(dir, { recursive: true, force: true });
   const data = join(dir, 'data');
-  await writeFile(join(dir, 'password'), password);
-  if ('uid' in asUser) for (const path of [dir, join(dir, 'password')]) await chown(path, NOBODY, NOBODY);
-  // biome-ignore format: one flag a word
-  const flags = ['--pgdata', data, '--username', 'postgres', '--pwfile', join(dir, 'password'), '--auth', 'scram-sha-256',
-    '--encoding', 'UTF8', '--locale', 'C', '--no-sync'];
-  await run(join(bin, 'initdb'), flags, { ...asUser, cwd: dir });
+  const initialise = async () => {
+    await writeFile(join(dir, 'password'), password);
+    if ('uid' in asUser) for (const path of [dir, join(dir, 'password')]) await chown(path, NOBODY, NOBODY);
+    // biome-ignore format: one flag a word
+    const flags = ['--pgdata', data, '--username', 'postgres', '--pwfile', join(dir, 'password'), '--auth', 'scram-sha-256',
+      '--encoding', 'UTF8', '--locale', 'C', '--no-sync'];
+    await run(join(bin, 'initdb'), flags, { ...asUser, cwd: dir });
+  };
 
   let server: ChildProcess | undefined;
   const settings = {
@@ -54,6 +57,7 @@ export async function startPostgres(
     server = spawn(join(bin, 'postgres'), ['-D', data, '-p', `${port}`, '-c', 'logging_collector=off', ...overrides], {
       ...asUser,
       cwd: dir,
+      detached: options.ownGroup ?? false,
       stdio: ['ignore', 'ignore', 'pipe'],
     });
     await ready(server, 'ready to accept connections');
@@ -68,7 +72,14 @@ export async function startPostgres(
   };
   const endWithParent = () => server?.kill('SIGQUIT');
   process.once('exit', endWithParent);
-  await start();
+  try {
+    await initialise();
+    await start();
+  } catch (error) {
+    process.off('exit', endWithParent);
+    await tidy();
+    throw error;
+  }
   return {
     host: '127.0.0.1',
     port,
@@ -81,7 +92,7 @@ export async function startPostgres(
     stop: async () => {
       process.off('exit', endWithParent);
       await end('SIGINT'); // fast shutdown: ends sessions
-      await rm(dir, { recursive: true, force: true });
+      await tidy();
     },
   };
 }

@@ -16,7 +16,9 @@ export type TestRedis = {
   stop(): Promise<void>;
 };
 
-export async function startRedis(options: { port?: number; dir?: string } = {}): Promise<TestRedis> {
+export async function startRedis(
+  options: { port?: number; dir?: string; ownGroup?: boolean } = {},
+): Promise<TestRedis> {
   const port = options.port ?? (await freePort());
   const dir = options.dir ?? (await mkdtemp(join(tmpdir(), 'countersign-redis-')));
   let child: ChildProcess | undefined;
@@ -38,7 +40,7 @@ export async function startRedis(options: { port?: number; dir?: string } = {}):
         '--maxmemory-policy',
         'noeviction',
       ],
-      { stdio: ['ignore', 'pipe', 'inherit'] },
+      { stdio: ['ignore', 'pipe', 'inherit'], detached: options.ownGroup ?? false },
     );
     await ready(child, 'Ready to accept connections');
   };
@@ -52,7 +54,14 @@ export async function startRedis(options: { port?: number; dir?: string } = {}):
   };
   const endWithParent = () => child?.kill('SIGKILL');
   process.once('exit', endWithParent);
-  await start();
+  const tidy = () => (options.dir ? undefined : rm(dir, { recursive: true, force: true }));
+  try {
+    await start();
+  } catch (error) {
+    process.off('exit', endWithParent);
+    await tidy();
+    throw error;
+  }
   return {
     url: `redis://127.0.0.1:${port}`,
     port,
@@ -66,7 +75,7 @@ export async function startRedis(options: { port?: number; dir?: string } = {}):
     stop: async () => {
       process.off('exit', endWithParent);
       await kill();
-      if (!options.dir) await rm(dir, { recursive: true, force: true });
+      await tidy();
     },
   };
 }

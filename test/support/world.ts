@@ -1,6 +1,5 @@
 /** The whole product on loopback: Redis, PostgreSQL, OIDC, Slack, gateways and bots, as real processes. For demo and tests. */
-import { type ChildProcess, execFile, spawn } from 'node:child_process';
-import { createWriteStream } from 'node:fs';
+import { execFile } from 'node:child_process';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -9,11 +8,15 @@ import { promisify } from 'node:util';
 import { stringify } from 'yaml';
 import { newKeyPair } from '../../queue/sign.ts';
 import { type Slack, startSlack } from '../slack/server.ts';
+import { type Config, demoConfig, PEOPLE } from './demo-config.ts';
+import { answers, launch, type Process } from './launch.ts';
 import { type Oidc, startOidc } from './oidc.ts';
 import { freePort } from './ports.ts';
 import { startPostgres, type TestPostgres } from './postgres.ts';
 import { startRedis, type TestRedis } from './redis.ts';
 import { seedOrders, UPSTREAM_ROLE } from './seed.ts';
+
+export { type Config, PEOPLE };
 
 const run = promisify(execFile);
 const root = fileURLToPath(new URL('../..', import.meta.url));
@@ -38,20 +41,17 @@ export type WorldOptions = {
   /** Replaces or adds top-level keys of countersign.yaml. */
   readonly config?: (config: Config) => Config;
   readonly tokenSeconds?: number;
+  /** The compiled product, as `builtProduct()` lays it out: its files run with plain node, instead of the sources. */
+  readonly built?: string;
+  /** Of every gateway and bot, beside what they need. */
+  readonly env?: Record<string, string>;
+  /** Gives up starting, and takes down what had started. */
+  readonly signal?: AbortSignal;
+  /** A terminal's Ctrl-C reaches only the caller, who then stops the parts in order. */
+  readonly ownGroups?: boolean;
 };
 
-// biome-ignore lint/suspicious/noExplicitAny: a configuration file under construction; the gateway validates it
-export type Config = Record<string, any>;
-
-export type Process = {
-  readonly name: string;
-  readonly log: string;
-  readonly pid: number;
-  alive(): boolean;
-  /** Send a signal and wait for the end. */
-  end(signal?: NodeJS.Signals): Promise<number | null>;
-  signal(signal: NodeJS.Signals): void;
-};
+export type KeyPair = ReturnType<typeof newKeyPair>;
 
 export type GatewayProcess = Process & { readonly web: string; readonly postgres: { host: string; port: number } };
 
@@ -63,6 +63,7 @@ export type World = {
   readonly slack: Slack | undefined;
   readonly channel: string;
   readonly auditKey: string;
+  readonly botKey: KeyPair;
   readonly gateways: readonly GatewayProcess[];
   readonly bots: readonly Process[];
   /** A `cst_…` token of this OIDC client, from the first gateway or the one named. */
@@ -75,13 +76,12 @@ export type World = {
   /** `countersign …` beside the first gateway, with its configuration and secrets; resolves to what it printed. */
   command(...args: string[]): Promise<string>;
   startGateway(): Promise<GatewayProcess>;
-  startBot(): Promise<Process>;
+  startBot(options?: { key?: KeyPair }): Promise<Process>;
   /** Rewrite one gateway's configuration file; it reloads by itself. */
   reconfigure(change: (config: Config) => Config): Promise<void>;
   stop(): Promise<void>;
 };
 
-export const PEOPLE = { alice: 'U0ALICE', bob: 'U0BOB', carol: 'U0CAROL', guest: 'U0GUEST' } as const;
 const CLIENTS = [
   { id: 'report-bot', secret: 'report-bot-demo-secret' },
   { id: 'deploy-bot', secret: 'deploy-bot-demo-secret' },
@@ -89,20 +89,38 @@ const CLIENTS = [
 
 export async function startWorld(options: WorldOptions = {}): Promise<World> {
   const dir = await mkdtemp(join(tmpdir(), 'countersign-world-'));
-  const undo: (() => Promise<unknown>)[] = [() => rm(dir, { recursive: true, force: true })];
+  const undo: Undo = [() => rm(dir, { recursive: true, force: true })];
+  const starting: Promise<unknown>[] = [];
   try {
-    return await build(options, dir, undo);
+    return await build(options, dir, undo, starting);
   } catch (error) {
+    await Promise.allSettled(starting); // what starts beside a part that failed has to end, too
     await unwind(undo);
     throw error;
   }
 }
 
-async function unwind(undo: (() => Promise<unknown>)[]): Promise<void> {
+type Undo = (() => Promise<unknown>)[];
+
+async function unwind(undo: Undo): Promise<void> {
   for (const step of undo.splice(0).reverse()) await step().catch((error) => console.error('while stopping:', error));
 }
 
-async function build(options: WorldOptions, dir: string, undo: (() => Promise<unknown>)[]): Promise<World> {
+async function build(options: WorldOptions, dir: string, undo: Undo, starting: Promise<unknown>[]): Promise<World> {
+  const { built, signal, ownGroups = false } = options;
+  const entry = built
+    ? { gateway: [join(built, 'gateway/cli.js'), 'gateway'], bot: [join(built, 'gateway/cli.js'), 'bot'] }
+    : { gateway: ['--import', 'tsx', 'gateway/cli.ts', 'gateway'], bot: ['--import', 'tsx', 'bot/main.ts'] };
+  const place = { dir, cwd: built ?? root, ownGroup: ownGroups };
+  /** Ends with the world from the moment it has started. */
+  const part = <T extends { stop(): Promise<unknown> }>(start: Promise<T>): Promise<T> => {
+    const started = start.then((it) => {
+      undo.push(() => it.stop());
+      return it;
+    });
+    starting.push(started);
+    return started;
+  };
   const port = async (name: keyof NonNullable<WorldOptions['ports']>) => options.ports?.[name] ?? (await freePort());
   const keys = { gateway: newKeyPair(), bot: newKeyPair(), audit: newKeyPair() };
   const botHttp = await port('botHttp');
@@ -110,31 +128,30 @@ async function build(options: WorldOptions, dir: string, undo: (() => Promise<un
   const app = { signingSecret: 'demo-signing-secret', botToken: 'xoxb-demo-bot', appToken: 'xapp-demo-app' };
 
   const [redis, upstream, oidc, slack] = await Promise.all([
-    port('redis').then((at) => startRedis({ port: at })),
-    port('upstream').then((at) => startPostgres({ port: at })),
-    port('oidc').then((at) =>
-      startOidc({ port: at, clients: CLIENTS, tokenSeconds: options.tokenSeconds ?? 12 * 3_600 }),
+    part(port('redis').then((at) => startRedis({ port: at, ownGroup: ownGroups }))),
+    part(port('upstream').then((at) => startPostgres({ port: at, ownGroup: ownGroups }))),
+    part(
+      port('oidc').then((at) =>
+        startOidc({ port: at, clients: CLIENTS, tokenSeconds: options.tokenSeconds ?? 12 * 3_600 }),
+      ),
     ),
     options.otherSlack
       ? undefined
-      : port('slack').then((at) =>
-          startSlack({
-            port: at,
-            terminal: { spawn: () => ({ argv: terminalUrl ? ['psql', terminalUrl] : ['echo', 'still starting'] }) },
-            app: {
-              ...app,
-              mode: options.slackMode ?? 'socket',
-              requestUrl: `http://127.0.0.1:${botHttp}/slack/events`,
-            },
-          }),
+      : part(
+          port('slack').then((at) =>
+            startSlack({
+              port: at,
+              terminal: { spawn: () => ({ argv: terminalUrl ? ['psql', terminalUrl] : ['echo', 'still starting'] }) },
+              app: {
+                ...app,
+                mode: options.slackMode ?? 'socket',
+                requestUrl: `http://127.0.0.1:${botHttp}/slack/events`,
+              },
+            }),
+          ),
         ),
   ]);
-  undo.push(
-    () => redis.stop(),
-    () => upstream.stop(),
-    () => oidc.stop(),
-    async () => slack?.stop(),
-  );
+  signal?.throwIfAborted();
   await seedOrders(upstream);
 
   const channel = options.otherSlack?.channel ?? 'C0APPROVALS';
@@ -152,7 +169,13 @@ async function build(options: WorldOptions, dir: string, undo: (() => Promise<un
   const gateways: GatewayProcess[] = [];
   const bots: Process[] = [];
   const files: { path: string; own: Config }[] = [];
-  const place = (own: Config): Config => ({ ...config, ...own });
+  const whole = (own: Config): Config => ({
+    ...config,
+    ...own,
+    state: { ...own.state, ...config.state },
+    keys: { ...own.keys, ...config.keys },
+    audit: { ...own.audit, ...config.audit },
+  });
 
   const startGateway = async (): Promise<GatewayProcess> => {
     const n = gateways.length + 1;
@@ -165,34 +188,34 @@ async function build(options: WorldOptions, dir: string, undo: (() => Promise<un
     const own = {
       listen: { postgres: `127.0.0.1:${at.postgres}`, web: `127.0.0.1:${at.web}` },
       // biome-ignore lint/suspicious/noTemplateCurlyInString: the configuration's own reference syntax
-      state: { redis: '${env:REDIS_URL}', ...config.state },
+      state: { redis: '${env:REDIS_URL}' },
       // biome-ignore lint/suspicious/noTemplateCurlyInString: as above
       keys: { own: '${env:COUNTERSIGN_GATEWAY_KEY}', bots: [keys.bot.public], gateways: [keys.gateway.public] },
       // biome-ignore lint/suspicious/noTemplateCurlyInString: as above
-      audit: { dir: auditDir, key: '${env:COUNTERSIGN_AUDIT_KEY}', mode: 'strict', ...config.audit },
+      audit: { dir: auditDir, key: '${env:COUNTERSIGN_AUDIT_KEY}', mode: 'strict' },
     };
     const path = join(dir, `countersign-${n}.yaml`);
-    await writeFile(path, stringify(place(own)));
+    await writeFile(path, stringify(whole(own)));
     files.push({ path, own });
-    const process = launch(`gateway-${n}`, ['gateway/cli.ts', 'gateway', '--config', path], secrets, dir);
+    const process = launch(`gateway-${n}`, [...entry.gateway, '--config', path], { ...secrets, ...options.env }, place);
     const web = `http://127.0.0.1:${at.web}`;
     undo.push(() => process.end());
-    await answers(`${web}/readyz`, process);
+    await answers(`${web}/readyz`, process, signal);
     const gateway = { ...process, web, postgres: { host: '127.0.0.1', port: at.postgres } };
     gateways.push(gateway);
     return gateway;
   };
 
-  const startBot = async (): Promise<Process> => {
+  const startBot = async ({ key = keys.bot }: { key?: KeyPair } = {}): Promise<Process> => {
     const n = bots.length + 1;
     const health = n === 1 ? await port('botHealth') : await freePort();
     const other = options.otherSlack;
     const process = launch(
       `bot-${n}`,
-      ['bot/main.ts'],
+      entry.bot,
       {
         REDIS_URL: redis.url,
-        COUNTERSIGN_BOT_KEY: keys.bot.secret,
+        COUNTERSIGN_BOT_KEY: key.secret,
         COUNTERSIGN_GATEWAY_KEYS: keys.gateway.public,
         SLACK_MODE: options.slackMode ?? 'socket',
         SLACK_API_URL: other?.apiUrl ?? slack?.apiUrl ?? '',
@@ -201,11 +224,12 @@ async function build(options: WorldOptions, dir: string, undo: (() => Promise<un
         SLACK_SIGNING_SECRET: app.signingSecret,
         BOT_HTTP: `127.0.0.1:${n === 1 ? botHttp : await freePort()}`,
         BOT_HEALTH: `127.0.0.1:${health}`,
+        ...options.env,
       },
-      dir,
+      place,
     );
     undo.push(() => process.end());
-    await answers(`http://127.0.0.1:${health}/readyz`, process);
+    await answers(`http://127.0.0.1:${health}/readyz`, process, signal);
     bots.push(process);
     return process;
   };
@@ -232,6 +256,7 @@ async function build(options: WorldOptions, dir: string, undo: (() => Promise<un
     slack,
     channel,
     auditKey: keys.audit.public,
+    botKey: keys.bot,
     gateways,
     bots,
     token,
@@ -243,133 +268,15 @@ async function build(options: WorldOptions, dir: string, undo: (() => Promise<un
     },
     command: async (...args) => {
       const env = { ...process.env, ...secrets, COUNTERSIGN_CONFIG: files[0]?.path ?? '' };
-      const { stdout } = await run(process.execPath, ['--import', 'tsx', 'gateway/cli.ts', ...args], {
-        cwd: root,
-        env,
-      });
+      const { stdout } = await run(process.execPath, [...entry.gateway.slice(0, -1), ...args], { cwd: place.cwd, env });
       return stdout;
     },
     startGateway,
     startBot,
     reconfigure: async (change) => {
       config = change(config);
-      for (const file of files) await writeFile(file.path, stringify(place(file.own)));
+      for (const file of files) await writeFile(file.path, stringify(whole(file.own)));
     },
     stop: () => unwind(undo),
   };
-}
-
-/** The demo's countersign.yaml, less what differs from gateway to gateway. */
-function demoConfig(parts: {
-  oidc: Oidc;
-  upstream: TestPostgres;
-  channel: string;
-  approvers: readonly string[];
-  sponsored: boolean;
-}): Config {
-  const { oidc, upstream, channel, approvers, sponsored } = parts;
-  const person = (name: keyof typeof PEOPLE) => ({ slack: PEOPLE[name], issuer: oidc.issuer, subject: name });
-  return {
-    identity: {
-      issuers: [{ issuer: oidc.issuer, audience: 'countersign', groups: 'groups' }],
-      agents: [
-        {
-          issuer: oidc.issuer,
-          subject: 'report-bot',
-          purpose: 'nightly revenue report',
-          ...(sponsored ? { sponsor: PEOPLE.bob } : {}),
-        },
-        { issuer: oidc.issuer, subject: 'deploy-bot', purpose: 'schema migrations' },
-      ],
-      people: sponsored ? [person('alice'), person('bob'), person('carol')] : [],
-    },
-    approvals: { channel, approvers, admins: sponsored ? ['@gate-admins'] : approvers, expires: '60m' },
-    connections: [
-      {
-        name: 'orders',
-        protocol: 'postgres',
-        environment: 'production',
-        upstream: {
-          host: '127.0.0.1',
-          port: upstream.port,
-          database: 'orders',
-          user: UPSTREAM_ROLE.user,
-          // biome-ignore lint/suspicious/noTemplateCurlyInString: the configuration's own reference syntax
-          password: '${env:ORDERS_PW}',
-          tls: 'disable',
-        },
-        default: { read: 'allow', write: 'allow', unknown: 'hold' },
-      },
-    ],
-    rules: [
-      {
-        id: 'no-where',
-        match: { connection: 'orders', action: ['update', 'delete'], where: 'absent' },
-        verdict: 'hold',
-        why: 'A write without a condition touches every row',
-      },
-      {
-        id: 'schema-changes',
-        match: { connection: 'orders', action: ['ddl'] },
-        verdict: 'hold',
-        why: 'Schema changes are reviewed by a DBA',
-      },
-      {
-        id: 'opaque-code',
-        match: { connection: 'orders', action: ['call'] },
-        verdict: 'hold',
-        why: 'Code can do anything; a DBA reads it first',
-      },
-      { id: 'privileges', match: { action: ['dcl'] }, verdict: 'deny', why: 'Privileges change through Terraform' },
-    ],
-  };
-}
-
-/** One of the product's own entry points, as the Procfile would start it. Logs go to a file in `dir`. */
-function launch(name: string, args: readonly string[], env: Record<string, string>, dir: string): Process {
-  const log = join(dir, `${name}.log`);
-  const child: ChildProcess = spawn(process.execPath, ['--import', 'tsx', ...args], {
-    cwd: root,
-    env: { ...process.env, ...env, NODE_ENV: 'production' },
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
-  const file = createWriteStream(log);
-  child.stdout?.pipe(file, { end: false });
-  child.stderr?.pipe(file, { end: false });
-  const gone = new Promise<number | null>((resolve) => child.once('exit', (code) => resolve(code)));
-  const endWithParent = () => child.kill('SIGKILL');
-  process.once('exit', endWithParent);
-  const alive = () => child.exitCode === null && child.signalCode === null;
-  return {
-    name,
-    log,
-    pid: child.pid ?? 0,
-    alive,
-    signal: (signal) => void child.kill(signal),
-    end: async (signal = 'SIGTERM') => {
-      process.off('exit', endWithParent);
-      if (alive()) child.kill(signal);
-      const tooLong = setTimeout(() => child.kill('SIGKILL'), 15_000);
-      const code = await gone;
-      clearTimeout(tooLong);
-      file.end();
-      return code;
-    },
-  };
-}
-
-/** Waits until the address answers 200; fails at once when the process has ended. */
-async function answers(url: string, process: Process): Promise<void> {
-  const deadline = performance.now() + 30_000;
-  for (;;) {
-    const ok = await fetch(url).then(
-      (response) => response.ok,
-      () => false,
-    );
-    if (ok) return;
-    if (!process.alive()) throw new Error(`${process.name} ended while starting; its log: ${process.log}`);
-    if (performance.now() > deadline)
-      throw new Error(`${process.name} does not answer at ${url}; its log: ${process.log}`);
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
 }
