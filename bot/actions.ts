@@ -18,6 +18,9 @@ import { because, clock, isOpen, ran, status } from './words.ts';
 const ACK_MS = 2_500;
 const SUBMIT_MS = 2_200; // a submission's answer has to be in its acknowledgement
 const SAID_MS = 600_000;
+const UNREACHABLE = 'Not counted: the bot cannot reach its queue. Click again in a moment.';
+const NOT_SENT =
+  'Not counted yet: the bot cannot reach its queue and goes on trying for a minute. Click again should the card not change.';
 
 const id = z.string().min(1).max(64);
 const common = {
@@ -99,7 +102,8 @@ export class Actions {
     const it = parsed.data;
     const found = await this.#card(place);
     if (typeof found === 'string') {
-      await ack();
+      // Slack itself marks a click that nobody acknowledged: what the queue never saw must not look taken.
+      if (found !== UNREACHABLE) await ack();
       return name === 'details' || place.view ? this.#note(it, place, found) : this.#say(it, place, found);
     }
     const closed =
@@ -169,7 +173,9 @@ export class Actions {
       this.#click(it, place),
     );
     const quick = await within(SUBMIT_MS, cast.answer);
-    await ack(quick && !quick.counted ? errors(quick.text) : { response_action: 'clear' });
+    const lost = quick === undefined && !(await within(0, cast.sent));
+    const problem = lost ? NOT_SENT : quick?.counted === false ? quick.text : undefined;
+    await ack(problem === undefined ? { response_action: 'clear' } : errors(problem));
     const answer = await cast.answer;
     await this.#say(it, place, answer.text);
   }
@@ -181,7 +187,7 @@ export class Actions {
       entry = await this.#it.index.read(place.pressed.hold);
     } catch (error) {
       this.#it.log.warn({ error: String(error) }, 'the message index does not answer');
-      return 'Not counted: the bot cannot reach its queue. Click again in a moment.';
+      return UNREACHABLE;
     }
     if (!entry) return 'This request is over and no longer known here.';
     const card = asShown(entry);
@@ -196,8 +202,8 @@ export class Actions {
   }
 
   async #carried(it: Clicked, place: Place, ack: Ack, cast: Cast): Promise<void> {
-    await within(ACK_MS, cast.sent);
-    await ack();
+    if (await within(ACK_MS, cast.sent)) await ack();
+    else await this.#whisper(place, it.user.id, NOT_SENT); // and no acknowledgement: Slack shows that it failed
     const answer: Answer = await cast.answer;
     await (place.view ? this.#note(it, place, answer.text) : undefined);
     await this.#say(it, place, answer.text);
@@ -245,9 +251,14 @@ export class Actions {
 
   /** Once a click, however often Slack delivers it and to how many bots. */
   async #say(it: { trigger_id: string; user: { id: string } }, place: Place, text: string): Promise<void> {
+    // Without Redis nobody knows whether it was said: rather twice than never.
+    const first = await this.#it.index.once(`said-${clickId(it)}`, SAID_MS).catch(() => true);
+    if (first) await this.#whisper(place, it.user.id, text);
+  }
+
+  async #whisper(place: Place, user: string, text: string): Promise<void> {
     try {
-      if (!(await this.#it.index.once(`said-${clickId(it)}`, SAID_MS))) return;
-      await this.#it.whisper(place.channel, it.user.id, text);
+      await this.#it.whisper(place.channel, user, text);
     } catch (error) {
       this.#it.log.warn({ hold: place.pressed.hold, error: String(error) }, 'the clicker was not told');
     }

@@ -30,8 +30,8 @@ export type Choice = {
 };
 export type Answer = { readonly counted: boolean; readonly text: string };
 export type Cast = {
-  /** Resolves once the vote is in the queue, or when that failed for good. Never rejects. */
-  readonly sent: Promise<void>;
+  /** True once the vote is in the queue, false when that failed for good. Never rejects. */
+  readonly sent: Promise<boolean>;
   /** The gateway's answer, or that there was none. Never rejects. */
   readonly answer: Promise<Answer>;
 };
@@ -92,11 +92,11 @@ export class Ballot {
   }
 
   #cast(card: Card, click: Click, build: () => Promise<VoteMessage & { id: string }>): Cast {
-    let markSent = () => {};
-    const sent = new Promise<void>((resolve) => {
+    let markSent = (_: boolean) => {};
+    const sent = new Promise<boolean>((resolve) => {
       markSent = resolve;
     });
-    const answer = this.#carry(card, click, build, markSent).finally(markSent);
+    const answer = this.#carry(card, click, build, () => markSent(true)).finally(() => markSent(false));
     return { sent, answer };
   }
 

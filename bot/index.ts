@@ -3,9 +3,11 @@ import { randomUUID } from 'node:crypto';
 import type { Redis } from 'ioredis';
 import { CARDS_QUEUE, type Card, cardJobSchema } from '../queue/cards.ts';
 import { type Envelope, unseal, type VerifyingKey } from '../queue/sign.ts';
+import { paused } from './wait.ts';
 
 const KEEP_S = 7 * 86_400; // long after every deadline: late clicks still get an explanation
 const LOCK_MS = 45_000; // two Slack calls of 10 s and what lies between
+const UNLOCK_RETRY_MS = 200;
 const DUE = 'countersign:bot:due';
 const key = (hold: string) => `countersign:bot:card:${hold}`;
 const lockKey = (hold: string) => `countersign:bot:lock:${hold}`;
@@ -120,11 +122,28 @@ export class MessageIndex {
   /** Run `work` while no other bot works on this hold; undefined when another one does. */
   async exclusively<T>(hold: string, work: () => Promise<T>): Promise<T | undefined> {
     const token = randomUUID();
-    if ((await this.#redis.set(lockKey(hold), token, 'PX', LOCK_MS, 'NX')) !== 'OK') return undefined;
+    let taken = true; // also where the answer was lost: it may have been taken all the same
     try {
-      return await work();
+      taken = (await this.#redis.set(lockKey(hold), token, 'PX', LOCK_MS, 'NX')) === 'OK';
+      return taken ? await work() : undefined;
     } finally {
-      await this.#redis.eval(UNLOCK, 1, lockKey(hold), token);
+      if (taken && !(await this.#unlocked(hold, token))) void this.#unlockLater(hold, token);
+    }
+  }
+
+  async #unlocked(hold: string, token: string): Promise<boolean> {
+    return this.#redis.eval(UNLOCK, 1, lockKey(hold), token).then(
+      () => true,
+      () => false,
+    );
+  }
+
+  /** Redis was away at the end of the work: a lock left behind would keep the card from every bot for its whole time. */
+  async #unlockLater(hold: string, token: string): Promise<void> {
+    const end = performance.now() + LOCK_MS;
+    while (performance.now() < end && this.#redis.status !== 'end') {
+      await paused(UNLOCK_RETRY_MS);
+      if (await this.#unlocked(hold, token)) return;
     }
   }
 

@@ -10,7 +10,6 @@ import { createIdentity } from './compose/identity.ts';
 import { described, redact, sayTo } from './compose/log.ts';
 import { endOf, metered } from './compose/metered.ts';
 import { createDoor } from './compose/postgres.ts';
-import { patientPublisher } from './compose/publisher.ts';
 import { needsRestart } from './compose/reload.ts';
 import { Rulebook } from './compose/rulebook.ts';
 import { Keys, openShared } from './compose/shared.ts';
@@ -119,7 +118,7 @@ export async function startGateway(first: Config, { id, log }: { id: string; log
       connections: () => config().connections.map(({ name }) => name),
     });
     ends.push(() => metrics.stop());
-    const publish = patientPublisher(shared.redis, () => cardPublisher(shared.redis, keys.own));
+    const publish = cardPublisher(shared.redis, keys.own);
     ends.push(() => publish.close());
     const holds = createHolds({
       gateway: id,

@@ -1,5 +1,5 @@
 /** Sending and receiving on the queues: sealed on the way out, read or dropped on the way in. Decides nothing. */
-import type { Queue, QueueEvents, Worker } from 'bullmq';
+import type { QueueEvents, Worker } from 'bullmq';
 import type { Redis } from 'ioredis';
 import type { z } from 'zod';
 import { CARDS_QUEUE, CARDS_VERSION, type CardJob, cardJobSchema } from './cards.ts';
@@ -7,9 +7,11 @@ import {
   CARD_JOB_MS,
   connectBlocking,
   type OnTrouble,
+  type OpenQueue,
   openEvents,
   openQueue,
   openWorker,
+  returnedBy,
   sweep,
   VOTE_JOB_MS,
 } from './connection.ts';
@@ -58,7 +60,8 @@ export function publisher<T extends { readonly kind: string }>(
   const queue = openQueue(name, redis, { jobMs });
   return {
     async send(payload, jobId) {
-      await queue.add(payload.kind, seal(schema.parse(payload), name, key), { jobId: checkedJobId(jobId) });
+      const sealed = seal(schema.parse(payload), name, key);
+      await queue.use((opened) => opened.add(payload.kind, sealed, { jobId: checkedJobId(jobId) }));
     },
     close: () => queue.close(),
   };
@@ -157,9 +160,9 @@ export function votePublisher(options: {
   readonly gatewayKeys: () => readonly VerifyingKey[];
   readonly onTrouble: OnTrouble;
 }): VotePublisher {
-  const queues = new Map<string, Queue>();
+  const queues = new Map<string, OpenQueue>();
   const events = new Map<string, { events: QueueEvents; connection: Redis }>();
-  const queueOf = (gateway: string): Queue => {
+  const queueOf = (gateway: string): OpenQueue => {
     const name = votesQueue(gateway);
     const queue = queues.get(gateway) ?? openQueue(name, options.redis, { jobMs: VOTE_JOB_MS });
     queues.set(gateway, queue);
@@ -173,10 +176,10 @@ export function votePublisher(options: {
     events.set(gateway, { events: opened, connection });
     return opened;
   };
-  const add = (gateway: string, message: VoteMessage, jobId: string) =>
-    queueOf(gateway).add(message.kind, seal(voteMessageSchema.parse(message), votesQueue(gateway), options.key), {
-      jobId: checkedJobId(jobId),
-    });
+  const add = async (gateway: string, message: VoteMessage, jobId: string): Promise<void> => {
+    const sealed = seal(voteMessageSchema.parse(message), votesQueue(gateway), options.key);
+    await queueOf(gateway).use((queue) => queue.add(message.kind, sealed, { jobId: checkedJobId(jobId) }));
+  };
   const forget = async (gateway: string) => {
     const listening = events.get(gateway);
     events.delete(gateway);
@@ -191,13 +194,8 @@ export function votePublisher(options: {
       await add(gateway, message, jobId);
     },
     async ask(gateway, message, timeoutMs) {
-      const job = await add(gateway, message, message.id);
-      let returned: unknown;
-      try {
-        returned = await job.waitUntilFinished(eventsOf(gateway), timeoutMs);
-      } catch {
-        return undefined; // timed out, or the gateway gave up on it: not counted
-      }
+      await add(gateway, message, message.id);
+      const returned = await returnedBy(message.id, queueOf(gateway), eventsOf(gateway), timeoutMs);
       const opened = unseal(returned, receiptContext(message.id), options.gatewayKeys());
       const receipt = receiptSchema.safeParse(opened?.payload);
       return receipt.success && receipt.data.id === message.id ? receipt.data : undefined;

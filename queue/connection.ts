@@ -11,6 +11,7 @@ const MAX_STALLED = 10;
 const FIRST_RETRY_MS = 200;
 const LAST_RETRY_MS = 1_000;
 const RUN_RETRY_MS = 500; // pause of a worker's loop after Redis failed it; BullMQ's own is 15 s
+const LOOK_MS = 500;
 const COMMAND_MS = 2_000; // a caller that must decide hears within this that Redis is gone
 
 /** How long a job may be tried, ms from when it was added. A card outlives an outage; a click does not. */
@@ -93,8 +94,48 @@ export async function durabilityWarnings(redis: Redis): Promise<string[]> {
   return warnings;
 }
 
-/** A queue to add to, over `connectCommands`: adding fails at once while Redis is gone. */
-export function openQueue(name: string, connection: Redis, { jobMs }: { jobMs: number }): Queue {
+export type OpenQueue = {
+  /**
+   * Do this with the queue. @throws Error at once while Redis is gone, within 2 s when it hangs; nothing is kept for
+   * later.
+   */
+  use<T>(work: (queue: Queue) => Promise<T>): Promise<T>;
+  close(): Promise<void>;
+};
+
+/**
+ * A queue to add to, over `connectCommands`. BullMQ asks Redis once when a queue is opened, and when that fails the
+ * queue fails for ever, also when Redis is back: then it is opened anew for the next caller.
+ */
+export function openQueue(name: string, connection: Redis, { jobMs }: { jobMs: number }): OpenQueue {
+  let opened: Queue | undefined;
+  let closed = false;
+  const letGo = async (queue: Queue) => {
+    if (opened === queue) opened = undefined;
+    await queue.close().catch(() => {}); // it never opened
+  };
+  return {
+    use: async (work) => {
+      if (closed) throw new Error(`the queue ${name} is closed`);
+      if (!opened && connection.status !== 'ready') throw new Error('Redis does not answer');
+      opened ??= newQueue(name, connection, jobMs);
+      const queue = opened;
+      try {
+        await queue.waitUntilReady();
+      } catch (error) {
+        await letGo(queue);
+        throw error;
+      }
+      return work(queue);
+    },
+    close: async () => {
+      closed = true;
+      if (opened) await letGo(opened);
+    },
+  };
+}
+
+function newQueue(name: string, connection: Redis, jobMs: number): Queue {
   const queue = new Queue(name, {
     connection,
     prefix: PREFIX,
@@ -149,19 +190,61 @@ export function openWorker(
 /** Events of one queue, for awaiting the return value of a job. */
 export function openEvents(name: string, connection: Redis, onTrouble: OnTrouble): QueueEvents {
   const events = new QueueEvents(name, { connection, prefix: PREFIX });
+  events.setMaxListeners(0); // two for every click under way
   events.on('error', onTrouble);
   return events;
 }
 
+/**
+ * What a job returned; undefined when it failed, or did not finish within `ms`. Never rejects: BullMQ's own
+ * `waitUntilFinished` leaves an unhandled rejection when Redis goes away at the wrong moment. The events say so at once;
+ * looking now and then finds what was said while nobody listened.
+ */
+export function returnedBy(id: string, queue: OpenQueue, events: QueueEvents, ms: number): Promise<unknown> {
+  return new Promise((resolve) => {
+    const done = (value: unknown) => {
+      clearTimeout(tooLong);
+      clearInterval(looking);
+      events.off('completed', onCompleted);
+      events.off('failed', onFailed);
+      resolve(value);
+    };
+    const onCompleted = ({ jobId, returnvalue }: { jobId: string; returnvalue: unknown }) => {
+      if (jobId === id) done(returnvalue);
+    };
+    const onFailed = ({ jobId }: { jobId: string }) => {
+      if (jobId === id) done(undefined);
+    };
+    const look = () =>
+      queue
+        .use((opened) => opened.getJob(id))
+        .then((job) => {
+          if (job?.finishedOn !== undefined) done(job.returnvalue ?? undefined);
+        })
+        .catch(() => {}); // looked at again
+    const tooLong = setTimeout(() => done(undefined), ms);
+    const looking = setInterval(look, LOOK_MS);
+    events.on('completed', onCompleted);
+    events.on('failed', onFailed);
+    events.waitUntilReady().then(look, () => {});
+  });
+}
+
 /** Take away finished jobs older than `jobMs`: BullMQ itself only does so when another job finishes. */
-export async function sweep(queue: Queue, jobMs: number): Promise<void> {
-  await queue.clean(jobMs, 1_000, 'completed');
-  await queue.clean(jobMs, 1_000, 'failed');
+export async function sweep(queue: OpenQueue, jobMs: number): Promise<void> {
+  await queue.use(async (opened) => {
+    await opened.clean(jobMs, 1_000, 'completed');
+    await opened.clean(jobMs, 1_000, 'failed');
+  });
 }
 
 /** Remove a queue with everything in it. */
 export async function removeQueue(name: string, connection: Redis): Promise<void> {
   const queue = new Queue(name, { connection, prefix: PREFIX, skipWaitingForReady: true, skipMetasUpdate: true });
   queue.on('error', () => {});
-  await queue.obliterate({ force: true });
+  try {
+    await queue.obliterate({ force: true });
+  } finally {
+    await queue.close().catch(() => {}); // the connection is the caller's; only what was hung onto it goes
+  }
 }

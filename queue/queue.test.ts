@@ -162,8 +162,37 @@ describe('the queues', () => {
     await publish.close();
   });
 
-  it('keep nothing for ever: every job has an age and a number after which it goes', () => {
-    const { removeOnComplete, removeOnFail } = openQueue('bounds', commands, { jobMs: 60_000 }).defaultJobOptions;
+  it('can be opened while Redis is gone, and are not spoilt by it', async () => {
+    const bot = collecting();
+    await redis.kill();
+    const fresh = connectCommands(redis.url, quiet);
+    const publish = cardPublisher(fresh, key);
+    await assert.rejects(publish.send(notice('during'), 'spoilt-1'));
+    await redis.start();
+    await connected(fresh, 5_000);
+    await publish.send(notice('after'), 'spoilt-2');
+    await bot.until(() => bot.came.length === 1);
+    await redis.kill(); // and one whose very opening is under way when Redis goes
+    await redis.start();
+    const torn = cardPublisher(fresh, key);
+    await connected(fresh, 5_000);
+    const sending = torn.send(notice('torn'), 'spoilt-3').catch(() => {});
+    await redis.kill();
+    await sending;
+    await redis.start();
+    await connected(fresh, 5_000);
+    await torn.send(notice('mended'), 'spoilt-4');
+    await bot.until(() => bot.came.some((job) => 'text' in job && job.text === 'mended'));
+    await bot.close();
+    await publish.close();
+    await torn.close();
+    fresh.disconnect();
+  });
+
+  it('keep nothing for ever: every job has an age and a number after which it goes', async () => {
+    const { removeOnComplete, removeOnFail } = await openQueue('bounds', commands, { jobMs: 60_000 }).use(
+      async (queue) => queue.defaultJobOptions,
+    );
     assert.deepEqual(
       [removeOnComplete, removeOnFail],
       [

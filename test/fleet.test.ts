@@ -108,22 +108,8 @@ describe('two gateways and two bots over signed HTTP', { timeout: 240_000 }, () 
     await psql.until('1 row');
     const before = { id: 'no-drops', match: { object: name }, verdict: 'deny', why: 'Reloaded rule' };
     await world.reconfigure((config: Config) => ({ ...config, rules: [...config.rules, before] }));
-    const refused = await eventually(async () => {
-      psql.send(`TRUNCATE ${name};`);
-      const answer = await Promise.race([
-        psql.until(/ERROR: .*Reloaded rule.*\n/, 3_000).catch(() => ''),
-        slack.card(`TRUNCATE ${name}`, { ms: 3_000 }).then(
-          () => 'held',
-          () => '',
-        ),
-      ]);
-      if (answer === 'held') {
-        psql.signal('SIGINT');
-        await psql.until(/cancel/i);
-      }
-      return answer.includes('Reloaded rule');
-    });
-    assert.ok(refused, 'the new rule never came into force');
+    psql.send(`TRUNCATE ${name};`); // held when it is quicker than the reload: then the new rule ends the wait
+    await psql.until(/ERROR: .*Reloaded rule.*\n/);
     await world.reconfigure((config: Config) => ({ ...config, nonsense: true }));
     const gateway = world.gateways[0];
     assert.ok(gateway);

@@ -15,7 +15,7 @@ describe('a vote', () => {
     stage = await startHoldStage();
     const queue = openQueue(votesQueue(stage.gateway), stage.commands, { jobMs: VOTE_JOB_MS });
     inject = async (data) => {
-      await queue.add('vote', data, { jobId: `forged-${randomUUID()}` });
+      await queue.use((opened) => opened.add('vote', data, { jobId: `forged-${randomUUID()}` }));
     };
     close = () => queue.close();
   });
