@@ -42,6 +42,10 @@ export class TinyInspector implements Inspector {
     });
   }
 
+  boundTypes(): readonly Effect[] {
+    return [];
+  }
+
   showParameters(parameters: readonly { value: Uint8Array | null }[]): readonly string[] {
     return parameters.map(({ value }) => (value === null ? 'NULL' : Buffer.from(value).toString()));
   }
@@ -299,7 +303,7 @@ const FRONTEND = types('QPBDCESHXdcfpF');
 /** The door, sessions behind it, and a recorder between them and `postgres`. */
 export async function sessionWorld(
   postgres: TestPostgres,
-  options: { limits?: Partial<SessionLimits>; maxPerPrincipal?: number } = {},
+  options: { limits?: Partial<SessionLimits>; maxPerPrincipal?: number; inspector?: Inspector } = {},
 ) {
   const recorder = new Recorder();
   const recorded = await recorder.start(postgres.port);
@@ -319,7 +323,8 @@ export async function sessionWorld(
     trouble: () => undefined,
   };
   const limits = { lingerMs: 2_000, ...options.limits };
-  const sessions: Sessions = createSessions({ registry, audit, gate, inspectorFor: () => inspector, limits });
+  const inspectorFor = () => options.inspector ?? inspector;
+  const sessions: Sessions = createSessions({ registry, audit, gate, inspectorFor, limits });
   const ended: Promise<void>[] = [];
   const authenticator = new TestAuthenticator();
   const listener = createPostgresListener({

@@ -2,7 +2,8 @@
 import type { Parameter } from '../../operation.ts';
 import type { Catalog, CatalogState } from './catalog/catalog.ts';
 import { describedCatalog } from './catalog/describe.ts';
-import type { Snapshot } from './catalog/snapshot.ts';
+import { FIRST_USER_OID } from './catalog/harmless.ts';
+import { objectName, type Snapshot } from './catalog/snapshot.ts';
 import { type ClassifyContext, classifyStatement } from './inspect/classify.ts';
 import { type ParsedStatement, Parser } from './inspect/parser.ts';
 import type { InspectContext, Inspector, StatementFacts } from './types.ts';
@@ -79,6 +80,15 @@ export function createInspector(options: {
       remember(key, state, judged.facts);
       return judged.facts;
     },
+    boundTypes: (types) =>
+      types
+        .filter((oid) => oid >= FIRST_USER_OID)
+        .flatMap((oid) => {
+          const type = catalog.current()?.snapshot.typeOf(oid);
+          if (type?.harmless) return [];
+          const name = type ? objectName(type.schema, type.name) : `oid ${oid}`;
+          return [{ action: 'call', object: `type ${name}` } as const];
+        }),
     showParameters: (parameters) => parameters.map((parameter) => showParameter(parameter, maskLiteral)),
     refresh: async () => {
       await catalog.refresh();

@@ -105,6 +105,8 @@ export type Inspector = {
    * @throws GatewayError UNPARSEABLE | TOO_LONG | SESSION_FRAME | UNSUPPORTED (also as rejection)
    */
   inspect(text: string, context: InspectContext): readonly StatementFacts[] | Promise<readonly StatementFacts[]>;
+  /** What binding values of these types (OIDs) runs besides: of those made by code, or that nobody knows yet. */
+  boundTypes(types: readonly number[]): readonly Effect[];
   /** Parameters for people, detectors applied; binary as hex, cut at 2,000 characters with the length said. */
   showParameters(parameters: readonly Parameter[]): readonly string[];
   /** After DDL or an unknown object: look at the catalogue again before the next verdict that needs it. */

@@ -15,6 +15,8 @@ const KINDS: Readonly<Record<string, Relation['kind']>> = {
   i: 'other',
   I: 'other',
 };
+/** json and jsonb: functions that make them look for a cast by themselves. */
+const JSON_TYPES = new Set(['114', '3802']);
 const isUser = (oid: string): boolean => Number(oid) >= FIRST_USER_OID;
 
 export function assemble(rows: LoadedRows, version: string): Snapshot {
@@ -29,6 +31,7 @@ export function assemble(rows: LoadedRows, version: string): Snapshot {
     functions: [...code.functions.values()],
     operators: [...code.operators.values()],
     types: [...code.types.values()],
+    typesByOid: new Map([...code.types].map(([oid, type]) => [Number(oid), type])),
   });
 }
 
@@ -37,8 +40,10 @@ type Code = {
   readonly operators: ReadonlyMap<string, Named>;
   /** `harmless` false: making a value of it runs code. */
   readonly types: ReadonlyMap<string, Named>;
-  /** Showing a value of it runs code. */
-  readonly showsBadly: (type: string) => boolean;
+  /** Comparing a column of it with a literal, or showing it, runs code. */
+  readonly heldBadly: (type: string) => boolean;
+  /** A cast that nobody has to write runs code. */
+  readonly castsAway: (type: string) => boolean;
   /** What in an expression is not known to be harmless, by name. */
   readonly hazards: (references: TreeReferences) => string[];
 };
@@ -72,9 +77,11 @@ function codeOf(rows: LoadedRows, schemaOf: (oid: string) => string): Code {
   const checks = groupBy(rows.domainChecks, 0);
   const badCasts = rows.casts.filter(([, , fn]) => runs(fn!));
   const castEnds = new Set(badCasts.flatMap(([source, target]) => [source!, target!]));
-  const castSources = new Set(badCasts.filter(([, , , context]) => context !== 'e').map(([source]) => source!));
+  const castSources = new Set(
+    badCasts.filter(([, target, , context]) => context !== 'e' || JSON_TYPES.has(target!)).map(([source]) => source!),
+  );
 
-  /** Follow a type into its parts; `making` also counts domain checks and casts towards it. */
+  /** Follow a type into its parts; `making` also counts casts towards it, which a column's use does not need. */
   const bad = (type: string, making: boolean, seen = new Set<string>()): boolean => {
     if (type === '0' || seen.has(type)) return false;
     seen.add(type);
@@ -85,12 +92,12 @@ function codeOf(rows: LoadedRows, schemaOf: (oid: string) => string): Code {
     const within = (part: string | undefined) => part !== undefined && bad(part, making, seen);
     if (kind === 'd') {
       const checked = (checks.get(oid!) ?? []).some(([, tree]) => hazards(treeReferences(tree!)).length > 0);
-      return (making && checked) || within(base);
+      return checked || within(base);
     }
     if (kind === 'c') return (columnTypes.get(relation!) ?? []).some((column) => within(column[3]));
     if (kind === 'r') return runs(canonical ?? '0') || runs(subdiff ?? '0') || within(subtype);
     if (element !== '0') return within(element);
-    if (kind === 'b' && isUser(oid!)) return (making && runs(input!)) || runs(output!);
+    if (kind === 'b' && isUser(oid!)) return runs(input!) || runs(output!);
     return false;
   };
   const hazards = (references: TreeReferences): string[] => [
@@ -107,7 +114,14 @@ function codeOf(rows: LoadedRows, schemaOf: (oid: string) => string): Code {
     types.set(oid!, { schema: schemaOf(schema!), name: name!, harmless });
   }
   if (riskyTypes.size > 0) functions = functionsWith(true);
-  return { functions, operators, types, hazards, showsBadly: (type) => bad(type, false) };
+  return {
+    functions,
+    operators,
+    types,
+    hazards,
+    heldBadly: (type) => bad(type, false),
+    castsAway: (type) => castSources.has(type),
+  };
 }
 
 const call = (named: Named | undefined): string => (named ? objectName(named.schema, named.name) : '?');
@@ -121,6 +135,7 @@ function relationsOf(rows: LoadedRows, schemaOf: (oid: string) => string, code: 
   const parents = groupBy([...rows.inherits, ...rows.indexes], 0); // an index is part of its table, for DDL
   const children = groupBy(rows.inherits, 1);
   const referencing = groupBy(rows.foreignKeys, 1);
+  const rowTypes = new Map(rows.types.map((row) => [row[6]!, row[0]!]));
   const objectOf = (oid: string): string => {
     const row = byOid.get(oid);
     return row ? objectName(schemaOf(row[2]!), row[1]!) : '?.?';
@@ -159,7 +174,8 @@ function relationsOf(rows: LoadedRows, schemaOf: (oid: string) => string, code: 
     ...referencesOf(oid).flatMap(code.hazards),
     ...(kindOf(oid) === 'f' ? [`foreign table ${objectOf(oid)}`] : []),
     ...(byOid.has(oid) ? [] : ['a relation the catalogue does not know']),
-    ...(columns.get(oid) ?? []).filter((c) => code.showsBadly(c[3]!)).map((c) => `type ${call(code.types.get(c[3]!))}`),
+    ...(code.castsAway(rowTypes.get(oid) ?? '') ? [`type ${objectOf(oid)}`] : []),
+    ...(columns.get(oid) ?? []).filter((c) => code.heldBadly(c[3]!)).map((c) => `type ${call(code.types.get(c[3]!))}`),
   ];
 
   return rows.relations.map(([oid, name, schema, kind, , triggers]) => {

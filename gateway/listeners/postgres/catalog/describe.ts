@@ -81,7 +81,12 @@ export function describedCatalog(description: CatalogDescription): Snapshot {
         hazards: runs.map(canonical),
       }),
     ),
-    ...[...BUILTIN_RELATIONS].map((name) => relation(name, 'table', { columns: undefined })),
+    ...[...BUILTIN_RELATIONS].map((name) =>
+      relation(name, 'table', {
+        columns: undefined,
+        ...(name === 'pg_catalog.pg_settings' && { rules: new Set(['update'] as const) }), // an UPDATE of it is a SET
+      }),
+    ),
   ];
   const own = Object.entries(description.types ?? {});
   const rowTypes: [string, 'harmless'][] = relations.map(({ schema, name }) => [`${schema}.${name}`, 'harmless']);
@@ -97,6 +102,7 @@ export function describedCatalog(description: CatalogDescription): Snapshot {
     ],
     operators: [...builtin(BUILTIN_OPERATORS, true), ...named(Object.entries(description.operators ?? {}))],
     types: [...builtin(BUILTIN_TYPES, true), ...named([...own, ...rowTypes])],
+    typesByOid: new Map(),
   });
 }
 

@@ -39,7 +39,7 @@ export const LOAD_QUERIES = {
       and exists (select from pg_class c where c.oid = a.attrelid and c.relkind in ('r', 'p', 'v', 'm', 'f', 'S', 'c'))`,
   generated: `select adrelid, adbin from pg_attrdef join pg_attribute on attrelid = adrelid and attnum = adnum
     where attgenerated = 'v'`,
-  rules: 'select ev_class, ev_type, ev_action from pg_rewrite where ev_class >= 16384',
+  rules: `select ev_class, ev_type, ev_action from pg_rewrite where ev_class >= 16384 or ev_type <> '1'`,
   policies: 'select polrelid, polqual, polwithcheck from pg_policy',
   inherits: 'select inhrelid, inhparent from pg_inherits',
   foreignKeys: `select conrelid, confrelid, confupdtype, confdeltype from pg_constraint where contype = 'f'`,

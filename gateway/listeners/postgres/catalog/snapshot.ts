@@ -36,6 +36,7 @@ export type SnapshotData = {
   readonly functions: readonly Named[];
   readonly operators: readonly Named[];
   readonly types: readonly Named[];
+  readonly typesByOid: ReadonlyMap<number, Named>;
 };
 
 const TEMP_SCHEMA = 'pg_temp';
@@ -50,6 +51,8 @@ export class Snapshot {
   readonly #operators: ReadonlyMap<string, readonly Named[]>;
   readonly #types: ReadonlyMap<string, readonly Named[]>;
 
+  readonly #typesByOid: ReadonlyMap<number, Named>;
+
   constructor(data: SnapshotData) {
     this.version = data.version;
     this.#user = data.user;
@@ -58,6 +61,7 @@ export class Snapshot {
     this.#functions = byName(data.functions);
     this.#operators = byName(data.operators);
     this.#types = byName(data.types);
+    this.#typesByOid = data.typesByOid;
   }
 
   /**
@@ -86,6 +90,10 @@ export class Snapshot {
 
   operators(name: string, schema?: string): readonly Named[] {
     return named(this.#operators, name, schema);
+  }
+
+  typeOf(oid: number): Named | undefined {
+    return this.#typesByOid.get(oid);
   }
 
   types(name: string, schema?: string): readonly Named[] {

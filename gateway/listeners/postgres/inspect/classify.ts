@@ -172,10 +172,17 @@ class Judge {
   }
 
   #prepare(body: Tree): Judged {
-    const inner = this.#inner(body.query);
+    const query = this.#inner(body.query);
+    const inner = { ...query, effects: [...query.effects, ...this.#making(body.argtypes)] };
     this.#findings.add('session', '');
     const headline = `PREPARE ${displayName(textOf(body.name))}: ${inner.headline}`;
     return { headline, session: { kind: 'prepare', name: textOf(body.name), inner } };
+  }
+
+  /** What values of these types run when they are made. */
+  #making(types: unknown): StatementFacts['effects'] {
+    if (listOf(types).length === 0) return [];
+    return this.#inner({ SelectStmt: { targetList: types } }).effects.filter(({ action }) => action !== 'read');
   }
 
   #execute(body: Tree): Judged {

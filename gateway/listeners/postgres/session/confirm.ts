@@ -34,6 +34,7 @@ export class Confirm implements ReplyEvents {
     switch (reply.kind) {
       case 'parse':
         names.statements.confirm(reply.name, reply.statement);
+        reply.run?.done('PARSE');
         return;
       case 'bind':
         names.confirmPortal(reply.name, reply.portal);
@@ -76,6 +77,8 @@ export class Confirm implements ReplyEvents {
     stay.failed = true;
     stay.copying = undefined;
     const fatal = error.severity === 'FATAL' || error.severity === 'PANIC';
+    const run = reply?.kind === 'bind' ? reply.portal?.run : reply && 'run' in reply ? reply.run : undefined;
+    if (run && opaque(run.permit.operation.effects)) this.#doubt();
     if (reply && 'run' in reply) {
       if (fatal) reply.run?.unknown(`the target ended the session (${error.sqlstate}) before it reported an outcome`);
       else reply.run?.failed(error.sqlstate, error.message);
@@ -83,6 +86,7 @@ export class Confirm implements ReplyEvents {
     if (reply?.kind === 'execute' && reply.portal) reply.portal.state = 'done';
     if (reply?.kind === 'bind' && !fatal) reply.portal?.run?.failed(error.sqlstate, error.message);
     for (const never of skipped) {
+      if (never.kind === 'parse') never.run?.failed('25P02', NEVER_RAN);
       if (never.kind === 'bind') never.portal?.run?.failed('25P02', NEVER_RAN);
       if (never.kind !== 'execute') continue;
       // Planning can fail, too: then the Execute behind it tells why.
@@ -170,7 +174,13 @@ export class Confirm implements ReplyEvents {
       case 'fetch':
         return;
       case 'prepare':
-        names.statements.confirm(session.name, { text: facts.text, made: 'sql', source, empty: false });
+        names.statements.confirm(session.name, {
+          text: facts.text,
+          made: 'sql',
+          source,
+          empty: false,
+          parameterTypes: [],
+        });
         return;
       case 'deallocate':
         if (session.name === 'ALL') names.dropStatements();
@@ -211,14 +221,18 @@ export class Confirm implements ReplyEvents {
     }
   }
 
+  /** Code ran, if only until it failed: names are no part of a transaction. */
+  #doubt(): void {
+    const stay = this.#stay;
+    stay.frame.stale = true;
+    stay.frameTouched = true;
+    stay.namesDoubtful = true;
+  }
+
   #applyEffects(judged: readonly Effect[]): void {
     const stay = this.#stay;
     const effects = judged.filter((effect) => effect !== SHADOWED);
-    if (opaque(effects)) {
-      stay.frame.stale = true;
-      stay.frameTouched = true;
-      stay.namesDoubtful = true;
-    }
+    if (opaque(effects)) this.#doubt();
     if (!changesSchema(effects)) return;
     stay.schemaChanged = true;
     stay.shadowed ||= effects.some(({ object }) => object.startsWith('pg_temp'));

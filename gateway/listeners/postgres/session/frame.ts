@@ -1,18 +1,27 @@
 /** The session frame: settings a statement's meaning depends on, as the target last reported them. */
 
 /** Settings that belong to it; the target's answer to SHOW, or its ParameterStatus, is the only source. */
-const REPORTED = new Set(['search_path', 'session_authorization', 'default_transaction_read_only']);
+const REPORTED = new Set([
+  'search_path',
+  'session_authorization',
+  'default_transaction_read_only',
+  'DateStyle', // these three: what a literal means
+  'IntervalStyle',
+  'TimeZone',
+]);
 
 export class SessionFrame {
   readonly #settings = new Map<string, string>();
   #text: string | undefined;
   #searchPath: readonly string[] = [];
+  readonly #user: string | undefined;
   /** Something ran that may have changed it: ask the target before the next verdict. */
   stale = false;
 
   constructor(searchPath: string, parameters: ReadonlyMap<string, string>) {
     this.set('search_path', searchPath);
     this.set('role', 'none');
+    this.#user = parameters.get('session_authorization');
     for (const [name, value] of parameters) this.reported(name, value);
   }
 
@@ -28,8 +37,10 @@ export class SessionFrame {
     if (name === 'search_path') this.#searchPath = splitSearchPath(value);
   }
 
+  /** Empty, which is any: another role may look into other schemas, and `$user` is another one's. */
   get searchPath(): readonly string[] {
-    return this.#searchPath;
+    const itself = this.#settings.get('role') === 'none' && this.#settings.get('session_authorization') === this.#user;
+    return itself ? this.#searchPath : [];
   }
 
   /** Canonical: the same settings give the same text. */

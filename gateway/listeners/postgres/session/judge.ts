@@ -6,7 +6,7 @@ import * as build from '../builders.ts';
 import type { StatementFacts } from '../types.ts';
 import type { Frame } from '../wire.ts';
 import type { Ask } from './ask.ts';
-import { type Asker, leavesTransaction, operationOf, type Subject } from './operation.ts';
+import { type Asker, changesItsOwnGround, leavesTransaction, operationOf, type Subject } from './operation.ts';
 import { FAILING_STATEMENT, refusal } from './refusal.ts';
 import type { Run } from './run.ts';
 import type { Stay } from './stay.ts';
@@ -23,6 +23,8 @@ export type JudgeDeps = {
   /** A refusal that the gate does not know of, for the audit trail. */
   readonly refused: (error: GatewayError, bytes: number) => void;
 };
+
+const MAX_NAME_BYTES = 63; // the server's NAMEDATALEN, less its closing zero
 
 export class Judge {
   readonly #stay: Stay;
@@ -61,7 +63,9 @@ export class Judge {
       id: randomUUID(),
       frame: stay.frame.text,
       inTransaction: stay.inTransaction,
-      shadowed: stay.shadowed || (stay.schemaChanged && !leavesTransaction(statements)),
+      shadowed:
+        stay.shadowed || (stay.schemaChanged && !leavesTransaction(statements)) || changesItsOwnGround(statements),
+      foreign: stay.foreignEncoding,
       caps: stay.limits.copy,
     });
     // Results of what came before are awaited only if somebody may have to be asked.
@@ -166,6 +170,14 @@ export class Judge {
     if (Buffer.byteLength(text) <= statementBytes) return undefined;
     return new GatewayError('TOO_LONG', `the statement is longer than ${statementBytes} bytes`, {
       hint: 'Send it in parts, or load data with COPY.',
+    });
+  }
+
+  /** The server cuts a longer name without a word: it would stand for another statement than it does here. */
+  tooLongName(name: string): GatewayError | undefined {
+    if (Buffer.byteLength(name) <= MAX_NAME_BYTES) return undefined;
+    return new GatewayError('UNSUPPORTED', `names of statements and portals have at most ${MAX_NAME_BYTES} bytes`, {
+      hint: 'The server would cut it; give it a shorter name.',
     });
   }
 

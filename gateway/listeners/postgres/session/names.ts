@@ -11,6 +11,8 @@ export type Statement = {
   readonly source: string;
   /** An empty query, which runs nothing. */
   readonly empty: boolean;
+  /** OIDs its Parse gave for `$1`, `$2`, …; 0 leaves the type to the server. */
+  readonly parameterTypes: readonly number[];
 };
 
 export type Portal = {

@@ -107,10 +107,16 @@ export function innerFacts(statement: Statement, found: readonly StatementFacts[
 
 /**
  * Several statements in one string run one after another, while names and frame are known only as they stand now.
+ * `frameTouched`: what ends the transaction takes settings back.
  * @throws GatewayError SESSION_FRAME | UNSUPPORTED
  */
-export function checkTogether(statements: readonly StatementFacts[]): void {
+export function checkTogether(statements: readonly StatementFacts[], frameTouched: boolean): void {
   if (statements.length < 2) return;
+  if (frameTouched && statements.some(({ session }) => session.kind === 'transaction' && session.verb !== 'begin')) {
+    throw new GatewayError('SESSION_FRAME', 'settings or names were touched in this transaction: end it on its own', {
+      hint: 'Send COMMIT or ROLLBACK as a statement of its own.',
+    });
+  }
   let changed = false;
   for (const { session, effects } of statements) {
     if (session.kind === 'frame') {
@@ -141,20 +147,56 @@ export function leavesTransaction(statements: readonly StatementFacts[]): boolea
   return session?.kind === 'transaction' && ['commit', 'rollback', 'rollback-to', 'prepare'].includes(session.verb);
 }
 
+/** One of several statements touches tables behind one that may have changed what their names stand for. */
+export function changesItsOwnGround(statements: readonly StatementFacts[]): boolean {
+  const change = statements.findIndex(({ effects }) => changesSchema(effects));
+  return change !== -1 && statements.slice(change + 1).some(({ effects }) => touchesTables(effects));
+}
+
+const TOUCHES: ReadonlySet<Action> = new Set(['read', 'copy-out', 'copy-in', 'insert', 'update', 'delete']);
+const touchesTables = (effects: readonly Effect[]): boolean => effects.some(({ action }) => TOUCHES.has(action));
+
+/** Values of such a type are made, by code, while the server parses the text: before anything is bound or executed. */
+export const runsWhenParsed = (statements: readonly StatementFacts[]): boolean =>
+  statements.some(({ effects }) => effects.some(({ object }) => object.startsWith('type ')));
+
+/** After it, names or settings may be others than before. `judged`: its effects as the gate saw them. */
+export function unsettles({ session, effects }: StatementFacts, judged = effects): boolean {
+  if (opaque(judged) || judged.some(({ action }) => action === 'ddl')) return true;
+  switch (session.kind) {
+    case 'none':
+    case 'fetch':
+      return false;
+    case 'transaction':
+      return !['begin', 'savepoint', 'release'].includes(session.verb);
+    default:
+      return true;
+  }
+}
+
 /** What the inspector of a target's committed schema cannot know. */
 export const SHADOWED: Effect = { action: 'call', object: '' };
+const FOREIGN: Effect = { action: 'unknown', object: 'encoding' };
+const BEYOND_ASCII = /[^\0-\x7f]/;
 
 export function operationOf(
   subject: Subject,
   asker: Asker,
-  now: { id: string; frame: string; inTransaction: boolean; shadowed: boolean; caps: Caps },
+  now: { id: string; frame: string; inTransaction: boolean; shadowed: boolean; foreign: boolean; caps: Caps },
 ): Operation {
   const { text, shown, effects, headline, risks, parameters, shownParameters, uses, copyIn } = subject;
   const said = [...risks];
   if (now.inTransaction) said.push('inside a transaction');
   if (copyIn) said.push('data is not reviewed');
-  const shadowed = now.shadowed && effects.every(({ action }) => action === 'read');
-  if (shadowed) said.push('schema changed in this session, unseen by the gateway');
+  const doubts: Effect[] = [];
+  if (now.shadowed && touchesTables(effects)) {
+    doubts.push(SHADOWED);
+    said.push('schema changed in this session, unseen by the gateway');
+  }
+  if (now.foreign && BEYOND_ASCII.test(text)) {
+    doubts.push(FOREIGN);
+    said.push('the database is not in UTF8: names in it may mean something else');
+  }
   return {
     id: now.id,
     protocol: 'postgres',
@@ -164,7 +206,7 @@ export function operationOf(
     parameters,
     shownParameters,
     frame: uses.length === 0 ? now.frame : JSON.stringify([now.frame, ...uses]),
-    effects: shadowed ? [...effects, SHADOWED] : effects,
+    effects: doubts.length > 0 ? [...effects, ...doubts] : effects,
     headline,
     risks: said.length > risks.length ? [...new Set(said)] : risks,
     inTransaction: now.inTransaction,

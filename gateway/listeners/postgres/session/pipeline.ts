@@ -8,7 +8,15 @@ import type { Ask } from './ask.ts';
 import { copyStep } from './copy.ts';
 import { Judge, type JudgeDeps, type Style, type Wait } from './judge.ts';
 import type { Portal, Statement } from './names.ts';
-import { checkTogether, knownStatement, leavesTransaction, type Subject, subjectOf } from './operation.ts';
+import {
+  checkTogether,
+  knownStatement,
+  leavesTransaction,
+  runsWhenParsed,
+  type Subject,
+  subjectOf,
+  unsettles,
+} from './operation.ts';
 import { readFrame } from './probe.ts';
 import { NativeError, transactionFailed, unknownPortal } from './refusal.ts';
 import { factsOf, inspect, resolve, resolveAll } from './resolve.ts';
@@ -165,7 +173,9 @@ export class Pipeline {
     const message = parseParse(frame);
     const unnamed = message.name === '';
     const tooMuch =
-      this.#judge.tooLong(message.text) ?? this.#judge.tooMany(this.#stay.names.statements.size, 'statements');
+      this.#judge.tooLong(message.text) ??
+      this.#judge.tooLongName(message.name) ??
+      this.#judge.tooMany(this.#stay.names.statements.size, 'statements');
     if (tooMuch) return this.#judge.refuse(tooMuch, frame, 'extended', { unnamed, audited: false });
     return this.#with(
       () => inspect(this.#stay, message.text),
@@ -176,7 +186,7 @@ export class Pipeline {
     );
   }
 
-  #parsed(frame: Frame, { name, text }: ParseMessage, facts: readonly StatementFacts[]): Wait {
+  #parsed(frame: Frame, { name, text, parameterTypes }: ParseMessage, facts: readonly StatementFacts[]): Wait {
     const stay = this.#stay;
     const refused = (error: GatewayError) =>
       this.#judge.refuse(error, frame, 'extended', { unnamed: name === '', audited: false });
@@ -186,18 +196,26 @@ export class Pipeline {
       );
     }
     if (stay.status === 'E' && facts.length > 0 && !leavesTransaction(facts)) return refused(transactionFailed());
-    const statement: Statement = { text, made: 'protocol', source: text, empty: facts.length === 0 };
-    stay.names.statements.offer(name, statement);
-    this.#forward(frame);
-    stay.replies.push({ kind: 'parse', name, statement });
-    return undefined;
+    const statement: Statement = { text, made: 'protocol', source: text, empty: facts.length === 0, parameterTypes };
+    const forward = (run: Run | undefined): Wait => {
+      stay.names.statements.offer(name, statement);
+      this.#forward(frame);
+      if (run) stay.dirty = true;
+      stay.replies.push({ kind: 'parse', name, statement, run });
+      return undefined;
+    };
+    if (!runsWhenParsed(facts)) return forward(undefined);
+    const subject = subjectOf(text, [{ facts: facts[0]!, inner: undefined }], NOTHING_BOUND);
+    return this.#judge.ask(subject, facts, frame, 'extended', forward);
   }
 
   #bind(frame: Frame): Wait {
     if (!this.#known()) return this.#learn(frame);
     const message = parseBind(frame);
-    const tooMany = this.#judge.tooMany(this.#stay.names.portals.size, 'portals and cursors');
-    if (tooMany) return this.#judge.refuse(tooMany, frame, 'extended');
+    const tooMuch =
+      this.#judge.tooLongName(message.portal) ??
+      this.#judge.tooMany(this.#stay.names.portals.size, 'portals and cursors');
+    if (tooMuch) return this.#judge.refuse(tooMuch, frame, 'extended', { audited: false });
     return this.#with(
       () => {
         const statement = knownStatement(this.#stay.names, message.statement);
@@ -308,7 +326,7 @@ export class Pipeline {
     portal.run = undefined;
     this.#forward(frame);
     stay.dirty = true;
-    if (facts && unsettles(facts, run)) stay.unsettled = true;
+    if (facts && unsettles(facts, run?.permit.operation.effects)) stay.unsettled = true;
     stay.replies.push({ kind: 'execute', portal, facts, run, copies });
     return undefined;
   }
@@ -316,6 +334,8 @@ export class Pipeline {
   #close(frame: Frame): Wait {
     if (!this.#known()) return this.#learn(frame);
     const { kind, name } = parseClose(frame);
+    const tooLong = this.#judge.tooLongName(name);
+    if (tooLong) return this.#judge.refuse(tooLong, frame, 'extended', { audited: false });
     const { statements, portals } = this.#stay.names;
     if (kind === 'S') statements.offer(name, undefined);
     else portals.offer(name, undefined);
@@ -354,7 +374,7 @@ export class Pipeline {
     }
     return this.#with(
       () => {
-        checkTogether(statements);
+        checkTogether(statements, this.#stay.frameTouched || this.#stay.frame.stale);
         return resolveAll(this.#stay, statements);
       },
       frame,
@@ -374,20 +394,5 @@ export class Pipeline {
     const copies = statements.filter(({ copy }) => copy === 'in').length;
     this.#stay.replies.push({ kind: 'query', statements, run, copies, done: 0 });
     return undefined;
-  }
-}
-
-/** After it, names or settings may be others than before. */
-function unsettles({ session, effects }: StatementFacts, run: Run | undefined): boolean {
-  const judged = run?.permit.operation.effects ?? effects;
-  if (judged.some(({ action }) => action === 'call' || action === 'unknown' || action === 'ddl')) return true;
-  switch (session.kind) {
-    case 'none':
-    case 'fetch':
-      return false;
-    case 'transaction':
-      return !['begin', 'savepoint', 'release'].includes(session.verb);
-    default:
-      return true;
   }
 }

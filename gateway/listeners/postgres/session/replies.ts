@@ -22,7 +22,12 @@ type Common = {
 
 export type Reply = Common &
   (
-    | { readonly kind: 'parse'; readonly name: string; readonly statement: Statement | undefined }
+    | {
+        readonly kind: 'parse';
+        readonly name: string;
+        readonly statement: Statement | undefined;
+        readonly run?: Run | undefined;
+      }
     | { readonly kind: 'bind'; readonly name: string; readonly portal: Portal | undefined }
     | { readonly kind: 'describe' }
     | { readonly kind: 'close'; readonly of: 'S' | 'P'; readonly name: string }
@@ -105,7 +110,8 @@ export class Replies {
   *running(): Generator<Run> {
     for (let i = this.#first; i < this.#queue.length; i++) {
       const reply = this.#queue[i]!;
-      if ((reply.kind === 'execute' || reply.kind === 'query') && reply.run) yield reply.run;
+      const run = reply.kind === 'bind' ? reply.portal?.run : 'run' in reply ? reply.run : undefined;
+      if (run) yield run;
     }
   }
 

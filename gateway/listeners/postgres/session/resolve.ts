@@ -28,7 +28,9 @@ export function resolve(stay: Stay, facts: StatementFacts): Resolved | Promise<R
     case 'fetch': {
       const portal = names.portals.get(session.name);
       if (!portal) throw unknownPortal(session.name, 'cursor');
-      return { facts, inner: portal.facts };
+      // A portal of EXECUTE does what the statement of that name does.
+      const { facts: inner, subject } = portal;
+      return { facts, inner: inner && subject && { ...inner, effects: subject.effects, risks: subject.risks } };
     }
     case 'declare':
       return { facts, inner: session.inner };
@@ -47,7 +49,11 @@ export function factsOf(
   statement: Statement,
 ): readonly StatementFacts[] | Promise<readonly StatementFacts[]> {
   const found = inspect(stay, statement.text);
-  return found instanceof Promise
-    ? found.then((late) => [innerFacts(statement, late)])
-    : [innerFacts(statement, found)];
+  const { inspector } = stay;
+  const own = (all: readonly StatementFacts[]): readonly StatementFacts[] => {
+    const facts = innerFacts(statement, all);
+    const bound = inspector.boundTypes(statement.parameterTypes);
+    return [bound.length === 0 ? facts : { ...facts, effects: [...facts.effects, ...bound] }];
+  };
+  return found instanceof Promise ? found.then(own) : own(found);
 }

@@ -47,6 +47,9 @@ export class Stay {
   /** Set once, by the session that makes both. */
   replies!: Replies;
 
+  /** The database is not in UTF8: it cuts and folds names beyond ASCII in its own way. */
+  readonly foreignEncoding: boolean;
+
   /** As of the last ReadyForQuery. */
   status: TransactionStatus = 'I';
   /** Something went upstream since the last ReadyForQuery. */
@@ -89,6 +92,7 @@ export class Stay {
     toTarget: Outbox;
   }) {
     this.frame = new SessionFrame(options.searchPath, options.upstream.parameters);
+    this.foreignEncoding = options.upstream.parameters.get('server_encoding') !== 'UTF8';
     this.inspector = options.inspector;
     this.limits = options.limits;
     this.toClient = options.toClient;

@@ -1,0 +1,296 @@
+/** Attacks on the PostgreSQL gate that must fail, each with the real inspector, a real server, and all bytes recorded. */
+import assert from 'node:assert/strict';
+import { after, afterEach, before, beforeEach, describe, it } from 'node:test';
+import pg from 'pg';
+import * as build from '../gateway/listeners/postgres/builders.ts';
+import { createCatalog } from '../gateway/listeners/postgres/catalog/catalog.ts';
+import { createInspector } from '../gateway/listeners/postgres/inspect.ts';
+import { parseServerMessage } from '../gateway/listeners/postgres/messages.ts';
+import type { Inspector } from '../gateway/listeners/postgres/types.ts';
+import { startPostgres, type TestPostgres } from './support/postgres.ts';
+import { brief, type SessionWorld, sessionWorld } from './support/session.ts';
+
+const SCHEMA = `
+  create table ledger (id int, v text);
+  create table t (id int primary key, v text);
+  insert into t values (1, 'a'), (2, 'b');
+  create function evil() returns int language plpgsql as $$ begin insert into ledger values (1); return 1; end $$;
+  create function evil(anyelement) returns boolean language plpgsql as $$ begin perform evil(); return true; end $$;
+  create view v as select 1 as x;
+  create domain checked as int check (evil(value));
+  create type pair as (a checked);
+  create domain plain as int;
+  create type mood as enum ('sad', 'ok');
+  create table pairs (p pair, list checked[]);
+  create type shape as (a int);
+  create function shape_json(shape) returns json language plpgsql as
+    $$ begin perform evil(); return '1'; end $$;
+  create cast (shape as json) with function shape_json(shape);
+  create table shapes (s shape);
+  insert into shapes values (row(1));
+  create table rows_cast (a int);
+  insert into rows_cast values (1);
+  create function row_text(rows_cast) returns text language plpgsql as
+    $$ begin perform evil(); return 'x'; end $$;
+  create cast (rows_cast as text) with function row_text(rows_cast) as implicit;
+  create function meddle() returns int language plpgsql as
+    $$ begin execute 'deallocate p'; execute 'prepare p as delete from t'; return 1; end $$;
+`;
+let postgres: TestPostgres;
+let direct: pg.Client;
+let inspector: Inspector;
+let world: SessionWorld;
+let baseline: number;
+
+before(async () => {
+  postgres = await startPostgres();
+  direct = new pg.Client({ connectionString: postgres.url('postgres') });
+  await direct.connect();
+  await direct.query(SCHEMA);
+  const catalog = createCatalog({
+    connect: async () => {
+      const client = new pg.Client({ connectionString: postgres.url('postgres') });
+      client.on('error', () => undefined);
+      await client.connect();
+      return client;
+    },
+  });
+  inspector = createInspector({
+    serverMajor: 18,
+    catalog,
+    maskLiteral: (text) => text,
+    cacheEntries: 100,
+    workerDeadlineMs: 1_000,
+  });
+  await inspector.refresh();
+  baseline = await backends();
+});
+after(async () => {
+  await inspector.close();
+  await direct.end();
+  await postgres.stop();
+});
+beforeEach(async () => {
+  await direct.query("truncate ledger, t; insert into t values (1, 'a'), (2, 'b')");
+  await inspector.refresh();
+  world = await sessionWorld(postgres, { inspector, limits: { lingerMs: 1_000 } });
+  const harmless = new Set(['read', 'copy-out', 'session', 'transaction']);
+  world.gate.decide = ({ text, effects }) => {
+    if (text.includes('/*held*/')) return 'hold';
+    if (text.includes('/*approved*/')) return 'allow';
+    return effects.every(({ action }) => harmless.has(action)) ? 'allow' : 'deny';
+  };
+});
+afterEach(async () => {
+  await world.close();
+  assert.equal(world.gate.settledTwice, 0, 'every permit is settled once');
+  assert.equal(world.registry.size, 0, 'no session is left in the registry');
+  while ((await backends()) > baseline) await new Promise((resolve) => setImmediate(resolve));
+});
+
+async function backends(): Promise<number> {
+  const found = await direct.query(
+    `select count(*)::int n from pg_stat_activity where backend_type = 'client backend'`,
+  );
+  return found.rows[0].n;
+}
+
+/** What must not change: rows of both tables, outside of the session's own transaction. */
+async function state(): Promise<string> {
+  const found = await direct.query(
+    `select (select count(*) from ledger) || '/' || (select count(*) from t)
+      || '/' || coalesce((select last_value::text from pg_sequences limit 1), '')`,
+  );
+  return Object.values(found.rows[0])[0] as string;
+}
+
+const UNTOUCHED = '0/2/';
+
+type Client = Awaited<ReturnType<SessionWorld['raw']>>;
+const ask = async (client: Client, text: string): Promise<string> =>
+  brief(await client.send(build.query(text)).until('Z'));
+const bound = (text: string, ...types: number[]): Buffer =>
+  Buffer.concat([build.parse('', text, types), build.bind('', '', []), build.execute(''), build.sync()]);
+
+describe('7/9 names: what a name stands for', () => {
+  const NAME = 'n'.repeat(63);
+
+  it('a protocol name beyond 63 bytes is refused: the server would cut it, and run another statement by it', async () => {
+    const client = await world.raw();
+    const long = `${NAME}x`;
+    const parsed = brief(await client.send(build.parse(long, 'select 1'), build.sync()).until('Z'));
+    await ask(client, `deallocate ${NAME}`);
+    await ask(client, `prepare ${NAME} as delete from t`);
+    const ran = brief(
+      await client.send(build.bind('', long), build.execute(''), build.close('S', long), build.sync()).until('Z'),
+    );
+    assert.match(parsed, /^E/);
+    assert.match(ran, /^E/);
+    assert.equal(await state(), UNTOUCHED);
+  });
+
+  it('SQL names are cut where the server cuts them', async () => {
+    const client = await world.raw();
+    for (const [made, other] of [
+      [`${NAME}x`, `${NAME}y`],
+      [`"${'n'.repeat(62)}é"`, `"${'n'.repeat(62)}è"`],
+      [`"${'ß'.repeat(40)}"`, `"${'ß'.repeat(31)}"`],
+      ['"É"', '"É"'],
+    ]) {
+      await ask(client, 'deallocate all');
+      assert.match(await ask(client, `prepare ${made} as delete from t`), /C\(PREPARE\)/);
+      assert.match(await ask(client, `execute ${other}`), /^E\(42501\)/, other);
+    }
+    assert.match(await ask(client, 'execute É'), /^E/);
+    assert.equal(await state(), UNTOUCHED);
+  });
+
+  it('a name that failing code gave another meaning is not trusted', async () => {
+    const client = await world.raw();
+    await ask(client, 'prepare p as select 1');
+    await ask(client, 'select 1/(meddle() - 1) /*approved*/');
+    assert.match(await ask(client, 'execute p'), /^E/);
+    assert.equal(await state(), UNTOUCHED);
+  });
+
+  it('FETCH of a portal that runs EXECUTE counts as what the prepared statement does', async () => {
+    const client = await world.raw();
+    await ask(client, 'prepare q as delete from t returning id');
+    await ask(client, 'begin');
+    await client.send(build.parse('s', 'execute q /*approved*/'), build.bind('x', 's'), build.sync()).until('Z');
+    assert.match(await ask(client, 'fetch all from x'), /^E\(42501\)/);
+    await ask(client, 'rollback');
+  });
+});
+
+describe('12 reads that run code', () => {
+  const oids = async (type: string): Promise<number> =>
+    (await direct.query('select $1::regtype::oid::int oid', [type])).rows[0].oid;
+
+  it('a parameter of a type whose values are checked by code', async () => {
+    const client = await world.raw();
+    for (const type of ['checked', 'pair', 'checked[]']) {
+      const value = type === 'pair' ? '(1)' : type === 'checked' ? '1' : '{1}';
+      const sent = [build.parse('', 'select $1', [await oids(type)]), build.bind('', '', [value])];
+      assert.match(brief(await client.send(...sent, build.execute(''), build.sync()).until('Z')), /E\(42501\)/, type);
+    }
+    for (const type of ['plain', 'mood', 'int4']) {
+      const value = type === 'mood' ? 'ok' : '1';
+      const sent = [build.parse('', 'select $1', [await oids(type)]), build.bind('', '', [value])];
+      assert.match(brief(await client.send(...sent, build.execute(''), build.sync()).until('Z')), /^1 2 D C/, type);
+    }
+    assert.equal(await state(), UNTOUCHED);
+  });
+
+  it('PREPARE with such a type, then EXECUTE', async () => {
+    const client = await world.raw();
+    await ask(client, 'prepare p (checked) as select $1');
+    assert.match(await ask(client, 'execute p (1)'), /^E\(42501\)/);
+    assert.equal(await state(), UNTOUCHED);
+  });
+
+  it('a literal that is made into such a value by being parsed, named or by comparison', async () => {
+    const client = await world.raw();
+    for (const sql of [
+      "select '(1)'::pair",
+      "select from pairs where p = '(1)'",
+      "select from pairs where list = '{1}'",
+      "select array_append(list, '1') from pairs",
+    ]) {
+      assert.doesNotMatch(brief(await client.send(bound(sql)).until('Z')), /C\(/, sql);
+      assert.equal(await state(), UNTOUCHED, sql);
+      assert.match(await ask(client, sql), /^E\(42501\)/, sql);
+      assert.equal(await state(), UNTOUCHED, sql);
+    }
+  });
+
+  it('a cast that JSON functions and whole rows look up by themselves', async () => {
+    const client = await world.raw();
+    for (const sql of [
+      'select to_json(s) from shapes',
+      'select to_jsonb(shapes) from shapes',
+      "select rows_cast || 'x' from rows_cast",
+      'select upper(r) from rows_cast r',
+    ]) {
+      assert.match(await ask(client, sql), /^E\(42501\)/, sql);
+      assert.equal(await state(), UNTOUCHED, sql);
+    }
+  });
+
+  it('a setting changed through pg_settings is code, and the frame is read again', async () => {
+    const client = await world.raw();
+    const update = "update pg_settings set setting = 'pg_temp' where name = 'search_path' /*approved*/";
+    await ask(client, update);
+    assert.ok(world.gate.admitted.at(-1)?.effects.some(({ action }) => action === 'call'));
+    await ask(client, 'select 1');
+    assert.match(world.gate.admitted.at(-1)!.frame, /pg_temp/);
+  });
+});
+
+describe('17 state drift: what a transaction has changed and the catalogue cannot see', () => {
+  const READS = [
+    'select * from v',
+    'copy (select * from v) to stdout',
+    'copy v to stdout',
+    'execute p',
+    'explain analyze execute p',
+    'declare c cursor for select * from v',
+    'select * from v; select 1',
+    'with x as (select * from v) select * from x',
+    'insert into ledger select x from v',
+  ];
+
+  it('no road leads through a view replaced in the same transaction', async () => {
+    const client = await world.raw();
+    await ask(client, 'prepare p as select * from v');
+    for (const sql of READS) {
+      await ask(client, 'begin');
+      assert.match(await ask(client, 'create or replace view v as select evil() as x /*approved*/'), /^C/);
+      world.gate.admitted.length = 0;
+      await ask(client, sql);
+      const actions = world.gate.admitted.flatMap(({ effects }) => effects.map(({ action }) => action));
+      assert.ok(actions.includes('call'), `${sql}: ${actions}`);
+      await ask(client, 'rollback');
+    }
+    assert.equal(await state(), UNTOUCHED);
+  });
+
+  it('nor through one replaced in the same string', async () => {
+    const client = await world.raw();
+    await ask(client, 'create or replace view v as select evil() as x; select * from v; rollback /*held?*/');
+    const { effects } = world.gate.admitted[0]!;
+    assert.ok(effects.some(({ action }) => action === 'call'));
+    await ask(client, 'begin; alter table t add column if not exists w int; select * from t');
+    assert.ok(world.gate.admitted[1]!.effects.some(({ action, object }) => action === 'call' && object === ''));
+  });
+
+  it('"$user" and names out of reach mean something else under another role', async () => {
+    await direct.query('create role other superuser; create schema other; create view other.t as select evil() as id');
+    try {
+      await inspector.refresh();
+      const client = await world.raw();
+      await ask(client, 'set search_path = "$user", public /*approved*/');
+      await ask(client, 'set role other /*approved*/');
+      assert.match(await ask(client, 'select * from t'), /^E\(42501\)/);
+      assert.equal(await state(), UNTOUCHED);
+    } finally {
+      await direct.query('drop schema other cascade; drop role other');
+    }
+  });
+});
+
+describe('11 literals', () => {
+  it('settings that change what a literal means are part of what an approval covers', async () => {
+    const client = await world.raw();
+    await ask(client, 'select 1');
+    await ask(client, "set datestyle = 'German, DMY'");
+    await ask(client, "set timezone = 'Asia/Tokyo'");
+    await ask(client, "set intervalstyle = 'sql_standard'");
+    await ask(client, 'select 1');
+    const [first, , , , last] = world.gate.admitted;
+    assert.notEqual(first!.frame, last!.frame);
+    for (const word of ['German', 'Tokyo', 'sql_standard']) assert.ok(last!.frame.includes(word), word);
+  });
+});
+
+void parseServerMessage;
