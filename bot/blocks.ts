@@ -18,6 +18,14 @@ export const words = (text: string, style?: { bold?: boolean; italic?: boolean; 
 /** A person, shown by their name; in an edit it rings nobody. */
 export const person = (id: string): Element => (isUserId(id) ? { type: 'user', user_id: id } : words(id));
 
+/** A moment in the reader's own time zone; `said` where Slack cannot show it. */
+export const moment = (epochMs: number, format: string, said: string): Element => ({
+  type: 'date',
+  timestamp: Math.floor(epochMs / 1000),
+  format,
+  fallback: said,
+});
+
 /** One paragraph a line. */
 export const paragraphs = (block_id: string, ...rows: Element[][]): types.RichTextBlock => ({
   type: 'rich_text',

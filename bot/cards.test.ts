@@ -136,7 +136,7 @@ describe('a card', () => {
         mentions: ['<!channel>', '@here', 'S0DBA', 'U0ALICE', 'U0ALICE> <!channel'],
       });
       for (const parsed of parsedTexts(blocks)) {
-        assert.match(parsed, /^(?:Expires <!date\^\d+\^[^|>]+\|[^<>]+>|Asking <!subteam\^S0DBA> <@U0ALICE>)$/);
+        assert.match(parsed, /^(?:Expires <!date\^\d+\^[^|>]+\|[^<>]+>|<!subteam\^S0DBA> <@U0ALICE> please decide)$/);
       }
       assert.doesNotMatch(text, /<|>|`|\*|:white_check_mark:/);
       const code = [...nodes(blocks)].filter((node) => node.type === 'rich_text_preformatted');
@@ -163,14 +163,55 @@ describe('a card', () => {
     );
   });
 
+  it('says the end in its notification, with its clock whole and without the target’s own words', () => {
+    const at = Date.UTC(2026, 0, 2, 14, 2, 11);
+    const settled = { at, executed: 'yes' as const };
+    const ended = (outcome: NonNullable<ReturnType<typeof aCard>['outcome']>) =>
+      cardView(aCard({ state: outcome.kind === 'unknown' ? 'unknown' : 'done', settled, releasedAt: at, outcome }))
+        .text;
+    assert.match(
+      ended({ kind: 'done', text: 'DELETE 3 rows in 4 ms', ms: 4 }),
+      /Approved\. DELETE 3 rows in 4 ms\. Request/,
+    );
+    const failed = ended({ kind: 'failed', text: '23505: Key (name)=(Jane Roe) already exists', ms: 4 });
+    assert.match(failed, /Approved, but it failed\. Its error is on the card\./);
+    assert.doesNotMatch(failed, /Jane/);
+    const unknown = ended({ kind: 'unknown', text: 'outcome unknown, check the target: the server left', ms: 4 });
+    assert.match(unknown, /Released 14:02:11 UTC, outcome unknown, check the target\. Request/);
+  });
+
+  it('leads with the decision once there is one: who, then what came of it, said once', () => {
+    const at = Date.UTC(2026, 0, 2, 14, 2, 11);
+    const blocks = cardView(
+      aCard({
+        state: 'unknown',
+        settled: { at, executed: 'unknown' },
+        releasedAt: at,
+        votes: [{ user: 'U0ALICE', decision: 'approve', at }],
+        outcome: { kind: 'unknown', text: 'outcome unknown, check the target: the server left', ms: 4 },
+      }),
+    ).blocks;
+    const record = json(blocks[1]);
+    assert.match(
+      record,
+      /"Approved".*"user_id":"U0ALICE".*Released 14:02:11 UTC, outcome unknown, check the target: the server left/,
+    );
+    assert.equal(record.match(/outcome unknown/g)?.length, 1);
+  });
+
   it('keeps everything above the buttons where it was when votes and estimate come', () => {
     const card = aCard();
     const types = (it: typeof card) => cardView(it).blocks.map(({ type }) => type);
     const votes = [{ user: 'U0CAROL', decision: 'approve' as const, at: 1 }];
     const later = { ...card, sequence: 9, votes, estimate: 'about 41,000 rows' };
-    const at = types(card).indexOf('actions');
+    const first = cardView(card, { mentions: ['S0DBA'] }).blocks.map(({ type }) => type);
+    const at = first.indexOf('actions');
     assert.ok(at > 0);
-    assert.deepEqual(types(later).slice(0, at + 1), types(card).slice(0, at + 1));
+    assert.deepEqual(
+      types(later).slice(0, at + 1),
+      first.slice(0, at + 1),
+      'an edit drops the mention: no thumb may slip',
+    );
     const ids = (it: typeof card) => cardView(it).blocks.map(({ block_id }) => block_id);
     assert.equal(
       ids(card).some((id) => ids(later).includes(id)),
@@ -250,7 +291,7 @@ describe('a card', () => {
     });
     const text = json(cardView(card).blocks);
     for (const part of [
-      'Approved and done',
+      'Approved',
       '"user_id":"U0ALICE"',
       '14:02:11 UTC',
       'CHG-7',

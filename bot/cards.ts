@@ -7,6 +7,7 @@ import {
   heading,
   isGroupId,
   isUserId,
+  moment,
   paragraphs,
   person,
   plain,
@@ -28,7 +29,7 @@ import {
   reviewOf,
   visible,
 } from './text.ts';
-import { because, clock, expiryOf, headline, isOpen, ran, slackDate, status } from './words.ts';
+import { because, clock, expiryOf, headline, isOpen, LOCAL_TIME, ran, result, slackDate, status } from './words.ts';
 
 /** All blocks together; Slack refuses somewhere above 13,000 characters without saying where. */
 export const MAX_CARD_SIZE = 12_000;
@@ -74,8 +75,8 @@ function summary(card: Card): string {
   const what = notification(headline(card), 700);
   if (isOpen(card))
     return `${what}. ${asked} waits for approval until ${clock(card.expiresAt)}. Request ${notification(card.shortId, 12)}.`;
-  const by = card.settled?.by ? ` by ${notification(card.settled.by, 64)}` : '';
-  return `${what}. Asked by ${asked}. ${status(card).word}${by}. ${notification(ran(card) ?? '', 400)} Request ${notification(card.shortId, 12)}.`;
+  // Not through `notification`: made of our own words, numbers and an identifier; its clocks keep their colons.
+  return `${what}. Asked by ${asked}. ${status(card).word}. ${result(card)} Request ${notification(card.shortId, 12)}.`;
 }
 
 /** What a button carries: which hold, which revision of its card, and the start of its digest. Nothing else. */
@@ -100,24 +101,30 @@ function layout(card: Card, review: Review, room: Room, options: CardOptions): t
   const id = blockIds(card);
   const blocks: types.KnownBlock[] = [heading(id('headline'), headline(card))];
   if (headline(card).length > 150) blocks.push(plain(id('headline-whole'), headline(card)));
+  if (!isOpen(card)) blocks.push(record(card, room, id));
   blocks.push(requester(card, room, id));
   blocks.push(...statement(card, review, room, id));
   blocks.push(smallPrint(id('digest'), `Request ${card.shortId} · ${card.protocol} · digest ${shortDigest(card)}`));
   blocks.push(rules(card, room, id));
   const warnings = warningsOf(card, review, room);
-  if (warnings.length > 0) blocks.push(paragraphs(id('warnings'), ...warnings.map((text) => [words(`⚠️ ${text}`)])));
+  if (warnings.length > 0)
+    blocks.push(
+      paragraphs(
+        id('warnings'),
+        ...warnings.map((text) => [words(`⚠️ ${text.charAt(0).toUpperCase()}${text.slice(1)}`)]),
+      ),
+    );
   if (isOpen(card)) {
-    const ring = ringing(options.mentions ?? []);
-    if (ring !== '') blocks.push(trusted(id('mentions'), `Asking ${ring}`));
-    blocks.push(smallPrint(id('deadline'), { parsed: `Expires ${slackDate(card.expiresAt)}` }, expiryOf(card)));
+    blocks.push(smallPrint(id('deadline'), { parsed: `Expires ${slackDate(card.expiresAt)}${expiryOf(card)}` }));
     blocks.push(buttons(card, review, id));
-  } else blocks.push(record(card, room, id));
-  // Below the buttons: what comes later must not move them under a thumb.
-  blocks.push(
-    smallPrint(id('estimate'), card.estimate ? `Estimate: ${oneLine(card.estimate, room.line)}` : 'No estimate'),
-  );
+  }
+  // Below the buttons: what comes or goes later must not move them under a thumb.
+  const estimate = card.estimate ? oneLine(card.estimate, room.line) : 'not estimated';
+  if (isOpen(card) || card.estimate) blocks.push(smallPrint(id('estimate'), `Rows affected: ${estimate}`));
   const votes = votesOf(card, room);
   if (votes.length > 0) blocks.push(paragraphs(id('votes'), ...votes));
+  const ring = isOpen(card) ? ringing(options.mentions ?? []) : '';
+  if (ring !== '') blocks.push(trusted(id('mentions'), `${ring} please decide`));
   return blocks;
 }
 
@@ -162,20 +169,23 @@ function statement(card: Card, review: Review, room: Room, id: (part: string) =>
 }
 
 function rules(card: Card, room: Room, id: (part: string) => string): types.KnownBlock {
-  const rows = card.demands
-    .slice(0, room.rules)
-    .map((demand) => [
+  const rows = card.demands.slice(0, room.rules).map((demand) => {
+    const { counted, quorum, approvers, requireReason } = demand;
+    return [
       words(oneLine(demand.rule, 128), { bold: true }),
-      words(`: ${oneLine(demand.why, room.line)}. `),
-      words(`Approvers: ${cut(demand.approvers.map((name) => oneLine(name, 128)).join(', ') || 'none', room.names)}. `),
-      words(
-        `${demand.counted} of ${demand.quorum} ${demand.quorum === 1 ? 'approval' : 'approvals'}${demand.requireReason ? ', reason required' : ''}`,
-      ),
-    ]);
+      words(demand.why === '' ? ': ' : `: ${sentence(oneLine(demand.why, room.line))} `),
+      words(`${counted} of ${quorum} ${quorum === 1 ? 'approval' : 'approvals'}`, { bold: true }),
+      words(` from ${cut(approvers.map((name) => oneLine(name, 128)).join(', ') || 'nobody', room.names)}`),
+      words(requireReason ? ', reason required' : ''),
+    ];
+  });
   const more = card.demands.length - rows.length;
   if (more > 0) rows.push([words(`… and ${more} more ${more === 1 ? 'rule' : 'rules'}, each to be met: open Details`)]);
   return paragraphs(id('rules'), ...rows);
 }
+
+/** With an end, so that what follows does not run into it. */
+const sentence = (text: string): string => (/[.!?…]$/.test(text) ? text : `${text}.`);
 
 function warningsOf(card: Card, review: Review, room: Room): string[] {
   const warnings = card.warnings.slice(0, room.rules).map((warning) => oneLine(warning, Math.min(300, room.line)));
@@ -228,7 +238,8 @@ function votesOf(card: Card, room: Room) {
     .map((vote) => [
       words(vote.decision === 'approve' ? '✅ Approved by ' : '⛔ Denied by '),
       person(vote.user),
-      words(` at ${clock(vote.at)}`),
+      words(' '),
+      at(vote.at),
       ...(vote.remark ? [words(` (${oneLine(vote.remark, 200)})`)] : []),
       ...(vote.reason ? [words(`: “${oneLine(vote.reason, room.line)}”`)] : []),
     ]);
@@ -244,12 +255,25 @@ function statusLine(card: Card): string {
   return parts.filter(Boolean).join('. ');
 }
 
-/** What stands in place of the buttons once it is decided. */
+const at = (epochMs: number) => moment(epochMs, LOCAL_TIME, clock(epochMs));
+
+/** Who decided: whoever settled it, else all whose approvals stand. */
+const deciders = (card: Card): string[] =>
+  card.settled?.by
+    ? [card.settled.by]
+    : ['approved', 'released', 'done', 'unknown'].includes(card.state)
+      ? card.votes.filter(({ decision }) => decision === 'approve').map(({ user }) => user)
+      : [];
+
+/** Once it is decided this comes first: what was decided, by whom, when, why, and what came of it. */
 function record(card: Card, room: Room, id: (part: string) => string): types.KnownBlock {
   const { word, mark } = status(card);
-  const first = [words(`${mark} `), words(word, { bold: true })];
-  if (card.settled?.by) first.push(words(' by '), person(oneLine(card.settled.by, 64)));
-  if (card.settled) first.push(words(` at ${clock(card.settled.at)}`));
+  // What came of an approval has a line of its own: nobody approved a failure.
+  const decision = ['done', 'unknown'].includes(card.state) ? 'Approved' : word;
+  const first = [words(`${mark} `), words(decision, { bold: true })];
+  for (const [index, user] of deciders(card).slice(0, room.votes).entries())
+    first.push(words(index === 0 ? ' by ' : ', '), person(oneLine(user, 64)));
+  if (card.settled) first.push(words(' '), at(card.settled.at));
   const rows = [first];
   const reason = because(card);
   if (reason) rows.push([words(card.settled?.reason ? `Reason: ${cut(reason, room.line)}` : cut(reason, room.line))]);

@@ -204,9 +204,9 @@ function facts(card: Card): string {
     `Connection: ${oneLine(card.connection, 64)} (${oneLine(card.protocol, 16)}, ${oneLine(card.environment, 64)})`,
     ...card.risks.map((risk) => `Risk: ${oneLine(risk, 120)}`),
     ...card.warnings.map((warning) => `Warning: ${oneLine(warning, 300)}`),
-    `Estimate: ${card.estimate ? oneLine(card.estimate, 300) : 'none'}`,
+    `Estimate: ${card.estimate ? oneLine(card.estimate, 300) : 'not available'}`,
     `Opened: ${new Date(card.openedAt).toISOString()}`,
-    `Expires: ${new Date(card.expiresAt).toISOString()}, ${expiryOf(card)}`,
+    `Expires: ${new Date(card.expiresAt).toISOString()}${expiryOf(card)}`,
     `Digest: ${card.digest}`,
     `Hold: ${card.hold}`,
     card.auditHead && `Audit: ${oneLine(card.auditHead, 64)}`,
@@ -219,7 +219,7 @@ const rules = (card: Card): string =>
     .map((demand) =>
       [
         `${oneLine(demand.rule, 128)}: ${oneLine(demand.why, 500)}`,
-        `  ${demand.counted} of ${demand.quorum}${demand.requireReason ? ', reason required' : ''}, from ${demand.approvers.map((name) => oneLine(name, 128)).join(', ') || 'nobody'}`,
+        `  ${demand.counted} of ${demand.quorum}${demand.quorum === 1 ? ' approval' : ' approvals'}${demand.requireReason ? ', reason required' : ''}, from ${demand.approvers.map((name) => oneLine(name, 128)).join(', ') || 'nobody'}`,
       ].join('\n'),
     )
     .join('\n');

@@ -1,6 +1,6 @@
 /** What a card says in words: headline, status, record. One sentence each, from typed facts; no markup, no literals. */
 import type { Card } from '../queue/cards.ts';
-import { oneLine } from './text.ts';
+import { notification, oneLine } from './text.ts';
 
 /** States in which a vote can still change something. */
 export const isOpen = (card: Card): boolean => card.state === 'open' && card.settled === undefined;
@@ -15,9 +15,11 @@ export function headline(card: Card): string {
 export const clock = (epochMs: number): string => `${new Date(epochMs).toISOString().slice(11, 19)} UTC`;
 const day = (epochMs: number): string => `${new Date(epochMs).toISOString().slice(0, 16).replace('T', ' ')} UTC`;
 
-/** Slack shows it in the reader's own time zone. Made of numbers alone, so it may go into mrkdwn. */
+export const LOCAL_TIME = '{date_short_pretty} at {time}'; // in the reader's own time zone and habit
+
+/** Made of numbers alone, so it may go into mrkdwn. */
 export const slackDate = (epochMs: number): string =>
-  `<!date^${Math.floor(epochMs / 1000)}^{date_short_pretty} {time_secs}|${day(epochMs)}>`;
+  `<!date^${Math.floor(epochMs / 1000)}^${LOCAL_TIME}|${day(epochMs)}>`;
 
 /** What became of it, as a heading: `Approved`, `Denied`, … */
 export function status(card: Card): { word: string; mark: string } {
@@ -27,13 +29,13 @@ export function status(card: Card): { word: string; mark: string } {
     case 'approved':
       return { word: 'Approved', mark: '✅' };
     case 'released':
-      return { word: 'Approved and released', mark: '✅' };
+      return { word: 'Approved', mark: '✅' };
     case 'done':
       return card.outcome?.kind === 'failed'
-        ? { word: 'Approved, then failed on the target', mark: '⚠️' }
-        : { word: 'Approved and done', mark: '✅' };
+        ? { word: 'Approved, but it failed', mark: '⚠️' }
+        : { word: 'Approved', mark: '✅' };
     case 'unknown':
-      return { word: 'Released, outcome unknown', mark: '⚠️' };
+      return { word: 'Approved, outcome unknown', mark: '⚠️' };
     case 'denied':
       return { word: 'Denied', mark: '⛔' };
     case 'expired':
@@ -48,29 +50,51 @@ export function status(card: Card): { word: string; mark: string } {
 /** The sentence about what reached the target: never *nothing was run* unless the gateway says so. */
 export function ran(card: Card): string | undefined {
   if (card.outcome) {
-    return card.outcome.kind === 'unknown'
-      ? `Released ${clock(card.releasedAt ?? card.settled?.at ?? card.openedAt)}, outcome unknown, check the target: ${oneLine(card.outcome.text, 300)}`
-      : oneLine(card.outcome.text, 300);
+    const text = oneLine(card.outcome.text, 300);
+    if (card.outcome.kind === 'failed') return `Failed on the target: ${text}`;
+    if (card.outcome.kind === 'done') return text;
+    const why = text.replace(/^outcome unknown, check the target(?:: )?/i, '');
+    return `${afterRelease(card)}${why && `: ${why}`}`;
   }
   if (card.state === 'open') return undefined;
   if (card.state === 'approved') return 'About to be released.';
   if (card.state === 'released') return `Released ${clock(card.releasedAt ?? card.openedAt)}, running.`;
   if (card.settled?.executed === 'no') return 'Nothing was run.';
-  return card.releasedAt === undefined
-    ? 'Outcome unknown, check the target.'
-    : `Released ${clock(card.releasedAt)}, outcome unknown, check the target.`;
+  return `${afterRelease(card)}.`;
+}
+
+const afterRelease = (card: Card): string => {
+  const at = card.releasedAt ?? (card.outcome ? card.settled?.at : undefined);
+  return at === undefined
+    ? 'Outcome unknown, check the target'
+    : `Released ${clock(at)}, outcome unknown, check the target`;
+};
+
+/** The end in one sentence for notifications: nothing of the target's own words, which may quote data. */
+export function result(card: Card): string {
+  switch (card.outcome?.kind) {
+    case 'done':
+      return `${notification(card.outcome.text, 200)}.`;
+    case 'failed':
+      return 'Its error is on the card.';
+    case 'unknown':
+      return `${afterRelease(card)}.`;
+    case undefined:
+      return ran(card) ?? '';
+  }
 }
 
 /** Why it ended as it did, where the state alone does not say. */
 export function because(card: Card): string | undefined {
+  if (card.state === 'expired') {
+    return {
+      rule: 'Nobody decided in time.',
+      token: "The requester's token ended before anybody decided.",
+      transaction: 'Nobody decided in the short time for a request inside a transaction.',
+    }[card.expiresBy];
+  }
   if (card.settled?.reason) return oneLine(card.settled.reason, 500);
   switch (card.state) {
-    case 'expired':
-      return {
-        rule: 'Nobody decided in time.',
-        token: "The requester's token ended.",
-        transaction: 'The time for a hold inside a transaction ended.',
-      }[card.expiresBy];
     case 'withdrawn':
       return 'The requester is gone or cancelled.';
     case 'lost':
@@ -80,10 +104,10 @@ export function because(card: Card): string | undefined {
   }
 }
 
-/** The clock that runs out first, in words. */
+/** What follows the time at which it expires: why then, where the rule alone does not say. */
 export const expiryOf = (card: Card): string =>
   ({
-    rule: 'by its rule',
-    token: "when the requester's token ends",
-    transaction: 'because it holds locks in a transaction',
+    rule: '',
+    token: ", when the requester's token ends",
+    transaction: ', soon because it keeps locks in an open transaction',
   })[card.expiresBy];
