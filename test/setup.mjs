@@ -16,6 +16,7 @@ const purpose = process.argv[2] ?? 'test';
 const PROGRAMS = {
   demo: { 'redis-server': 'redis-server', psql: 'postgresql-client' },
   test: { 'redis-server': 'redis-server', psql: 'postgresql-client', openssl: 'openssl', chromium: 'chromium' },
+  bench: { 'redis-server': 'redis-server', psql: 'postgresql-client', pgbench: 'postgresql', pgbouncer: 'pgbouncer' },
 };
 
 const fail = (message) => {
@@ -78,5 +79,7 @@ function installPrograms(programs) {
 }
 
 function onPath(program) {
-  return (process.env.PATH ?? '').split(delimiter).some((dir) => dir !== '' && existsSync(join(dir, program)));
+  return `${process.env.PATH ?? ''}${delimiter}/usr/sbin`
+    .split(delimiter)
+    .some((dir) => dir !== '' && existsSync(join(dir, program)));
 }
