@@ -5,7 +5,6 @@ import pg from 'pg';
 import * as build from '../gateway/listeners/postgres/builders.ts';
 import { createCatalog } from '../gateway/listeners/postgres/catalog/catalog.ts';
 import { createInspector } from '../gateway/listeners/postgres/inspect.ts';
-import { parseServerMessage } from '../gateway/listeners/postgres/messages.ts';
 import type { Inspector } from '../gateway/listeners/postgres/types.ts';
 import { startPostgres, type TestPostgres } from './support/postgres.ts';
 import { brief, type SessionWorld, sessionWorld } from './support/session.ts';
@@ -293,4 +292,18 @@ describe('11 literals', () => {
   });
 });
 
-void parseServerMessage;
+describe('20 log-ins at once', () => {
+  it('one principal connects to the target no more often at a time than it may have sessions', async () => {
+    const few = await sessionWorld(postgres, { inspector, maxPerPrincipal: 3 });
+    try {
+      const clients = await Promise.allSettled(Array.from({ length: 20 }, () => few.driver()));
+      assert.equal(clients.filter(({ status }) => status === 'fulfilled').length, 3);
+      assert.equal(few.recorder.connections.length, 3);
+      for (const client of clients) if (client.status === 'fulfilled') await client.value.end();
+      while (few.registry.size > 0) await new Promise((resolve) => setImmediate(resolve));
+      await (await few.driver()).end();
+    } finally {
+      await few.close();
+    }
+  });
+});

@@ -72,6 +72,7 @@ export function createDoor(deps: DoorDeps): Door {
         if (closed !== undefined) throw new GatewayError('UNAVAILABLE', closed, { hint: 'Try again shortly.' });
         return targets.mayUse(name, principal);
       },
+      reserve: (principal) => registry.reserve(principal),
       cancelKeys,
       runSession: (parts) => targets.during(parts.downstream.connection, () => sessions.runSession(parts)),
       drainSessions: sessions.drainSessions,

@@ -24,18 +24,32 @@ export type LiveSession = {
 
 export class SessionRegistry {
   readonly #live = new Map<string, LiveSession>();
+  readonly #reserved = new Set<{ readonly principal: Principal }>();
   readonly #maxPerPrincipal: number;
 
   constructor({ maxPerPrincipal }: { maxPerPrincipal: number }) {
     this.#maxPerPrincipal = maxPerPrincipal;
   }
 
+  /**
+   * A place for a log-in that is still on its way: it counts until it is given back. Undefined when that principal
+   * already has as many sessions and log-ins as allowed.
+   */
+  reserve(principal: Principal): (() => void) | undefined {
+    const place = { principal };
+    if (this.#countOf(principal, [...this.#live.values(), ...this.#reserved]) >= this.#maxPerPrincipal)
+      return undefined;
+    this.#reserved.add(place);
+    return () => this.#reserved.delete(place);
+  }
+
+  #countOf({ issuer, subject }: Principal, among: readonly { readonly principal: Principal }[]): number {
+    return among.filter(({ principal }) => principal.issuer === issuer && principal.subject === subject).length;
+  }
+
   /** False when that principal already has as many sessions as allowed. */
   add(session: LiveSession): boolean {
-    const mine = this.list().filter(
-      (s) => s.principal.issuer === session.principal.issuer && s.principal.subject === session.principal.subject,
-    );
-    if (mine.length >= this.#maxPerPrincipal) return false;
+    if (this.#countOf(session.principal, this.list()) >= this.#maxPerPrincipal) return false;
     this.#live.set(session.id, session);
     return true;
   }

@@ -53,6 +53,7 @@ export async function openDoor(
     tls: () => tls,
     authenticator,
     mayUse: (name, principal) => (name === connection.name && principal.name !== 'stranger' ? connection : undefined),
+    reserve: () => () => {},
     cancelKeys: keys,
     runSession: relay,
     drainSessions: async () => {},

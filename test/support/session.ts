@@ -345,6 +345,7 @@ export async function sessionWorld(
         tls: 'disable',
       },
     }),
+    reserve: (principal) => registry.reserve(principal),
     cancelKeys: new CancelKeys({ gatewayId: 'test' }),
     runSession: (parts) => {
       const stay = sessions.runSession(parts);

@@ -5,7 +5,7 @@ import { asGatewayError, GatewayError } from '../../errors.ts';
 import type { Gate } from '../../gate.ts';
 import { principalKey } from '../../operation.ts';
 import type { SessionRegistry } from '../listener.ts';
-import { farewell } from './session/refusal.ts';
+import { farewell, tooManySessions } from './session/refusal.ts';
 import { createSession, type PostgresSession, type SessionLimits } from './session.ts';
 import type { Downstream, Inspector, Upstream } from './types.ts';
 
@@ -23,6 +23,8 @@ export type SessionParts = {
   readonly upstream: Upstream;
   /** Say what a CancelRequest with this session's key does. */
   readonly onCancel: (handler: () => void | Promise<void>) => void;
+  /** The session counts as one now: the log-in's place is free. */
+  readonly onCounted: () => void;
 };
 
 export type Sessions = {
@@ -85,10 +87,9 @@ function open(
       audit.append({ kind: 'operation', ...about, verdict: 'refused', code, sqlstate, bytes }),
   });
   if (!registry.add(session.info)) {
-    throw new GatewayError('LIMIT', `${credential.principal.name} has as many sessions as are allowed`, {
-      hint: 'Close one, or use a smaller pool.',
-    });
+    throw tooManySessions(credential.principal);
   }
+  parts.onCounted();
   try {
     audit.append({ kind: 'session.start', ...about, peer: downstream.peer, protocol: 'postgres' });
   } catch (error) {

@@ -11,6 +11,7 @@ import { errorResponse, negotiateProtocolVersion } from './builders.ts';
 import type { CancelKeys, OnCancel } from './cancel.ts';
 import { authenticateDownstream } from './credentials.ts';
 import { HalfOpen } from './half-open.ts';
+import { tooManySessions } from './session/refusal.ts';
 import { startUp } from './startup.ts';
 import type { Startup } from './startup-packet.ts';
 import type { Downstream, PostgresConnection, Upstream } from './types.ts';
@@ -43,6 +44,8 @@ export type SessionParts = {
   readonly upstream: Upstream;
   /** Say what a CancelRequest with this session's key does. Until then it does nothing. */
   readonly onCancel: (handler: OnCancel) => void;
+  /** The session counts as one now: the log-in's place is free. */
+  readonly onCounted: () => void;
 };
 
 export type PostgresListenerDeps = {
@@ -53,6 +56,8 @@ export type PostgresListenerDeps = {
   readonly authenticator: Authenticator;
   /** The connection of that name, where this principal may use it. */
   readonly mayUse: (connectionName: string, principal: Principal) => PostgresConnection | undefined;
+  /** A place among the principal's sessions, before a target is connected to for it; undefined when it has too many. */
+  readonly reserve: (principal: Principal) => (() => void) | undefined;
   readonly cancelKeys: CancelKeys;
   /** Resolves when the session has ended; it owns both sockets from its call on. */
   readonly runSession: (parts: SessionParts) => Promise<void>;
@@ -238,6 +243,8 @@ async function logIn(
   }
   const connection = deps.mayUse(startup.database, credential.principal);
   if (!connection) throw noAccess(startup.database);
+  const giveBack = deps.reserve(credential.principal);
+  if (!giveBack) throw tooManySessions(credential.principal);
   const tokenEnded = () =>
     login.abort(new GatewayError('SESSION_ENDED', `${credential.ended.reason ?? 'the token ended'}`));
   if (credential.ended.aborted) tokenEnded();
@@ -272,12 +279,16 @@ async function logIn(
           cancelKey: { pid, secret },
         },
         upstream,
+        onCounted: giveBack,
         key,
       };
     } catch (error) {
       upstream.socket.destroy();
       throw error;
     }
+  } catch (error) {
+    giveBack();
+    throw error;
   } finally {
     stopWatching();
     credential.ended.removeEventListener('abort', tokenEnded);
@@ -303,11 +314,15 @@ function watchForEnd(stream: Duplex, gone: () => void): () => void {
   return () => stream.off('readable', look).off('end', gone);
 }
 
-async function runSession({ downstream, upstream, key }: LoggedIn, deps: PostgresListenerDeps): Promise<void> {
+async function runSession(
+  { downstream, upstream, onCounted, key }: LoggedIn,
+  deps: PostgresListenerDeps,
+): Promise<void> {
   try {
     await deps.runSession({
       downstream,
       upstream,
+      onCounted,
       onCancel: (handler) => {
         key.onCancel = handler;
       },
@@ -315,6 +330,7 @@ async function runSession({ downstream, upstream, key }: LoggedIn, deps: Postgre
   } catch {
     // A session answers its own errors; whatever escaped it must not keep either side open.
   } finally {
+    onCounted();
     key.release();
     if (upstream.socket.writableEnded)
       endSoon(upstream.socket); // its Terminate may still be on the way

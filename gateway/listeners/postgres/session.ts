@@ -57,7 +57,7 @@ class Session implements PostgresSession {
   readonly #replies: Replies;
   readonly #departure: Departure;
   readonly #fromClient = frontendDecoder();
-  readonly #fromTarget = backendDecoder();
+  readonly #fromTarget = backendDecoder({ coalesce: true });
   #inbox: Frame[] = [];
   #next = 0;
   #inboxBytes = 0;

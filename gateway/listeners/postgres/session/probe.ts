@@ -71,11 +71,19 @@ function ask(stay: Stay, text: string): Row[] {
     copies: 0,
     collect: (piece, last) => {
       pieces.push(piece);
-      if (last) rows.push(columns(Buffer.concat(pieces.splice(0))));
+      if (last) rows.push(...wholeRows(Buffer.concat(pieces.splice(0))));
     },
   });
   replies.push({ kind: 'close', own, of: 'P', name });
   replies.push({ kind: 'close', own, of: 'S', name });
+  return rows;
+}
+
+function wholeRows(bytes: Buffer): Row[] {
+  const rows: Row[] = [];
+  for (let at = 0; at < bytes.length; at += 1 + bytes.readUInt32BE(at + 1)) {
+    rows.push(columns(bytes.subarray(at, at + 1 + bytes.readUInt32BE(at + 1))));
+  }
   return rows;
 }
 

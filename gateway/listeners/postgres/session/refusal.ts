@@ -1,5 +1,6 @@
 /** What the gateway itself says to a client, in PostgreSQL's own words: the greeting, notices, errors drivers understand. */
 import { type ErrorCode, GatewayError } from '../../../errors.ts';
+import type { Principal } from '../../../operation.ts';
 import * as build from '../builders.ts';
 import type { Downstream, Upstream } from '../types.ts';
 
@@ -46,6 +47,11 @@ export const cancelled = (): GatewayError =>
 
 export const transactionFailed = (): GatewayError =>
   new NativeError('DENIED', '25P02', 'current transaction is aborted, commands ignored until end of transaction block');
+
+export const tooManySessions = ({ name }: Principal): GatewayError =>
+  new GatewayError('LIMIT', `${name} has as many sessions as are allowed`, {
+    hint: 'Close one, or use a smaller pool.',
+  });
 
 export const unknownPortal = (name: string, what: 'portal' | 'cursor'): GatewayError =>
   new NativeError('UNKNOWN_NAME', '34000', `${what} "${name}" does not exist`);

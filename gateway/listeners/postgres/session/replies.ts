@@ -38,6 +38,7 @@ export type Reply = Common &
         readonly run: Run | undefined;
         /** COPY FROM STDIN that may still start in it. */
         copies: number;
+        /** Whole rows, one or several, or a piece of a long one. */
         readonly collect?: (piece: Buffer, last: boolean) => void;
       }
     | {
@@ -135,7 +136,7 @@ export class Replies {
     // DataRow and CopyData first: nearly all frames are these, and only these come in pieces.
     if (type === 0x44 || type === 0x64) {
       if (!reply || (reply.kind !== 'execute' && reply.kind !== 'query')) throw unexpected(type, reply);
-      if (frame.first && reply.run) reply.run.rowsSent++;
+      if (frame.first && reply.run) reply.run.rowsSent += frame.count ?? 1;
       if (!reply.own) {
         this.midFrame = !frame.last;
         this.#events.relay(bytes);
