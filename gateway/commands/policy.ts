@@ -77,7 +77,7 @@ type Understood = { readonly facts: readonly StatementFacts[] } | { readonly ref
 async function understood(sql: string, options: Parameters<typeof classify>[1]): Promise<Understood> {
   try {
     const facts = await classify(sql, options);
-    checkTogether(facts);
+    checkTogether(facts, false); // each case is the first word of a fresh session
     return { facts };
   } catch (error) {
     const { code, message } = asGatewayError(error, 'UNPARSEABLE');
