@@ -52,6 +52,11 @@ export class Attestor {
     return answered;
   }
 
+  /** Nobody waits for an answer any more. */
+  close(): void {
+    for (const { answer } of [...this.#underWay.values()]) answer(undefined);
+  }
+
   receive(message: AttestationMessage): void {
     const waiting = this.#underWay.get(message.id);
     if (waiting?.hold === message.hold) waiting.answer(message.people);

@@ -12,6 +12,7 @@ const MAX_CLICKS = 30; // by one person on one hold; nobody needs more to approv
 const MAX_VOTERS = 50; // as many as a card has room for
 const ATTEST_MS = 8_000; // the clicker sees nothing meanwhile
 const DIRECTORY_MS = 5_000;
+const TOO_OFTEN = 'you have clicked too often on this request';
 
 type VoteOf = Extract<VoteMessage, { kind: 'vote' }>;
 type KillOf = Extract<VoteMessage, { kind: 'kill' }>;
@@ -34,16 +35,18 @@ export function receiveVote(book: Book, click: VoteOf): Promise<Receipt> {
   if (known) return known;
   if (!hold) {
     const ended = book.remembered(click.hold);
-    return Promise.resolve(refused(click, ended ? lateText(ended) : 'this is not waiting here any more'));
+    const why = ended ? lateText(ended) : 'this is not waiting here any more';
+    book.note({ kind: 'hold.vote', hold: click.hold, ...seen(book, click, click.voter), counted: false, why });
+    return Promise.resolve(refused(click, why));
   }
-  return remember(hold, click, () => count(book, hold, click));
+  return remember(book, hold, click, () => count(book, hold, click));
 }
 
-function remember(hold: Hold, click: Click, judge: () => Promise<Receipt>): Promise<Receipt> {
+function remember(book: Book, hold: Hold, click: Click, judge: () => Promise<Receipt>): Promise<Receipt> {
   const { user } = click.voter;
   const clicks = (hold.clicks.get(user) ?? 0) + 1;
   hold.clicks.set(user, clicks);
-  if (clicks > MAX_CLICKS) return Promise.resolve(refused(click, 'you have clicked too often on this request'));
+  if (clicks > MAX_CLICKS) return Promise.resolve(refuse(book, hold, click, click.voter, TOO_OFTEN));
   const judged = judge();
   hold.receipts.set(click.id, judged);
   const oldest = hold.receipts.keys().next().value;
@@ -53,7 +56,7 @@ function remember(hold: Hold, click: Click, judge: () => Promise<Receipt>): Prom
 
 async function count(book: Book, hold: Hold, click: VoteOf): Promise<Receipt> {
   const early = mismatch(hold, click);
-  if (early) return refused(click, early);
+  if (early) return refuse(book, hold, click, click.voter, early);
 
   const { clock } = book.deps;
   let { voter } = click;
@@ -99,7 +102,7 @@ async function count(book: Book, hold: Hold, click: VoteOf): Promise<Receipt> {
   hold.votes.set(voter.user, { user: voter.user, reason, at: clock.now(), remark, voter, attestedAt });
   const { met } = book.recount(hold);
   const answer = receipt(click, true, countedText(hold, entitled.rules, reason));
-  if (met) confirm(book, hold);
+  if (met) confirm(book, hold, voter.user);
   else book.show(hold);
   return answer;
 }
@@ -120,8 +123,13 @@ function isStale(voter: Attestation, clickedAt: number, now: number): boolean {
   return times.some((time) => Math.abs(now - time) > FRESH_MS);
 }
 
-async function attestAgain(book: Book, hold: Hold, voter: Attestation): Promise<Attestation | undefined> {
-  const names = groupNames(hold.demands);
+async function attestAgain(
+  book: Book,
+  hold: Hold,
+  voter: Attestation,
+  demands = hold.demands,
+): Promise<Attestation | undefined> {
+  const names = groupNames(demands);
   const people = await book.attestor.ask(hold.id, [voter.user], names, ATTEST_MS).catch(() => undefined);
   return people?.find((person) => person.user === voter.user && person.team === voter.team);
 }
@@ -136,19 +144,18 @@ async function knowApprovers(book: Book, hold: Hold): Promise<void> {
 }
 
 /** Said to the clicker and kept in the audit trail. */
-function refuse(book: Book, hold: Hold, click: VoteOf, voter: Attestation, why: string): Receipt {
-  book.record(hold, 'hold.vote', { ...seen(book, click, voter), counted: false, why });
+function refuse(book: Book, hold: Hold, click: Click, voter: Attestation, why: string): Receipt {
+  const kind = click.kind === 'vote' ? 'hold.vote' : 'kill';
+  book.record(hold, kind, { ...seen(book, click, voter), counted: false, why });
   return refused(click, why);
 }
 
-const seen = (book: Book, click: VoteOf, voter: Attestation): Record<string, unknown> => ({
-  vote: click.id,
-  team: voter.team,
-  user: voter.user,
-  decision: click.decision,
-  revision: click.revision,
-  ...(click.reason === undefined ? {} : { reason: book.deps.redact(click.reason) }),
-});
+function seen(book: Book, click: Click, { team, user }: Attestation): Record<string, unknown> {
+  const who = { vote: click.id, team, user };
+  if (click.kind === 'kill') return who;
+  const { decision, revision, reason } = click;
+  return { ...who, decision, revision, ...(reason === undefined ? {} : { reason: book.deps.redact(reason) }) };
+}
 
 function countedText(hold: Hold, rules: readonly string[], reason: string | undefined): string {
   const parts = hold.demands.flatMap((demand, i) => {
@@ -162,31 +169,40 @@ function countedText(hold: Hold, rules: readonly string[], reason: string | unde
 /** End the session a card came from: for admins, and for whoever may decide about that hold. */
 export function receiveKill(book: Book, click: KillOf): Promise<Receipt> {
   const hold = book.find(click.hold);
-  if (!hold) return Promise.resolve(refused(click, 'that request has ended; its session is not known here any more'));
+  if (!hold) {
+    const why = 'that request has ended; its session is not known here any more';
+    book.note({ kind: 'kill', hold: click.hold, ...seen(book, click, click.voter), counted: false, why });
+    return Promise.resolve(refused(click, why));
+  }
   const known = hold.receipts.get(click.id);
   if (known) return known;
-  return remember(hold, click, () => kill(book, hold, click));
+  return remember(book, hold, click, () => kill(book, hold, click));
 }
 
 async function kill(book: Book, hold: Hold, click: KillOf): Promise<Receipt> {
   const { deps } = book;
+  const [first] = hold.demands;
+  const admins = first ? [{ ...first, rule: 'admins', approvers: deps.admins() }] : [];
+  const demands = [...hold.demands, ...admins];
+  const late = 'it took too long to ask Slack about you; click again';
   let { voter } = click;
   if (isStale(voter, click.clickedAt, deps.clock.now())) {
-    const fresh = await attestAgain(book, hold, voter);
-    if (!fresh) return refused(click, 'it took too long to ask Slack about you; click again');
+    const fresh = await attestAgain(book, hold, voter, demands);
+    if (!fresh) return refuse(book, hold, click, voter, late);
     voter = fresh;
   }
   await knowApprovers(book, hold);
   await book.loadOidc(hold);
-  const [first] = hold.demands;
-  const admins = first ? [{ ...first, rule: 'admins', approvers: deps.admins() }] : [];
-  const entitled = entitlement(voter, hold.operation.principal, [...hold.demands, ...admins], book.authority(hold));
-  const user = { user: voter.user, team: voter.team, vote: click.id };
-  if (!entitled.ok) {
-    book.record(hold, 'kill', { ...user, counted: false, why: entitled.why });
-    return refused(click, entitled.why);
+  let entitled = entitlement(voter, hold.operation.principal, demands, book.authority(hold));
+  if (!entitled.ok && groupNames(admins).length > 0) {
+    // The bot attested what the card names; groups of admins are asked about here.
+    const fresh = await attestAgain(book, hold, voter, demands);
+    if (!fresh) return refuse(book, hold, click, voter, late);
+    voter = fresh;
+    entitled = entitlement(voter, hold.operation.principal, demands, book.authority(hold));
   }
-  if (!book.record(hold, 'kill', { ...user, counted: true }))
+  if (!entitled.ok) return refuse(book, hold, click, voter, entitled.why);
+  if (!book.record(hold, 'kill', { ...seen(book, click, voter), counted: true }))
     return refused(click, 'the audit trail cannot be written');
   const ended = deps.endSession(hold.operation.session, `${voter.name} ended this session from Slack`);
   return receipt(click, ended, ended ? 'The session was ended.' : 'Not counted: that session has ended already.');

@@ -89,6 +89,7 @@ class Broker implements Holds {
       this.#book.tell(hold, 'held', heldText(hold));
       this.#book.remind(hold);
       this.#book.keepFresh(hold);
+      void this.#book.askPartial(hold);
     }
     return promise;
   }
@@ -201,7 +202,7 @@ class Broker implements Holds {
       counted: demands.map(() => 0),
       deadline: { at: 0, by: 'rule' },
       oidc: new Map(),
-      sponsorEmail: undefined,
+      partialEmails: undefined,
       confirming: false,
       auditHead: undefined,
       cancelDeadline: () => {},

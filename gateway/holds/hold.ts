@@ -43,7 +43,8 @@ export type Hold = {
   deadline: { readonly at: number; readonly by: ExpiresBy };
   /** People in the `oidc:` groups that the demands name, as last read. */
   oidc: ReadonlyMap<string, readonly string[]>;
-  sponsorEmail: string | undefined;
+  /** E-mail addresses of the Slack accounts that may not vote (see `partial`), once a bot has been asked. */
+  partialEmails: ReadonlyMap<string, string | undefined> | undefined;
   confirming: boolean;
   /** The audit trail's head when it was decided. */
   auditHead: string | undefined;

@@ -13,8 +13,9 @@ export type Authority = {
   readonly oidcMembers: (group: string) => readonly string[];
   /** Slack ids linked by configuration to the requester. */
   readonly requesterSlack: readonly string[];
-  /** The sponsor's e-mail as Slack attested it, where it was asked for. */
+  /** E-mail addresses of the sponsor's and of the requester's Slack accounts, as Slack attested them. */
   readonly sponsorEmail: string | undefined;
+  readonly requesterEmails: readonly string[];
 };
 
 export type Cast = {
@@ -55,7 +56,9 @@ function standing(voter: Attestation, { team }: Authority): string | undefined {
 /** Neither the one who asks nor the one who answers for it. An e-mail address counts only against a voter. */
 function partiality(voter: Attestation, principal: Principal, authority: Authority): string | undefined {
   const own = principal.slack === voter.user || authority.requesterSlack.includes(voter.user);
-  const ownEmail = principal.emailVerified === true && sameEmail(principal.email, voter.email);
+  const ownEmail =
+    (principal.emailVerified === true && sameEmail(principal.email, voter.email)) ||
+    authority.requesterEmails.some((email) => sameEmail(email, voter.email));
   if (own || ownEmail) return 'you made this request; someone else must decide';
   const sponsors = principal.sponsor === voter.user || sameEmail(authority.sponsorEmail, voter.email);
   if (sponsors) return `you are the sponsor of ${principal.name}; someone else must decide`;

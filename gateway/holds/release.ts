@@ -9,14 +9,17 @@ import { outcomeFields } from './record.ts';
 import { withdrawal } from './withdrawal.ts';
 import { heldText, rulesOf } from './words.ts';
 
-const ATTESTED_MS = 5_000; // an attestation this young is one made at release
+const ATTESTED_MS = 5_000; // how old the attestation of the click that completes the votes may be
 const ANSWER_MS = [8_000, 15_000, 30_000]; // for the first, second and every later question
 
-/** Begin to release what has enough votes. Returns at once; ends by itself when the votes do not suffice any more. */
-export function confirm(book: Book, hold: Hold): void {
+/**
+ * Begin to release what has enough votes. Returns at once; ends by itself when the votes do not suffice any more.
+ * `arrived` is whose click came just now: everybody else is asked about once more, however short ago they clicked.
+ */
+export function confirm(book: Book, hold: Hold, arrived: string): void {
   if (hold.confirming) return;
   hold.confirming = true;
-  attestAndRelease(book, hold)
+  attestAndRelease(book, hold, arrived)
     .catch((thrown) => giveUp(book, hold, asGatewayError(thrown)))
     .finally(() => {
       hold.confirming = false;
@@ -32,11 +35,16 @@ function giveUp(book: Book, hold: Hold, error: GatewayError): void {
   hold.reject(error);
 }
 
-async function attestAndRelease(book: Book, hold: Hold): Promise<void> {
+async function attestAndRelease(book: Book, hold: Hold, arrived: string): Promise<void> {
+  const began = book.deps.clock.monotonic();
   for (let round = 0; ; round++) {
     if (hold.phase.kind !== 'open' || !recountAndVoid(book, hold)) return;
     const young = book.deps.clock.monotonic() - ATTESTED_MS;
-    if ([...hold.votes.values()].every(({ attestedAt }) => attestedAt >= young)) return release(book, hold);
+    const known = hold.partialEmails !== undefined; // who may not vote, under whatever account
+    const fresh = [...hold.votes.values()].every(
+      ({ user, attestedAt }) => attestedAt >= young && (attestedAt >= began || user === arrived),
+    );
+    if (known && fresh) return release(book, hold);
     book.show(hold);
     if (round > 0) book.tell(hold, 'waiting', heldText(hold, 'approved; asking Slack once more who approved'));
     await attestAll(book, hold, ANSWER_MS[Math.min(round, ANSWER_MS.length - 1)] ?? 0);
@@ -47,8 +55,7 @@ async function attestAndRelease(book: Book, hold: Hold): Promise<void> {
 /** Ask about everybody who voted, in one question; who is not in the answer is not known any more. */
 async function attestAll(book: Book, hold: Hold, ms: number): Promise<void> {
   const { clock, log } = book.deps;
-  const { sponsor } = hold.operation.principal;
-  const users = [...new Set([...hold.votes.keys(), ...(sponsor === undefined ? [] : [sponsor])])].slice(0, 50);
+  const users = [...new Set([...book.partial(hold), ...hold.votes.keys()])].slice(0, 50);
   const asked = new Map(hold.votes);
   const { revision } = hold;
   let people: Awaited<ReturnType<Book['attestor']['ask']>>;
@@ -60,7 +67,7 @@ async function attestAll(book: Book, hold: Hold, ms: number): Promise<void> {
     return;
   }
   if (!people || hold.phase.kind !== 'open' || hold.revision !== revision) return;
-  hold.sponsorEmail = people.find(({ user }) => user === sponsor)?.email ?? hold.sponsorEmail;
+  book.learnPartial(hold, people);
   for (const [user, vote] of asked) {
     const person = people.find((candidate) => candidate.user === user && candidate.team === vote.voter.team);
     if (person) {

@@ -140,7 +140,10 @@ export async function startHoldStage(
     news.emit('job');
   };
   const workspace: Workspace = {
-    groups: { '@dba-oncall': { id: 'S0DBA', members: ['U0ALICE', 'U0CAROL', 'U0BOB'] } },
+    groups: {
+      '@dba-oncall': { id: 'S0DBA', members: ['U0ALICE', 'U0CAROL', 'U0BOB'] },
+      '@gate-admins': { id: 'S0ADMINS', members: ['U0GRACE'] },
+    },
     people: {},
     answers: { directory: true, attest: true },
   };
@@ -172,8 +175,8 @@ export async function startHoldStage(
     lease,
     people: () => settings.people,
     oidcMembers: async (group) => settings.oidc[group] ?? [],
-    names: () => ['@dba-oncall'],
-    admins: () => ['U0CAROL'],
+    names: () => ['@dba-oncall', '@gate-admins'],
+    admins: () => ['U0CAROL', '@gate-admins'],
     channel: () => 'C0APPROVALS',
     expiresInTransactionMs: () => 120_000,
     endSession: (session) => session === 'session-1',
