@@ -109,7 +109,9 @@ export class Deliverer {
       }
       case 'attest': {
         if (this.#now() - job.at > STALE_QUESTION_MS) return;
-        const people = await Promise.all(job.users.map((user) => this.#it.people.attest(user, job.names)));
+        const people = await Promise.all(
+          job.users.map((user) => this.#it.people.attest(user, job.names, { afresh: true })),
+        );
         const message = { kind: 'attestation', v: 1, id: job.id, hold: job.hold, people } as const;
         return this.#it.tell(job.gateway, message, `attestation-${job.id}`);
       }

@@ -76,19 +76,23 @@ export class People {
   }
 
   /**
-   * Who this person is, and in which of the named groups. Names that cannot be resolved are `unknown`.
+   * Who this person is, and in which of the named groups. Names that cannot be resolved are `unknown`. With `afresh`
+   * nothing remembered is used: everything is read after this call began, once for all who ask meanwhile.
    * @throws SlackError when the profile cannot be read within 20 s.
    */
   async attest(
     user: string,
     names: readonly string[],
-    click: { team?: string | undefined } = {},
+    click: { team?: string | undefined; afresh?: boolean } = {},
   ): Promise<Attestation> {
+    const since = click.afresh ? this.#now() : undefined;
     const signal = AbortSignal.timeout(PATIENCE_MS);
     const asked = [...new Set(names)].slice(0, 200);
     const [profile, ...memberships] = await Promise.all([
-      this.#profile(user, signal),
-      ...asked.filter((name) => !isUserId(name) && !name.startsWith('oidc:')).map((name) => this.#group(name, signal)),
+      this.#profile(user, signal, since),
+      ...asked
+        .filter((name) => !isUserId(name) && !name.startsWith('oidc:'))
+        .map((name) => this.#group(name, signal, since)),
     ]);
     const groups: Attestation['groups'] = [];
     const unknown: string[] = [];
@@ -153,8 +157,8 @@ export class People {
     return [...new Set([...names.filter(isGroupId), ...groups.flatMap((group) => group?.id ?? []), ...direct])];
   }
 
-  async #profile(user: string, signal: AbortSignal): Promise<Read<SlackUser | undefined>> {
-    return this.#users.get(user, PROFILE_MS, this.#now, async () => {
+  async #profile(user: string, signal: AbortSignal, since?: number): Promise<Read<SlackUser | undefined>> {
+    const read = async () => {
       try {
         const { user: raw } = await patiently(this.#slack, 'users.info', { user }, signal);
         const parsed = userSchema.safeParse(raw);
@@ -163,14 +167,15 @@ export class People {
         if (['user_not_found', 'user_not_visible'].includes(refusal(error) ?? '')) return undefined;
         throw error;
       }
-    });
+    };
+    return this.#users.get(user, PROFILE_MS, this.#now, read, since);
   }
 
-  async #group(name: string, signal: AbortSignal) {
+  async #group(name: string, signal: AbortSignal, since?: number) {
     try {
       const group = await this.#idOf(name, signal);
       if (!group) return { kind: 'missing', name } as const;
-      const members = await this.#membersOf(group.id, signal);
+      const members = await this.#membersOf(group.id, signal, since);
       if (!members.value) return { kind: 'missing', name } as const;
       return { kind: 'known', name, ...group, members: members.value, readAt: members.readAt } as const;
     } catch {
@@ -197,7 +202,7 @@ export class People {
       .flatMap((raw) => groupSchema.safeParse(raw).data ?? []);
   }
 
-  async #membersOf(id: string, signal: AbortSignal): Promise<Read<readonly string[] | undefined>> {
+  async #membersOf(id: string, signal: AbortSignal, since?: number): Promise<Read<readonly string[] | undefined>> {
     const read = async () => {
       try {
         const { users } = await patiently(this.#slack, 'usergroups.users.list', { usergroup: id }, signal);
@@ -208,9 +213,9 @@ export class People {
       }
     };
     try {
-      return await this.#members.get(id, MEMBERS_MS, this.#now, read);
+      return await this.#members.get(id, MEMBERS_MS, this.#now, read, since);
     } catch (error) {
-      const old = this.#members.peek(id);
+      const old = since === undefined ? this.#members.peek(id) : undefined;
       if (old && this.#now() - old.readAt < MEMBERS_LIMIT_MS) return old;
       throw error;
     }
@@ -236,13 +241,21 @@ class Cache<T> {
     this.#asking.delete(key); // an answer already under way may be from before the change
   }
 
-  async get(key: string, maxAge: number, now: () => number, read: () => Promise<T>): Promise<Read<T>> {
-    const known = this.#known.get(key);
-    if (known && now() - known.readAt <= maxAge) return known;
-    const under = this.#asking.get(key);
-    if (under) {
+  /** `since`: nothing read before then will do. */
+  async get(
+    key: string,
+    maxAge: number,
+    now: () => number,
+    read: () => Promise<T>,
+    since = Number.NEGATIVE_INFINITY,
+  ): Promise<Read<T>> {
+    for (;;) {
+      const known = this.#known.get(key);
+      if (known && now() - known.readAt <= maxAge && known.readAt >= since) return known;
+      const under = this.#asking.get(key);
+      if (!under) break;
       const shared = await under.catch(() => undefined); // its asker may have been less patient than we are
-      if (shared) return shared;
+      if (shared && shared.readAt >= since) return shared;
     }
     const readAt = now();
     const asking = read().then((value) => ({ value, readAt }));

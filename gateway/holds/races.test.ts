@@ -134,7 +134,8 @@ describe('a hold under everything at once', () => {
     const receipts = await Promise.all(users.map((user) => stage.vote(held.card, user)));
     assert.equal(await ending(held), 'released');
     const counted = receipts.filter((receipt) => receipt.counted).length;
-    assert.equal(counted, 2, 'the third comes too late');
+    assert.ok(counted >= 2, 'while the first is attested anew, others may still click');
+    assert.equal(of(held.card.hold).filter(({ kind }) => kind === 'hold.released').length, 1);
     for (const { text } of receipts) assert.match(text, /^(?:Counted|Not counted): /);
   });
 

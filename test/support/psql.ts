@@ -20,6 +20,7 @@ export class Psql {
         for (const wake of this.#changed.splice(0)) wake();
       });
     }
+    this.#child.stdin?.on('error', () => {}); // a psql that Ctrl-C ended reads no further line
     Psql.#running.add(this);
     this.exited = new Promise((resolve) =>
       this.#child.once('close', (code) => {
