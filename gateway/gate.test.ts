@@ -128,12 +128,14 @@ describe('the gate', () => {
       (error) => refusedWith('UNAVAILABLE')(error) && /61 s/.test(String(error)),
     );
     assert.equal(audit.of('outcome').length, 0);
+    assert.deepEqual([audit.entries[0]?.verdict, audit.entries[0]?.code], ['refused', 'UNAVAILABLE'], 'and on record');
   });
 
   it('permits nothing to a client that is gone, before or while its record is written', async () => {
     const gone = door();
     gone.controller.abort('the client left');
     assert.throws(() => gone.gate.admit(read, gone.context), refusedWith('WITHDRAWN'));
+    assert.deepEqual([gone.audit.entries[0]?.verdict, gone.audit.entries[0]?.code], ['refused', 'WITHDRAWN']);
     const leaving = door();
     const permit = leaving.gate.admit(write, leaving.context);
     leaving.controller.abort('the client left');

@@ -57,10 +57,18 @@ export function createGate(deps: GateDeps): Gate {
   const judge = ({ connection, principal, effects, inTransaction }: Operation): Verdict =>
     policy().evaluate({ connection, principal, effects, inTransaction });
 
+  /** Refused before any rule was asked. What cannot be recorded is refused all the same. */
+  const recorded = (operation: Operation, error: GatewayError): GatewayError => {
+    const { code, message } = error;
+    audit.append(entry(operation, { verdict: 'refused', code, why: deps.redact(message) }));
+    return error;
+  };
+
   const admit = (operation: Operation, context: AdmitContext): Permit | Promise<Permit> => {
     const closed = deps.closed();
-    if (closed !== undefined) throw new GatewayError('UNAVAILABLE', closed, { hint: 'Nothing was run.' });
-    if (context.signal.aborted) throw withdrawnBy(context.signal);
+    if (closed !== undefined)
+      throw recorded(operation, new GatewayError('UNAVAILABLE', closed, { hint: 'Nothing was run.' }));
+    if (context.signal.aborted) throw recorded(operation, withdrawnBy(context.signal));
     if (operation.effects.length === 0) {
       audit.append(entry(operation, { verdict: 'refused', why: 'no effects' }));
       throw new GatewayError('DENIED', 'nothing is known of what this would do', { hint: 'Nothing was run.' });

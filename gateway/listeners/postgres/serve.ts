@@ -46,7 +46,7 @@ export function createSessions(deps: ServeDeps): Sessions {
         const inspector = await deps.inspectorFor(parts.upstream, parts.downstream);
         session = open(deps, parts, inspector);
       } catch (error) {
-        turnAway(parts, asGatewayError(error));
+        turnAway(deps, parts, asGatewayError(error));
         return;
       }
       const stay = serve(deps, parts, session);
@@ -113,10 +113,18 @@ async function serve({ registry, audit }: ServeDeps, parts: SessionParts, sessio
   }
 }
 
-function turnAway({ downstream, upstream }: SessionParts, error: GatewayError): void {
+function turnAway({ audit }: ServeDeps, { downstream, upstream }: SessionParts, error: GatewayError): void {
   downstream.socket.end(farewell(error));
   upstream.socket.destroy();
   downstream.credential.release();
+  const { connection, credential, peer } = downstream;
+  const principal = principalKey(credential.principal);
+  try {
+    const { code, message } = error;
+    audit.append({ kind: 'auth.refused', principal, connection: connection.name, peer, code, message });
+  } catch {
+    // It is refused already; a trail that cannot be written refuses sign-ins by itself.
+  }
 }
 
 function aborted(signal: AbortSignal): Promise<void> {
