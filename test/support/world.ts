@@ -43,6 +43,8 @@ export type WorldOptions = {
   readonly tokenSeconds?: number;
   /** The compiled product, as `builtProduct()` lays it out: its files run with plain node, instead of the sources. */
   readonly built?: string;
+  /** The n-th gateway's own; all are trusted. Left out: one key for all. */
+  readonly gatewayKeys?: readonly KeyPair[];
   /** Of every gateway and bot, beside what they need. */
   readonly env?: Record<string, string>;
   /** Gives up starting, and takes down what had started. */
@@ -122,7 +124,9 @@ async function build(options: WorldOptions, dir: string, undo: Undo, starting: P
     return started;
   };
   const port = async (name: keyof NonNullable<WorldOptions['ports']>) => options.ports?.[name] ?? (await freePort());
-  const keys = { gateway: newKeyPair(), bot: newKeyPair(), audit: newKeyPair() };
+  const keys = { gateways: options.gatewayKeys ?? [newKeyPair()], bot: newKeyPair(), audit: newKeyPair() };
+  const gatewayKey = (n: number) => keys.gateways[Math.min(n, keys.gateways.length) - 1]?.secret ?? '';
+  const trusted = keys.gateways.map((pair) => pair.public);
   const botHttp = await port('botHttp');
   let terminalUrl: string | undefined;
   const app = { signingSecret: 'demo-signing-secret', botToken: 'xoxb-demo-bot', appToken: 'xapp-demo-app' };
@@ -161,7 +165,7 @@ async function build(options: WorldOptions, dir: string, undo: Undo, starting: P
   );
 
   const secrets = {
-    COUNTERSIGN_GATEWAY_KEY: keys.gateway.secret,
+    COUNTERSIGN_GATEWAY_KEY: gatewayKey(1),
     COUNTERSIGN_AUDIT_KEY: keys.audit.secret,
     ORDERS_PW: UPSTREAM_ROLE.password,
     REDIS_URL: redis.url,
@@ -190,14 +194,19 @@ async function build(options: WorldOptions, dir: string, undo: Undo, starting: P
       // biome-ignore lint/suspicious/noTemplateCurlyInString: the configuration's own reference syntax
       state: { redis: '${env:REDIS_URL}' },
       // biome-ignore lint/suspicious/noTemplateCurlyInString: as above
-      keys: { own: '${env:COUNTERSIGN_GATEWAY_KEY}', bots: [keys.bot.public], gateways: [keys.gateway.public] },
+      keys: { own: '${env:COUNTERSIGN_GATEWAY_KEY}', bots: [keys.bot.public], gateways: trusted },
       // biome-ignore lint/suspicious/noTemplateCurlyInString: as above
       audit: { dir: auditDir, key: '${env:COUNTERSIGN_AUDIT_KEY}', mode: 'strict' },
     };
     const path = join(dir, `countersign-${n}.yaml`);
     await writeFile(path, stringify(whole(own)));
     files.push({ path, own });
-    const process = launch(`gateway-${n}`, [...entry.gateway, '--config', path], { ...secrets, ...options.env }, place);
+    const process = launch(
+      `gateway-${n}`,
+      [...entry.gateway, '--config', path],
+      { ...secrets, COUNTERSIGN_GATEWAY_KEY: gatewayKey(n), ...options.env },
+      place,
+    );
     const web = `http://127.0.0.1:${at.web}`;
     undo.push(() => process.end());
     await answers(`${web}/readyz`, process, signal);
@@ -216,7 +225,7 @@ async function build(options: WorldOptions, dir: string, undo: Undo, starting: P
       {
         REDIS_URL: redis.url,
         COUNTERSIGN_BOT_KEY: key.secret,
-        COUNTERSIGN_GATEWAY_KEYS: keys.gateway.public,
+        COUNTERSIGN_GATEWAY_KEYS: trusted.join(','),
         SLACK_MODE: options.slackMode ?? 'socket',
         SLACK_API_URL: other?.apiUrl ?? slack?.apiUrl ?? '',
         SLACK_BOT_TOKEN: other?.botToken ?? app.botToken,
