@@ -20,7 +20,8 @@ const AUDIT_KINDS = [
   'kill',
   // Written by the trail itself:
   'audit.segment', // first line of every file: where the chain comes from
-  'audit.checkpoint', // the newest hash, signed with the audit key
+  'audit.checkpoint', // the newest hash, signed with the audit key; the second line of every file is one
+  'audit.closed', // no file follows: the process ended in order
   'audit.sealed', // last line of a finished file, signed
   'audit.retention', // files removed because they were old enough
 ] as const;

@@ -32,7 +32,7 @@ export type KnownHead = { readonly seq: number; readonly hash: string };
 export type VerifyOptions = { readonly keys: readonly VerifyingKey[]; readonly heads?: readonly KnownHead[] };
 
 /** What is known of a file once it has been read. */
-type Segment = SegmentName & { header: Header; last: Link; sealed: boolean; tail: Read | undefined };
+type Segment = SegmentName & { header: Header; last: Link; sealed: boolean; closed: boolean; tail: Read | undefined };
 type Header = { readonly after: After | null };
 type After = Link & { readonly file: string; readonly torn: number; readonly sha256: string | null };
 
@@ -53,6 +53,7 @@ export async function verifyDir(dir: string, { keys, heads = [] }: VerifyOptions
     let header: Header | undefined;
     let last: Link | undefined;
     let sealed = false;
+    let closed = false;
     let unsigned = 0;
     let tail: Read | undefined;
     for await (const read of readSegment(join(dir, file))) {
@@ -84,9 +85,12 @@ export async function verifyDir(dir: string, { keys, heads = [] }: VerifyOptions
           `entry ${last.seq} is not the one that entry ${expected} follows`,
         );
       }
+      const { kind } = line.entry;
+      if (last && read.number === 2 && kind !== 'audit.checkpoint') {
+        return misfit(read.number, line.link.seq, 'seal wrong', 'the file’s beginning is not signed');
+      }
       report.entries++;
       unsigned++;
-      const { kind } = line.entry;
       if (kind === 'audit.checkpoint' || kind === 'audit.sealed') {
         const covered = { seq: line.link.seq - 1, hash: line.prev };
         if (line.entry.chain !== chain || !keys.some((key) => verifyLink(chain, covered, line.entry.signature, key))) {
@@ -95,6 +99,7 @@ export async function verifyDir(dir: string, { keys, heads = [] }: VerifyOptions
         unsigned = 0;
         sealed = kind === 'audit.sealed';
       }
+      if (kind !== 'audit.sealed') closed = kind === 'audit.closed';
       if (kind === 'audit.retention') for (const [gone, hash] of removals(line)) removed.set(gone, hash);
       if (wanted.has(line.link.seq)) {
         hashes.set(`${file} ${line.link.seq}`, line.link.hash);
@@ -111,7 +116,7 @@ export async function verifyDir(dir: string, { keys, heads = [] }: VerifyOptions
     }
     if (sealed) report.sealed++;
     report.unsigned += unsigned;
-    segments.set(file, { ...name, header, last, sealed, tail });
+    segments.set(file, { ...name, header, last, sealed, closed, tail });
   }
 
   const between = [...segments.values()]
@@ -123,6 +128,10 @@ export async function verifyDir(dir: string, { keys, heads = [] }: VerifyOptions
     if (!segment.sealed && next) {
       const detail = 'another segment follows, but this one has no seal';
       return finish({ file: segment.file, line: 0, seq: segment.last.seq, what: 'truncated tail', detail });
+    }
+    if (segment.sealed && !segment.closed && !next && ![...segments.values()].some(follows(segment))) {
+      const file = nameOfNext(segment);
+      return finish({ file, line: 0, seq: segment.last.seq + 1, what: 'missing', detail: NEWEST_GONE });
     }
     if (segment.tail?.kind === 'tail') {
       report.torn.push({ file: segment.file, line: segment.tail.number, bytes: segment.tail.bytes });
@@ -174,6 +183,15 @@ function checkOrigin(
     `behind entry ${after.seq} a crash had left ${after.torn} bytes, now ${tail?.bytes ?? 0}`,
   );
 }
+
+/** Was some file begun when this one was the newest, with nothing behind it? */
+const follows =
+  ({ file, last }: Segment) =>
+  ({ header }: Segment) =>
+    header.after?.file === file && header.after.seq === last.seq;
+
+const NEWEST_GONE =
+  'the file before was sealed to go on in this one, which is gone (a crash in that very moment leaves the same)';
 
 const nameOfNext = ({ file, segment }: SegmentName): string =>
   file.replace(/\d{6}\.jsonl$/, `${String(segment + 1).padStart(6, '0')}.jsonl`);

@@ -173,7 +173,10 @@ class Trail implements AuditTrail {
     if (this.#closed) return;
     this.#closed = true;
     for (const timer of this.#timers) clearInterval(timer);
-    if (!this.#disk.failure) this.#seal();
+    if (!this.#disk.failure) {
+      this.#line({ kind: 'audit.closed', chain: this.#chain });
+      this.#seal();
+    }
     await this.#disk.close();
     await this.#publish();
   }
@@ -241,6 +244,7 @@ class Trail implements AuditTrail {
       key: this.#options.key.public,
       after: this.#after ?? null,
     });
+    this.#sign('audit.checkpoint'); // nobody without the key can begin a file
   }
 
   #seal(): void {
