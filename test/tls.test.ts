@@ -181,7 +181,7 @@ describe('TLS', { timeout: 90_000 }, () => {
     const subject = async (port: number, ...how: string[]): Promise<string> => {
       const shown = run('openssl', ['s_client', '-connect', `127.0.0.1:${port}`, ...how]);
       shown.child.stdin?.end();
-      return new X509Certificate((await shown).stdout.replace(/^[^]*?(?=-----BEGIN)/, '')).subject;
+      return new X509Certificate((await shown).stdout.replace(/^[\s\S]*?(?=-----BEGIN)/, '')).subject;
     };
     const starttls = ['-starttls', 'postgres'];
     const psql = new Psql(url(await oidc.token('report-bot')));
