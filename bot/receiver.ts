@@ -16,6 +16,8 @@ const RECONNECT = {
   randomize: true,
 };
 const STOP_MS = 3_000;
+/** Slack's own window for a request's age; the library forgets that a timestamp can also lie ahead. */
+const SKEW_S = 300;
 
 export type Reach = {
   readonly receiver: Receiver;
@@ -90,6 +92,12 @@ function httpReach(config: BotConfig, logger: Logger): Reach {
     endpoints: ['/slack/events'],
     logger,
   });
+  const listener = receiver.requestListener;
+  receiver.requestListener = (request, response) => {
+    const ahead = Number(request.headers['x-slack-request-timestamp']) - Date.now() / 1_000;
+    if (ahead > SKEW_S) return void response.writeHead(401).end();
+    listener(request, response);
+  };
   let listening = false;
   return {
     receiver,
