@@ -307,3 +307,270 @@ describe('20 log-ins at once', () => {
     }
   });
 });
+
+describe('1/2 lengths, outer and inner, after the log-in', () => {
+  const framed = (type: string, length: number, body = ''): Buffer => {
+    const header = Buffer.alloc(5);
+    header.write(type, 'latin1');
+    header.writeUInt32BE(length >>> 0, 1);
+    return Buffer.concat([header, Buffer.from(body, 'latin1')]);
+  };
+  const whole = (type: string, body: string): Buffer => framed(type, body.length + 4, body);
+
+  it('end that session with a FATAL, take no memory, and nothing reaches the target', async () => {
+    const hostile = [
+      ...[...'QPBEDCSHFdcf'].flatMap((type) =>
+        [0, 3, 0x7fffffff, 0x80000000, 0xffffffff]
+          .filter((length) => type !== 'd' || length !== 0x7fffffff) // data may be long: it streams, and here it is dropped
+          .map((length) => framed(type, length)),
+      ),
+      whole('P', '\0select 1\0\xff\xff'), // 65,535 types, none there
+      whole('B', '\0\0\0\0\0\x01\xff\xff\xff\xfe'), // a parameter of -2 bytes
+      whole('B', '\0\0\0\0\0\x01\x7f\xff\xff\xff'), // one longer than the message
+      whole('B', '\0\0\0\0\xff\xff'),
+      whole('Q', 'select 1'), // no end
+      whole('Q', 'select 1\0; drop table t\0'),
+      whole('Q', "select '\xc3\x28'\0"), // no UTF-8
+      whole('E', '\0\0'),
+      whole('D', 'Z\0'),
+      whole('C', 'Z\0'),
+      whole('S', 'x'),
+      whole('~', ''),
+    ];
+    const before = process.memoryUsage().rss;
+    for (const bytes of hostile) {
+      const client = await world.raw();
+      client.send(bytes);
+      await client.end();
+      await client.targetClosed();
+      assert.match(client.sentTypes(), /^X?$/, bytes.toString('latin1'));
+    }
+    assert.ok(process.memoryUsage().rss - before < 200 << 20);
+  });
+
+  it('a parameter of -1 bytes is NULL and nothing else', async () => {
+    const client = await world.raw();
+    const sent = [build.parse('', 'select $1::int is null'), build.bind('', '', [null]), build.execute('')];
+    assert.equal(brief(await client.send(...sent, build.sync()).until('Z')), '1 2 D C(SELECT 1) Z(I)');
+  });
+});
+
+describe('7/13 every road to a DELETE', () => {
+  const ROADS: readonly (readonly [string, ...Buffer[]])[] = [
+    ['Query', build.query('delete from t')],
+    ['a string of several', build.query('select 1; delete from t; select 2')],
+    [
+      'a string with comments, dollar quotes, nested comments',
+      build.query("select $a$;$a$ /* /* */ ; */; delete from t -- '"),
+    ],
+    ['Parse, Bind, Execute, unnamed', bound('delete from t')],
+    [
+      'named, in parts of a row',
+      build.parse('s', 'delete from t returning id'),
+      build.bind('p', 's'),
+      build.execute('p', 1),
+      build.execute('p', 1),
+      build.sync(),
+    ],
+    ['PREPARE, EXECUTE', build.query('prepare x as delete from t'), build.query('execute x')],
+    ['EXPLAIN ANALYZE EXECUTE', build.query('prepare x as delete from t'), build.query('explain (analyze) execute x')],
+    [
+      'CREATE TABLE AS EXECUTE',
+      build.query('prepare x as delete from t'),
+      build.query('create temp table y as execute x'),
+    ],
+    ['EXECUTE by protocol', build.query('prepare x as delete from t'), bound('execute x')],
+    [
+      'SQL prepare, run by Bind',
+      build.query('prepare x as delete from t'),
+      build.bind('', 'x'),
+      build.execute(''),
+      build.sync(),
+    ],
+    ['a CTE', build.query('with d as (delete from t returning id) select * from d')],
+    ['COPY', build.query('copy (delete from t returning id) to stdout')],
+    ['EXPLAIN ANALYZE', build.query('explain analyze delete from t')],
+    ['MERGE', build.query('merge into t using (select 1) s on true when matched then delete')],
+    ['DO', build.query("do 'begin delete from t; end'")],
+    ['SELECT INTO behind it', build.query('with d as (delete from t returning id) select * into temp z from d')],
+    [
+      'a Query in the midst of a pipeline',
+      build.parse('', 'select 1'),
+      build.bind('', ''),
+      build.execute(''),
+      build.query('delete from t'),
+    ],
+    [
+      'a portal read by FETCH',
+      build.query('begin'),
+      build.parse('', 'delete from t returning 1'),
+      build.bind('f', ''),
+      build.query('fetch all from f'),
+    ],
+    [
+      'a transaction in one pipeline',
+      build.parse('', 'begin'),
+      build.bind('', ''),
+      build.execute(''),
+      bound('delete from t'),
+    ],
+    [
+      'behind a chained commit',
+      build.query('begin'),
+      build.query('commit and chain'),
+      build.query('delete from t'),
+      build.query('commit'),
+    ],
+    [
+      'a failed transaction left in the same string',
+      build.query('begin'),
+      build.query('select 1/0'),
+      build.query('rollback; delete from t'),
+    ],
+    ['FunctionCall', Buffer.from([0x46, 0, 0, 0, 14, 0, 0, 4, 0xd2, 0, 0, 0, 0, 0, 0])],
+  ];
+
+  for (const [road, ...bytes] of ROADS) {
+    it(`${road}: judged, refused, and nothing changes`, async () => {
+      const client = await world.raw();
+      client.send(...bytes, build.sync(), build.query('rollback'), build.query('listen the_end'));
+      let answers = '';
+      while (!answers.includes('C(LISTEN)')) answers += brief(await client.until('Z'));
+      assert.match(answers, /E\(/);
+      assert.equal(await state(), UNTOUCHED);
+    });
+  }
+});
+
+describe('11/12 names that mean something else to the server', () => {
+  it('cut, folded, escaped, quoted: code behind such a view never passes as a read', async () => {
+    const odd = [
+      'É',
+      'a b',
+      'a.b',
+      '"',
+      "'; drop",
+      'select',
+      'ﬁ',
+      'x'.repeat(63),
+      `${'x'.repeat(62)}`,
+      'ß'.repeat(31),
+      '$1',
+      '\u202e',
+    ];
+    const quoted = (name: string) => `"${name.replaceAll('"', '""')}"`;
+    for (const name of odd) await direct.query(`create view ${quoted(name)} as select evil() as x`);
+    await direct.query('create table é (x int); create table "x" (x int)');
+    await inspector.refresh();
+    try {
+      const client = await world.raw();
+      const asked = [
+        ...odd.map(quoted),
+        'É',
+        `"${'x'.repeat(70)}"`,
+        'X'.repeat(70),
+        `"${'ß'.repeat(40)}"`,
+        `"${'x'.repeat(62)}é"`,
+        'U&"\\00c9"',
+        'U&"!0061 b" uescape \'!\'',
+        'public . "a.b"',
+        'postgres.public."select"',
+        'only "a b"',
+        '(select * from "a b") as "É"',
+      ];
+      for (const name of asked) {
+        assert.match(await ask(client, `select * from ${name}`), /E\((42501|42P01|42601)\)/, name);
+        await client.send(bound(`table ${name}`)).until('Z');
+        assert.equal(await state(), UNTOUCHED, name);
+      }
+    } finally {
+      for (const name of odd) await direct.query(`drop view ${quoted(name)}`);
+      await direct.query('drop table é, "x"');
+    }
+  });
+
+  it('attribute notation, operators, casts, defaults, lateral, filters, samples', async () => {
+    const client = await world.raw();
+    await direct.query(`create table o (a int); insert into o values (1);
+      create function touch(o) returns int language sql as 'select evil()';
+      create function plus(int, int) returns int language plpgsql as $$ begin return evil(); end $$;
+      create operator <+> (leftarg = int, rightarg = int, function = plus);
+      create function std() returns int begin atomic select evil(); end;
+      create function dflt(a int default evil()) returns int language sql as 'select a';
+      create aggregate agg(int) (sfunc = plus, stype = int, initcond = '0');
+      create table secured (a int); insert into secured values (1); alter table secured enable row level security;
+      alter table secured force row level security;
+      create policy p on secured using (evil() = 1);`);
+    await inspector.refresh();
+    try {
+      for (const sql of [
+        'select o.touch from o',
+        'select (o).touch from o',
+        'select (r).touch from (select o as r from o) s',
+        'select 1 <+> 1',
+        'select 1 operator(public.<+>) 1',
+        'select std()',
+        'select dflt()',
+        'select agg(a) from o',
+        'select agg(a) filter (where true) over () from o',
+        'select * from o, lateral (select evil()) l',
+        'select a from o group by grouping sets ((a), (evil()))',
+        'select * from o order by evil()',
+        'select * from o limit evil()',
+        'select case when true then evil() end',
+        'values (evil())',
+        'table secured',
+        "select xmltable.* from xmltable('/a' passing xmlparse(document '<a/>') columns x int default evil())",
+        "select * from json_table('[1]', '$[*]' columns (x int path '$' default evil() on empty))",
+        "select '1'::checked",
+        "select cast('{1}' as checked[])",
+        'select * from jsonb_to_record(\'{"a":1}\') as x(a checked)',
+        "select query_to_xml('select evil()', true, true, '')",
+        "select set_config('search_path', 'pg_temp', false)",
+        "select 'evil'::regproc, evil(1)",
+        'explain (verbose) select evil()',
+        'select * from rows from (evil()) as f',
+        'with recursive r as (select evil() union select 1) select * from r',
+        'select row_number() over (partition by evil()) from o',
+        'select exists (select evil())',
+        'select array(select evil())',
+        'listen x; select evil()',
+      ]) {
+        assert.match(await ask(client, sql), /E\(42501\)/, sql);
+        await client.send(bound(sql)).until('Z');
+        assert.equal(await state(), UNTOUCHED, sql);
+      }
+    } finally {
+      await direct.query(`drop table secured; drop aggregate agg(int); drop function std(), dflt(int), touch(o);
+        drop operator <+> (int, int); drop function plus(int, int); drop table o`);
+    }
+  });
+});
+
+describe('17 state drift while held', () => {
+  it('a backend that is terminated, or times out in its transaction, runs nothing, then or later', async () => {
+    for (const [how, code] of [
+      ['terminated', '57P01'],
+      ['timed out', '25P03'],
+    ]) {
+      const client = await world.raw();
+      if (how === 'timed out') await ask(client, "set idle_in_transaction_session_timeout = '200ms'");
+      await ask(client, 'begin');
+      client.send(build.query('delete from t /*held*/'));
+      const hold = await world.gate.hold(how === 'terminated' ? 0 : 1);
+      if (how === 'terminated') {
+        await direct.query(
+          `select pg_terminate_backend(pid) from pg_stat_activity where state = 'idle in transaction'`,
+        );
+      }
+      const frames = await client.until('E');
+      await client.end();
+      await client.targetClosed();
+      hold.approve();
+      assert.ok(brief(frames).includes(`E(${code})`), brief(frames));
+      assert.notEqual(hold.withdrawn, undefined);
+      assert.equal(client.sentBytes().includes('delete'), false);
+      assert.equal(await state(), UNTOUCHED);
+    }
+  });
+});

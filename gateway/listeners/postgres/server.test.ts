@@ -225,7 +225,7 @@ describe('starting and stopping', () => {
       authenticator: door.authenticator,
       mayUse: () => undefined,
       reserve: () => undefined,
-    cancelKeys: door.keys,
+      cancelKeys: door.keys,
       runSession: async () => {},
       drainSessions: async () => {},
       record: () => {},
