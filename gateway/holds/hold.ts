@@ -1,5 +1,6 @@
 /** One hold in memory, and what it looks like on a card. The broker moves it; this file only knows its shape. */
 import type { Card } from '../../queue/cards.ts';
+import { reviewOf } from '../../queue/review.ts';
 import type { Attestation, Receipt } from '../../queue/votes.ts';
 import type { AdmitContext, Permit } from '../gate.ts';
 import type { Operation, Outcome } from '../operation.ts';
@@ -46,6 +47,8 @@ export type Hold = {
   /** E-mail addresses of the Slack accounts that may not vote (see `partial`), once a bot has been asked. */
   partialEmails: ReadonlyMap<string, string | undefined> | undefined;
   confirming: boolean;
+  /** Why nobody sees its card yet, as the bot last said. */
+  unseen: string | undefined;
   /** The audit trail's head when it was decided. */
   auditHead: string | undefined;
   cancelDeadline: () => void;
@@ -81,8 +84,8 @@ export function cardOf(hold: Hold, gateway: string, redact: (text: string) => st
     environment: cut(operation.environment, 64),
     connection: cut(operation.connection, 64),
     protocol: operation.protocol,
-    headline: cut(operation.headline, 500),
-    risks: operation.risks.slice(0, 10).map((risk) => cut(risk, 120)),
+    headline: cut(redact(operation.headline), 500), // it names tables, and a client names its own
+    risks: operation.risks.slice(0, 10).map((risk) => cut(redact(risk), 120)),
     requester: {
       name: cut(principal.name, 200),
       kind: principal.kind,
@@ -93,7 +96,7 @@ export function cardOf(hold: Hold, gateway: string, redact: (text: string) => st
       ...(principal.purpose === undefined ? {} : { purpose: cut(principal.purpose, 500) }),
     },
     statement: operation.shown,
-    parameters: operation.shownParameters.map((parameter) => cut(parameter, 2_100)),
+    parameters: parametersOf(operation),
     demands: hold.demands.map((demand, index) => ({
       rule: demand.rule,
       why: cut(demand.why, 500),
@@ -119,6 +122,13 @@ export function cardOf(hold: Hold, gateway: string, redact: (text: string) => st
     ...(hold.auditHead === undefined ? {} : { auditHead: hold.auditHead }),
   };
 }
+
+const parametersOf = ({ shownParameters }: Operation): string[] =>
+  shownParameters.map((parameter) => cut(parameter, 2_100));
+
+/** Can it be approved from the last page of Details only? */
+export const needsDetails = (operation: Operation): boolean =>
+  reviewOf({ statement: operation.shown, parameters: parametersOf(operation) }).needed;
 
 function warningsOf({ caps }: Operation): string[] {
   if (!caps) return [];

@@ -291,6 +291,7 @@ describe('a hold', () => {
     await stage.vote(untold.card, 'U0ALICE');
     const error = await rejection(untold.answer);
     assert.match(error.message, /denied by rule freeze: No changes today/);
+    assert.doesNotMatch(error.hint ?? '', /person/i);
     stage.holds.rulesChanged();
     assert.equal((await rejection(told.answer)).code, 'DENIED');
   });
@@ -377,7 +378,8 @@ describe('a hold', () => {
   });
 
   it('keeps what the target says, and what people write, past the detectors', async () => {
-    const { answer, card } = await stage.hold();
+    const { answer, card } = await stage.hold(operation({ headline: 'CREATE TABLE public.4111111111111111' }));
+    assert.equal(card.headline, 'CREATE TABLE public.[card]');
     await stage.vote(card, 'U0ALICE', { reason: 'paid with 4111111111111111' });
     (await answer).settle({
       kind: 'failed',
@@ -388,7 +390,8 @@ describe('a hold', () => {
     const done = await stage.card(({ hold, state }) => hold === card.hold && state === 'done');
     assert.equal(done.outcome?.text, '23505: Key (card)=([card]) exists');
     assert.equal(done.votes[0]?.reason, 'paid with [card]');
-    assert.ok(!JSON.stringify(stage.audit.entries).includes('4111111111111111'));
+    const beside = stage.audit.entries.filter(({ kind }) => kind !== 'operation'); // those the real trail masks itself
+    assert.ok(!JSON.stringify(beside).includes('4111111111111111'));
   });
 
   it('remembers nothing of a group that another workspace’s bot describes', async () => {

@@ -23,6 +23,8 @@ export type WebOptions = {
   readonly ready: Readonly<Record<string, ReadyCheck>>;
   /** Requests for tokens by one address. */
   readonly rate?: { readonly burst: number; readonly perSecond: number };
+  /** How long a request may take to arrive, ms. */
+  readonly requestMs?: number;
   readonly log?: { warn(details: object, message: string): void };
 };
 
@@ -43,10 +45,15 @@ const MAX_CONNECTIONS = 2_000;
 const REFUSAL_COST = 4;
 
 export function createWeb(options: WebOptions): Web {
-  const limits = { maxHeaderSize: MAX_HEADER_BYTES, headersTimeout: REQUEST_MS };
+  const { requestMs = REQUEST_MS } = options;
+  const limits = {
+    maxHeaderSize: MAX_HEADER_BYTES,
+    headersTimeout: requestMs,
+    connectionsCheckingInterval: 1_000, // the default looks every 30 s, and slow senders would hold on for so long
+  };
   const shared = {
     bodyLimit: MAX_BODY_BYTES,
-    requestTimeout: REQUEST_MS,
+    requestTimeout: requestMs,
     keepAliveTimeout: 5_000,
     forceCloseConnections: true,
     trustProxy: false, // who asks is who connects: a header cannot make an address loopback
@@ -55,7 +62,7 @@ export function createWeb(options: WebOptions): Web {
   const app: FastifyInstance = options.tls
     ? (Fastify({
         ...shared,
-        https: { ...limits, ...options.tls, minVersion: 'TLSv1.2' },
+        https: { ...limits, ...options.tls, minVersion: 'TLSv1.2', handshakeTimeout: requestMs },
       }) as unknown as FastifyInstance)
     : Fastify({ ...shared, http: limits });
   app.server.maxConnections = MAX_CONNECTIONS;
@@ -110,11 +117,16 @@ export function createWeb(options: WebOptions): Web {
 function tokens(app: FastifyInstance, { exchange, audit, metrics, rate, log }: WebOptions): void {
   // A fleet behind one address renews now and then; a guesser does not stop.
   const limiter = new AddressLimiter(rate ?? { burst: 300, perSecond: 5 });
+  // That an address floods is recorded, once a minute: a stranger must not be able to fill the disk of the evidence.
+  const floods = new AddressLimiter({ burst: 1, perSecond: 1 / 60 });
 
   const refuse = (request: FastifyRequest, reply: FastifyReply, error: GatewayError) => {
     metrics.signIn(false);
     try {
-      audit.append({ kind: 'auth.refused', door: 'web', address: request.ip, code: error.code, reason: error.message });
+      if (error.code !== 'LIMIT' || floods.allow(request.ip)) {
+        const { code, message: reason } = error;
+        audit.append({ kind: 'auth.refused', door: 'web', address: request.ip, code, reason });
+      }
     } catch (cause) {
       log?.warn({ reason: String(cause) }, 'a refusal could not be recorded'); // nothing passes: the answer stays no
     }
@@ -128,13 +140,13 @@ function tokens(app: FastifyInstance, { exchange, audit, metrics, rate, log }: W
 
   app.post('/v1/token', async (request, reply) => {
     try {
+      if (!limiter.allow(request.ip))
+        throw new GatewayError('LIMIT', 'too many requests from this address; wait a little');
       if (!isPrivate(request)) {
         throw new GatewayError('AUTH_NEEDS_TLS', 'tokens are given over TLS, or to loopback', {
           hint: 'this token has crossed a network in the clear: have its issuer revoke it',
         });
       }
-      if (!limiter.allow(request.ip))
-        throw new GatewayError('LIMIT', 'too many requests from this address; wait a little');
       const jwt = bearer(request.headers.authorization);
       const { token, hash, expiresAt, principal, confirm } = await exchange(jwt);
       await audit.commit({

@@ -1,5 +1,6 @@
 /** The web listener from outside: tokens only for whom and over what they may be, readiness that names what is missing. */
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { request as httpsRequest } from 'node:https';
 import { connect } from 'node:net';
 import { networkInterfaces } from 'node:os';
@@ -141,10 +142,13 @@ describe('POST /v1/token', () => {
   });
 
   it('is limited for each address, refusals sooner', async () => {
-    const { post } = await serve({ rate: { burst: 20, perSecond: 0.001 } });
+    const { post, entries } = await serve({ rate: { burst: 20, perSecond: 0.001 } });
     const statuses: number[] = [];
-    for (let n = 0; n < 6; n++) statuses.push((await post('Bearer bad')).status);
-    assert.deepEqual(statuses, [401, 401, 401, 401, 429, 429]);
+    for (let n = 0; n < 40; n++) statuses.push((await post('Bearer bad')).status);
+    assert.deepEqual([...new Set(statuses)], [401, 429]);
+    assert.deepEqual(statuses.indexOf(429), 4);
+    assert.equal(entries.length, 5, 'a flood does not fill the trail: it is told once a minute');
+    assert.equal(entries.at(-1)?.code, 'LIMIT');
   });
 
   it('is refused over a network in the clear, whatever a header says', async (t) => {
@@ -160,6 +164,38 @@ describe('POST /v1/token', () => {
     assert.equal(response.status, 403);
     assert.equal(((await response.json()) as { error: string }).error, 'AUTH_NEEDS_TLS');
     assert.equal(entries[0]?.kind, 'auth.refused');
+  });
+
+  it('does not wait for a sender who dawdles', async () => {
+    const { port } = await serve({ requestMs: 200 });
+    for (const half of [
+      'POST /v1/token HTTP/1.1\r\nHost: x\r\nAuthor',
+      'POST /v1/token HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n{',
+    ]) {
+      const socket = connect(port, '127.0.0.1');
+      socket.on('error', () => {});
+      socket.write(half);
+      socket.resume();
+      await once(socket, 'close', { signal: AbortSignal.timeout(8_000) });
+    }
+  });
+
+  it('knows one method and one origin: no CORS, no other verb, whatever the Host says', async () => {
+    const { url, port } = await serve();
+    for (const method of ['GET', 'PUT', 'PATCH', 'DELETE', 'OPTIONS', 'HEAD']) {
+      const response = await fetch(`${url}/v1/token`, { method, headers: { origin: 'https://evil.example' } });
+      assert.equal(response.status, 404, method);
+      assert.equal(response.headers.get('access-control-allow-origin'), null);
+    }
+    const overridden = await fetch(`${url}/v1/token`, {
+      headers: { 'x-http-method-override': 'POST', authorization: `Bearer ${JWT}` },
+    });
+    assert.equal(overridden.status, 404);
+    const socket = connect(port, '127.0.0.1');
+    socket.end('GET /healthz HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n');
+    let answer = '';
+    for await (const chunk of socket) answer += chunk;
+    assert.ok(answer.startsWith('HTTP/1.1 200') && !answer.includes('evil.example'), answer);
   });
 
   it('bounds what it reads', async () => {
