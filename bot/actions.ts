@@ -4,13 +4,14 @@ import type { App, types } from '@slack/bolt';
 import type { Logger } from 'pino';
 import { z } from 'zod';
 import type { Card } from '../queue/cards.ts';
+import { reviewOf } from '../queue/review.ts';
 import type { Answer, Ballot, Cast, Click } from './ballot.ts';
 import { type Pressed, parseActionsBlockId, parseButtonValue } from './cards.ts';
 import { asShown } from './deliver.ts';
 import type { Entry, MessageIndex } from './index.ts';
 import { detailsModal, type Memory, noteModal, parseMemory, reasonIn, reasonModal } from './modals.ts';
 import type { Slack } from './slack.ts';
-import { cut, reviewOf } from './text.ts';
+import { cut } from './text.ts';
 import { within } from './wait.ts';
 import { because, clock, isOpen, ran, status } from './words.ts';
 
@@ -38,7 +39,7 @@ const viewSchema = z.object({
 const clickSchema = z.object({
   ...common,
   channel: z.object({ id }).optional(),
-  message: z.object({ ts: z.string().max(40) }).optional(),
+  message: z.object({ ts: z.string().max(40), bot_id: z.string().max(64).optional() }).optional(),
   view: viewSchema.optional(),
   actions: z
     .array(
@@ -57,6 +58,8 @@ type Clicked = z.infer<typeof clickSchema>;
 export type ActionOptions = {
   readonly index: MessageIndex;
   readonly slack: Slack;
+  /** This installation: what comes from another workspace, or from another app's look-alike, is none of ours. */
+  readonly self: { readonly team: string; readonly bot: string };
   readonly ballot: Ballot;
   /** Tell one person something in a channel; may throw. */
   readonly whisper: (channel: string, user: string, text: string) => Promise<void>;
@@ -94,7 +97,7 @@ export class Actions {
   /** One `block_actions` payload. */
   async clicked(name: string, body: unknown, ack: Ack): Promise<void> {
     const parsed = clickSchema.safeParse(body);
-    const place = parsed.success ? placeOf(parsed.data) : undefined;
+    const place = parsed.success && this.#isOurs(parsed.data) ? placeOf(parsed.data) : undefined;
     if (!parsed.success || !place) {
       this.#it.log.warn({ action: name }, 'a click that is none of ours');
       return ack();
@@ -151,7 +154,7 @@ export class Actions {
   async submitted(name: string, body: unknown, ack: Ack): Promise<void> {
     const parsed = submissionSchema.safeParse(body);
     const memory = parsed.success ? parseMemory(parsed.data.view.private_metadata) : undefined;
-    if (!parsed.success || !memory) {
+    if (!parsed.success || !memory || !this.#isOurs(parsed.data)) {
       this.#it.log.warn({ view: name }, 'a submission that is none of ours');
       return ack();
     }
@@ -178,6 +181,12 @@ export class Actions {
     await ack(problem === undefined ? { response_action: 'clear' } : errors(problem));
     const answer = await cast.answer;
     await this.#say(it, place, answer.text);
+  }
+
+  /** A person of another workspace may click (Slack Connect): the attestation says so, and the gateway tells them why not. */
+  #isOurs(it: { team?: Clicked['team']; message?: Clicked['message'] }): boolean {
+    const { team, bot } = this.#it.self;
+    return (it.team?.id ?? team) === team && (it.message?.bot_id ?? bot) === bot;
   }
 
   /** The card that was clicked, when there is still something to decide or to show; else a sentence why not. */
@@ -281,7 +290,8 @@ const clickId = (it: { trigger_id: string; user: { id: string } }): string =>
 
 function placeOf(it: Clicked): Place | undefined {
   const action = it.actions[0];
-  const pressed = parseButtonValue(action?.value) ?? parseActionsBlockId(action?.block_id);
+  // An overflow has no value of its own; a button's value that is not one of ours is not made good by its block.
+  const pressed = action?.value === undefined ? parseActionsBlockId(action?.block_id) : parseButtonValue(action.value);
   if (!pressed) return undefined;
   if (it.view) {
     const memory = parseMemory(it.view.private_metadata);

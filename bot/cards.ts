@@ -2,6 +2,14 @@
 import type { types } from '@slack/bolt';
 import type { Card } from '../queue/cards.ts';
 import {
+  MAX_CARD_CHARACTERS,
+  MAX_CARD_LINES,
+  MAX_CARD_PARAMETERS,
+  type Review,
+  reviewOf,
+  visible,
+} from '../queue/review.ts';
+import {
   actions,
   button,
   heading,
@@ -17,18 +25,7 @@ import {
   trusted,
   words,
 } from './blocks.ts';
-import {
-  cut,
-  MAX_CARD_CHARACTERS,
-  MAX_CARD_LINES,
-  MAX_CARD_PARAMETERS,
-  notification,
-  oneLine,
-  opening,
-  type Review,
-  reviewOf,
-  visible,
-} from './text.ts';
+import { cut, notification, oneLine, opening } from './text.ts';
 import { because, clock, expiryOf, headline, isOpen, LOCAL_TIME, ran, result, slackDate, status } from './words.ts';
 
 /** All blocks together; Slack refuses somewhere above 13,000 characters without saying where. */
@@ -176,7 +173,7 @@ function rules(card: Card, room: Room, id: (part: string) => string): types.Know
       words(demand.why === '' ? ': ' : `: ${sentence(oneLine(demand.why, room.line))} `),
       words(`${counted} of ${quorum} ${quorum === 1 ? 'approval' : 'approvals'}`, { bold: true }),
       words(` from ${cut(approvers.map((name) => oneLine(name, 128)).join(', ') || 'nobody', room.names)}`),
-      words(requireReason ? ', reason required' : ''),
+      ...(requireReason ? [words(', reason required')] : []),
     ];
   });
   const more = card.demands.length - rows.length;

@@ -266,16 +266,18 @@ export class Deliverer {
     }
     if (entry.ts === undefined && entry.posting === undefined) await index.unset(hold, 'posting');
     if (entry.reported !== problem.error) {
-      await index.set(hold, { reported: problem.error });
+      // Told first, remembered after: a report that Redis did not take is made again with the next attempt.
       const jobId = `posted-${hold}-${card.sequence}-${problem.error.replace(/[^a-z0-9_]/gi, '').slice(0, 40)}`;
       const message = { kind: 'posted', v: 1, hold, sequence: card.sequence, channel: card.channel } as const;
       await this.#it.tell(card.gateway, { ...message, error: remedy(problem.error).slice(0, 500) }, jobId);
+      await index.set(hold, { reported: problem.error });
     }
     if (isOver(asShown(entry)) || this.#now() > card.expiresAt + 60_000) return index.notDue(hold);
     return this.#later(hold, BLOCKED_MS);
   }
 
   async #posted(card: Card, channel: string, ts: string): Promise<void> {
+    if (isOver(card)) return; // its gateway waits for nothing any more, and may be gone with its queue
     const message: VoteMessage = { kind: 'posted', v: 1, hold: card.hold, sequence: card.sequence, channel, ts };
     const link = await this.#it.slack.call('chat.getPermalink', { channel, message_ts: ts }).catch(() => undefined);
     const permalink = typeof link?.permalink === 'string' && link.permalink.length <= 500 ? link.permalink : undefined;

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { Redis } from 'ioredis';
 import type { Card } from '../queue/cards.ts';
-import { GATEWAYS_KEY, holdContext, holdsKey } from '../queue/leases.ts';
+import { GATEWAYS_KEY, holdContext, holdsKey, recordedKey } from '../queue/leases.ts';
 import { seal } from '../queue/sign.ts';
 import { aCard, CHANNEL, stage, until } from '../test/support/bot-stage.ts';
 
@@ -40,6 +40,8 @@ describe('a gateway that died', () => {
         action_id: 'approve',
       });
       assert.equal(click.ok, false); // no buttons are left
+      assert.equal(await redis.hlen(holdsKey('gw-dead')), 2, 'kept until a gateway has audited it');
+      await redis.sadd(recordedKey('gw-dead'), open.hold, released.hold);
       await until('its index is cleared', async () => (await redis.scard(GATEWAYS_KEY)) === 0);
     } finally {
       redis.disconnect();

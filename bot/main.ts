@@ -101,7 +101,7 @@ export async function startBot(config: BotConfig, options: StartOptions = {}): P
     const people = new People({ slack, team: self.team });
     const deliverer = new Deliverer({ index, slack, people, self, log, tell: votes.send });
     const ballot = new Ballot({ votes, people, log, onAnswer: (result) => metrics.votes.inc({ result }) });
-    const actions = new Actions({ index, slack, ballot, log, whisper: (...args) => deliverer.whisper(...args) });
+    const actions = new Actions({ index, slack, self, ballot, log, whisper: (...args) => deliverer.whisper(...args) });
 
     deliverer.start();
     closing.push(() => deliverer.stop());
@@ -209,12 +209,16 @@ function sweep(
   log: Logger,
 ) {
   const leases = new LeaseWatch(redis, () => config.gateways);
+  const told = new Set<string>();
   let running: Promise<void> = Promise.resolve();
   const look = async () => {
-    for (const { gateway, cards } of await leases.dead(Date.now())) {
-      const left = cards.filter((card) => card.state === 'lost' || card.state === 'unknown');
-      log.error({ gateway, holds: left.length }, 'a gateway is gone');
+    for (const dead of await leases.dead(Date.now())) {
+      const { gateway } = dead;
+      const left = dead.cards.filter(({ hold, state }) => !told.has(hold) && (state === 'lost' || state === 'unknown'));
+      if (left.length > 0) log.error({ gateway, holds: left.length }, 'a gateway is gone');
       await deliverer.lose(left); // durable in the message index before the gateway's own index goes
+      for (const { hold } of left) told.add(hold);
+      if (!(await leases.isRecorded(dead))) continue; // a gateway that lives, or comes, audits it first
       await forget(gateway);
       await leases.clear(gateway);
     }

@@ -2,9 +2,10 @@
 import type { types } from '@slack/bolt';
 import { z } from 'zod';
 import type { Card } from '../queue/cards.ts';
+import { visible } from '../queue/review.ts';
 import { actions, button, heading, paragraphs, person, plain, preformatted, smallPrint, words } from './blocks.ts';
 import { buttonValue, type Pressed } from './cards.ts';
-import { cut, oneLine, visible } from './text.ts';
+import { cut, oneLine } from './text.ts';
 import { because, clock, expiryOf, headline, isOpen, ran, status } from './words.ts';
 
 const REASON = 'reason'; // block and action of the reason's input

@@ -2,6 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Logger } from 'pino';
 import { cardPublisher, consumeVotes } from '../queue/carry.ts';
+import { LeaseWatch } from '../queue/leases.ts';
 import { signingKey } from '../queue/sign.ts';
 import type { AuditEntry } from './audit/entry.ts';
 import { openAudit } from './audit/writer.ts';
@@ -19,6 +20,7 @@ import { asGatewayError } from './errors.ts';
 import { createGate } from './gate.ts';
 import { createHolds } from './holds/broker.ts';
 import { systemClock } from './holds/clock.ts';
+import { watchDeadGateways } from './holds/heir.ts';
 import { SessionRegistry } from './listeners/listener.ts';
 import { createMetrics } from './web/metrics.ts';
 
@@ -97,6 +99,7 @@ export async function startGateway(first: Config, { id, log }: { id: string; log
         rulebook.takeSlack(rules);
         note({ kind: 'rules.changed', version, by, rules: rules.length });
       },
+      onLeaseBack: () => holds.republish(),
       onLeaseLost: () => holds.withdrawAll('UNAVAILABLE', 'the gateway lost touch with Redis'),
       onRedisOver: () => endSessions('the gateway has been without its shared state for too long'),
       handleCancel: (pid, secret) => door.cancelKeys.handleOwn(pid, secret),
@@ -204,6 +207,14 @@ export async function startGateway(first: Config, { id, log }: { id: string; log
     });
     ends.push(() => votes.close());
     await holds.start();
+    const heir = watchDeadGateways({
+      gateway: id,
+      leases: new LeaseWatch(shared.redis, keys.gateways),
+      audit,
+      clock: systemClock,
+      onTrouble: (error) => log.warn(described(error), 'what dead gateways left could not be put on record'),
+    });
+    ends.push(() => heir.stop());
     addresses.postgres = await door.listener?.start();
     ends.push(() => door.listener?.stop());
     log.info({ ...addresses, connections: first.connections.length }, 'gateway started');

@@ -20,6 +20,10 @@ export const leaseKey = (gateway: string): string => `countersign:lease:${gatewa
 export const holdsKey = (gateway: string): string => `countersign:holds:${gateway}`;
 export const holdContext = (gateway: string, hold: string): string => `countersign:holds:${gateway}:${hold}`;
 
+/** Set: holds of a dead gateway whose end a living one has put on record. */
+export const recordedKey = (gateway: string): string => `countersign:recorded:${gateway}`;
+const CLAIM_MS = 60_000; // a gateway that dies while it records leaves the rest to another after this
+
 const leaseSchema = z.strictObject({ v: z.literal(1), gateway: z.string().max(64), at: z.number() });
 
 const GATEWAY_ID = /^[A-Za-z0-9._-]{1,64}$/;
@@ -101,9 +105,25 @@ export class LeaseWatch {
     return dead;
   }
 
+  /** May the caller put this hold's end on record? True for one gateway at a time, and never again once it is. */
+  async claim(gateway: string, hold: string): Promise<boolean> {
+    if ((await this.#redis.sismember(recordedKey(gateway), hold)) === 1) return false;
+    return (await this.#redis.set(`countersign:claim:${hold}`, '1', 'PX', CLAIM_MS, 'NX')) === 'OK';
+  }
+
+  async recorded(gateway: string, hold: string): Promise<void> {
+    await this.#redis.sadd(recordedKey(gateway), hold);
+  }
+
+  /** Is everything it left on record? Only then may its index go: what is in it is the only trace. */
+  async isRecorded({ gateway, cards }: DeadGateway): Promise<boolean> {
+    const known = new Set(await this.#redis.smembers(recordedKey(gateway)));
+    return cards.every(({ hold }) => known.has(hold));
+  }
+
   /** Once a dead gateway's cards are settled: remove its index and queues. Its id never comes back. */
   async clear(gateway: string): Promise<void> {
-    await this.#redis.del(holdsKey(gateway));
+    await this.#redis.del(holdsKey(gateway), recordedKey(gateway));
     await removeQueue(votesQueue(gateway), this.#redis);
     await removeQueue(`asks.${gateway}`, this.#redis);
     await this.#redis.srem(GATEWAYS_KEY, gateway);

@@ -5,6 +5,7 @@ import { readFile } from 'node:fs/promises';
 import { after, before, describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import { Redis } from 'ioredis';
 import { Psql } from './support/psql.ts';
 import { withClient } from './support/seed.ts';
 import { eventually, hasButton, type Message, shownBy, Workspace } from './support/workspace.ts';
@@ -42,6 +43,10 @@ describe('two gateways and two bots over signed HTTP', { timeout: 240_000 }, () 
     psql.send(`DROP TABLE ${name};`);
     return { psql, card: await slack.card(`DROP TABLE ${name}`) };
   };
+  const trailOf = async (n: number): Promise<string> => {
+    const args = ['--import', 'tsx', 'gateway/cli.ts', 'audit', 'show', `${world.dir}/audit-${n}`];
+    return (await promisify(execFile)(process.execPath, args, { cwd: root })).stdout;
+  };
   const cardsAbout = async (name: string): Promise<Message[]> =>
     (await slack.messages()).filter((message) => !message.thread_ts && shownBy(message).includes(`DROP TABLE ${name}`));
 
@@ -76,12 +81,7 @@ describe('two gateways and two bots over signed HTTP', { timeout: 240_000 }, () 
     await slack.click(alice, { ts: card.ts }, 'approve');
     await psql.until('DROP TABLE');
     assert.equal(await psql.close(), 0);
-    const trail = await promisify(execFile)(
-      process.execPath,
-      ['--import', 'tsx', 'gateway/cli.ts', 'audit', 'show', `${world.dir}/audit-1`],
-      { cwd: root },
-    );
-    const released = trail.stdout.split('\n').filter((line) => line.includes('hold.released'));
+    const released = (await trailOf(1)).split('\n').filter((line) => line.includes('hold.released'));
     assert.equal(new Set(released).size, released.length);
     assert.equal(await exists(name), false);
   });
@@ -151,6 +151,20 @@ describe('two gateways and two bots over signed HTTP', { timeout: 240_000 }, () 
     );
     assert.match(shownBy(record), /nothing was run/i);
     assert.equal(await exists(name), true);
+    const dead = /"gateway":"([0-9a-f-]{36})"/.exec(await readFile(gateway.log, 'utf8'))?.[1] ?? '';
+    const redis = new Redis(world.redis.url);
+    try {
+      assert.ok(
+        await eventually(async () => (await redis.keys(`*${dead}*`)).every((key) => key.includes(':audit:'))),
+        `left in Redis: ${await redis.keys(`*${dead}*`)}`,
+      );
+    } finally {
+      redis.disconnect();
+    }
+    const lost = (await Promise.all([1, 2].map((n) => trailOf(n))))
+      .flatMap((trail) => trail.split('\n'))
+      .filter((line) => line.includes('hold.settled') && line.includes('lost'));
+    assert.equal(lost.length, 1, `one survivor puts it on record, once: ${lost.join('\n')}`);
   });
 
   it('leaves trails that verify, of every gateway, the killed one too', async () => {

@@ -19,6 +19,8 @@ const FIRST_WAIT_MS = 1_000; // a start goes on without Redis, and admits nothin
 export type SharedEvents = {
   readonly onRules: (set: RuleSet) => void;
   readonly onLeaseLost: () => void;
+  /** Renewed again after a failure: Redis may have lost what was written there. */
+  readonly onLeaseBack: () => void;
   readonly onRedisOver: () => void;
   readonly handleCancel: (pid: number, secret: Buffer) => Promise<unknown>;
 };
@@ -64,6 +66,7 @@ export async function openShared(
     gateway,
     clock: systemClock,
     onLost: deps.onLeaseLost,
+    onBack: deps.onLeaseBack,
     onTrouble: quietly((reason) => log.warn({ reason }, 'the lease could not be renewed')),
   });
   const rules = new RuleStore({

@@ -2,7 +2,7 @@
 import type { Attestation, Receipt, VoteMessage } from '../../queue/votes.ts';
 import { type Book, groupNames } from './book.ts';
 import { FRESH_MS } from './directory.ts';
-import type { Hold } from './hold.ts';
+import { type Hold, needsDetails } from './hold.ts';
 import { entitlement, isSameHuman } from './quorum.ts';
 import { confirm } from './release.ts';
 import { lateText } from './words.ts';
@@ -114,6 +114,9 @@ function mismatch(hold: Hold, click: VoteOf): string | undefined {
     return 'the request has changed since that card was shown; look at it again and click again';
   }
   if (click.digest !== hold.digest) return 'that card shows something other than what is waiting';
+  if (click.decision === 'approve' && click.from !== 'details' && needsDetails(hold.operation)) {
+    return 'this text is long or hides something; open Details, read to the last page and approve there';
+  }
   return undefined;
 }
 

@@ -71,6 +71,20 @@ describe('a vote', () => {
     }
   });
 
+  it('from the card alone approves nothing that must be read in Details, whatever the bot lets pass', async () => {
+    for (const op of [
+      operation({ shown: `DROP TABLE orders -- ${'x'.repeat(700)}` }),
+      operation({ shown: 'DROP TABLE \u202eorders' }),
+      operation({ shownParameters: ['p\u0430ypal'] }),
+    ]) {
+      const { answer, card } = await stage.hold(op);
+      assert.match((await stage.vote(card, 'U0ALICE')).text, /open Details/);
+      assert.match((await stage.vote(card, 'U0ALICE', { from: 'card' })).text, /open Details/);
+      assert.equal((await stage.vote(card, 'U0ALICE', { from: 'details' })).counted, true);
+      await answer;
+    }
+  });
+
   it('replayed after the end executes nothing a second time', async () => {
     const { answer, card } = await stage.hold();
     const vote = stage.voteOf(card, 'U0ALICE');

@@ -17,7 +17,9 @@ export function heldText(hold: Hold, lead = 'held for approval'): string {
     .join(' and ');
   const rules = hold.demands.map(({ rule, why }) => (why === '' ? rule : `${rule}: ${why}`)).join('; ');
   const until = `until ${utc(hold.deadline.at)} (${CLOCKS[hold.deadline.by]})`;
-  return `${lead} · ${hold.shortId} · asking ${asking} · ${until} · ${rules}`;
+  // Waiting in the dark would be the worst of it: while no approver sees the card, the client is told why.
+  const whom = hold.unseen === undefined ? `asking ${asking}` : `nobody sees it yet, ${hold.unseen}`;
+  return `${lead} · ${hold.shortId} · ${whom} · ${until} · ${rules}`;
 }
 
 export const rulesOf = (hold: Hold): string => hold.demands.map(({ rule }) => rule).join(', ');
@@ -31,10 +33,13 @@ export function refusal(hold: Hold): GatewayError {
   const about = `(${hold.shortId}, ${rulesOf(hold)})`;
   switch (phase.kind) {
     case 'denied': {
-      const by = phase.by.startsWith('rule ') ? phase.by : (hold.names.get(phase.by) ?? phase.by);
+      const ruled = phase.by.startsWith('rule '); // a rule that came into force while it waited; no person did
+      const by = ruled ? phase.by : (hold.names.get(phase.by) ?? phase.by);
       const reason = oneLine(phase.reason);
       return new GatewayError('DENIED', `denied by ${oneLine(by)}${reason === '' ? '' : `: ${reason}`} ${about}`, {
-        hint: 'A person decided this; do not try again or work around it. Tell whoever asked you, with the reason. Nothing was run.',
+        hint: ruled
+          ? 'The rules changed while it waited and deny it now; do not work around them. Nothing was run.'
+          : 'A person decided this; do not try again or work around it. Tell whoever asked you, with the reason. Nothing was run.',
       });
     }
     case 'expired':
