@@ -153,7 +153,7 @@ describe('attacks by way of Slack, over two gateways, two bots and signed HTTP',
     await withdrawn(psql);
   });
 
-  it('39 replay: a click delivered again after the end, and after the bots started anew, runs nothing again', async () => {
+  it('39 replay: a click delivered again after the end runs nothing again', async () => {
     const table = await target(world);
     const { psql, card } = await held(`DELETE FROM ${table.name}`);
     const trigger_id = 'replayed.trigger';
@@ -380,6 +380,61 @@ describe('attacks by way of Slack, over two gateways, two bots and signed HTTP',
     await Promise.all(flood.map((client) => client.end()));
     await Promise.all(answers);
     assert.equal(await table.rows(), 1);
+  });
+
+  it('49 no channel: archived, or without the bot in it, the client learns at once that nobody is asked', async () => {
+    const table = await target(world);
+    const ways: [Record<string, unknown>, Record<string, unknown>, RegExp][] = [
+      [{ archived: true }, { archived: false }, /nobody sees it yet, .*the channel is archived/],
+      [{ remove: ['U0GATEBOT'] }, { add: ['U0GATEBOT'] }, /nobody sees it yet, .*invite it with/],
+    ];
+    for (const [break_, mend, said] of ways) {
+      await slack.post('/channel', { channel: world.channel, ...break_ });
+      const psql = new Psql(await world.downstream());
+      psql.send(`DELETE FROM ${table.name};`);
+      await psql.until(said);
+      await slack.post('/channel', { channel: world.channel, ...mend });
+      await withdrawn(psql);
+    }
+    assert.equal(await table.rows(), 1);
+  });
+
+  it('49 Slack down, 429 and 5xx in the middle of a click: an acknowledged vote is counted, once, when Slack is back', async () => {
+    for (const fault of [
+      { kind: 'rate_limit', method: 'users.info', count: 2, retryAfter: 1 },
+      { kind: 'http_5xx', method: 'users.info', count: 2 },
+      { kind: 'lose_reply', method: 'chat.update', count: 2 },
+      { kind: 'redeliver', count: 1 },
+      { kind: 'down', ms: 1_500 },
+    ]) {
+      const table = await target(world);
+      const { psql, card } = await held(`DELETE FROM ${table.name}`);
+      await slack.fault(fault);
+      assert.equal(await forged(card, {}), 200, JSON.stringify(fault));
+      await psql.until('DELETE 1');
+      await slack.message((text, message) => message.ts === card.ts && /DELETE 1 row in/.test(text));
+      await psql.close();
+      await slack.fault({ kind: 'clear' });
+    }
+  });
+
+  it('49 a bot killed right after a click: what was acknowledged decides, and the other bot writes the record on the one card', async () => {
+    const table = await target(world);
+    const spare = await world.startBot();
+    const [first] = world.bots;
+    assert.ok(first);
+    const { psql, card } = await held(`DELETE FROM ${table.name}`);
+    const clicked = forged(card, {}).catch(() => 0);
+    await clicked;
+    await first.end('SIGKILL');
+    await psql.until('DELETE 1');
+    await psql.close();
+    assert.ok(spare.alive());
+    await slack.message((text, message) => message.ts === card.ts && /DELETE 1 row in/.test(text), { ms: 60_000 });
+    const shown = (await slack.messages()).filter((message) =>
+      shownBy(message).includes(`DELETE FROM ${table.name}\n`),
+    );
+    assert.equal(shown.length, 1);
   });
 
   const now0 = (answer: Promise<string>): Promise<string | undefined> =>

@@ -109,11 +109,16 @@ class Broker implements Holds {
         return undefined;
       case 'posted': {
         const hold = this.#book.find(message.hold);
-        if (!hold || message.error === undefined) return undefined;
-        deps.log('a card could not be posted', { hold: message.hold, error: message.error });
-        if (hold.phase.kind === 'open') {
-          const text = `the approvers could not be reached in Slack yet (${hold.shortId}): ${oneLine(message.error)}`;
-          this.#book.tell(hold, 'changed', text);
+        if (!hold) return undefined;
+        const before = hold.unseen;
+        hold.unseen = message.error === undefined ? undefined : oneLine(message.error);
+        if (hold.unseen !== undefined) deps.log('a card could not be posted', { hold: hold.id, error: hold.unseen });
+        if (hold.phase.kind === 'open' && hold.unseen !== before) {
+          this.#book.tell(
+            hold,
+            'changed',
+            heldText(hold, hold.unseen === undefined ? 'the approvers see it now' : undefined),
+          );
         }
         return undefined;
       }
@@ -204,6 +209,7 @@ class Broker implements Holds {
       oidc: new Map(),
       partialEmails: undefined,
       confirming: false,
+      unseen: undefined,
       auditHead: undefined,
       cancelDeadline: () => {},
       cancelReminder: () => {},
