@@ -574,3 +574,26 @@ describe('17 state drift while held', () => {
     }
   });
 });
+
+describe('16 a client that is gone', () => {
+  it('without a Sync, or before the data of a COPY: the session ends as the server would end it, nothing is committed', async () => {
+    const execute = [build.parse('', 'delete from t /*approved*/'), build.bind('', ''), build.execute('')];
+    for (const messages of [
+      [build.parse('', 'select 1')],
+      [build.parse('', 'select 1'), build.flush(), build.bind('', ''), build.execute('', 1)],
+      execute,
+      [build.query('begin'), ...execute],
+      [build.query('copy t from stdin /*approved*/')],
+      [build.parse('', 'copy t from stdin /*approved*/'), build.bind('', ''), build.execute('')],
+    ]) {
+      const client = await world.raw();
+      client.send(...messages).socket.end();
+      await client.end();
+      await client.targetClosed();
+      assert.equal(await state(), UNTOUCHED);
+    }
+    await Promise.all(world.ended);
+    const permits = world.gate.admitted.length;
+    assert.equal(world.gate.outcomes.length, permits, 'every permit has its outcome');
+  });
+});

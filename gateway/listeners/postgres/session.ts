@@ -373,10 +373,10 @@ class Session implements PostgresSession {
   readonly #onCredentialEnded = (): void => this.end(sentence(this.#deps.downstream.credential.ended.reason));
 
   #drainIfQuiet(): void {
-    if (this.#stay.over || this.#busy || this.#next < this.#inbox.length || !this.#replies.empty) return;
-    if (this.#stay.copying) return;
-    if (this.#draining) this.#fatal(this.#draining);
+    if (this.#stay.over || this.#busy || this.#next < this.#inbox.length) return;
+    if (!this.#replies.empty && !(this.#stay.copying && this.#clientEnded)) this.#stay.askForAnswers();
     else if (this.#clientEnded) this.#close('the client left', undefined);
+    else if (this.#draining && !this.#stay.copying) this.#fatal(this.#draining);
   }
 
   #fatal(error: GatewayError): void {

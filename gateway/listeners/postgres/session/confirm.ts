@@ -128,6 +128,7 @@ export class Confirm implements ReplyEvents {
     stay.dirty = false;
     stay.failed = false;
     stay.unsettled = false;
+    stay.flushed = false;
     if (reply.kind === 'query' || !reply.own) stay.skipping = false;
   }
 

@@ -67,7 +67,7 @@ export class Departure {
 
   #outcomesOwed(): boolean {
     const { stay } = this.#deps;
-    if (stay.finished.length > 0) return true;
+    if (stay.finished.length > 0 && !stay.replies.empty) return true; // else no Sync is on its way to commit it
     for (const _running of stay.replies.running()) return true;
     return false;
   }

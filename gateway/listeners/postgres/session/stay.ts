@@ -71,6 +71,8 @@ export class Stay {
   namesDoubtful = false;
   /** Settings of the frame were touched in this transaction; a rollback takes them back. */
   frameTouched = false;
+  /** The client's messages since the last ReadyForQuery are followed by a Flush of the gateway's own. */
+  flushed = false;
   /** Something failed since the last ReadyForQuery. */
   failed = false;
   /** Complete by the target's word, but not committed before its ReadyForQuery. */
@@ -110,6 +112,14 @@ export class Stay {
     }
     this.toTarget.add(SYNC);
     this.replies.push({ kind: 'sync', own: true });
+  }
+
+  /** What was sent without a Sync is answered when nothing else will come: once, until the next ReadyForQuery. */
+  askForAnswers(): void {
+    if (this.flushed || this.replies.boundary) return;
+    this.flushed = true;
+    this.toTarget.add(FLUSH);
+    this.toTarget.flush();
   }
 
   /** Is what is asked now part of a transaction with something before or after it? */
