@@ -131,7 +131,8 @@ export class GatewayAuthenticator implements Authenticator {
     this.#settings = settings;
     for (const live of [...this.#live]) {
       const { identity, principal } = live;
-      if (!settings.verifier.trusts(identity.issuer)) live.end('your token’s issuer is no longer trusted here');
+      if (!settings.verifier.trusts(identity))
+        live.end('the gateway no longer takes your token on the terms it was given; sign in again');
       else if (JSON.stringify(principalOf(identity, settings.directory)) !== JSON.stringify(principal)) {
         live.end('the gateway’s configuration of who you are has changed; sign in again');
       }
@@ -148,8 +149,8 @@ export class GatewayAuthenticator implements Authenticator {
     });
     if (!record) throw new GatewayError('AUTH', 'the token is unknown or has expired');
     const { identity, expiresAt, jti, hash } = record;
-    if (!this.#settings.verifier.trusts(identity.issuer)) {
-      throw new GatewayError('AUTH', 'the token is not of an issuer that this gateway trusts');
+    if (!this.#settings.verifier.trusts(identity)) {
+      throw new GatewayError('AUTH', 'the token was given on terms that this gateway no longer accepts; get a new one');
     }
     return { identity, expiresAt, revocable: { issuer: identity.issuer, subject: identity.subject, jti, hash } };
   }
@@ -217,7 +218,8 @@ export class GatewayAuthenticator implements Authenticator {
     const { issuer, subject } = identity;
     if (principalKey(live.identity) !== principalKey(identity) || expiresAt <= this.#now()) return;
     const revocable = { issuer, subject, jti, hash };
-    if (!this.#options.revocations.isRevoked(revocable)) live.extend(expiresAt, identity.groups, revocable);
+    if (this.#options.revocations.isRevoked(revocable) || !this.#settings.verifier.trusts(identity)) return;
+    live.extend(expiresAt, identity.groups, revocable);
   }
 }
 

@@ -495,10 +495,28 @@ describe('a reload', () => {
     const changed = { ...directory(), agents: [{ issuer: oidc.issuer, subject: 'report-bot', sponsor: 'U0CAROL' }] };
     authenticator.reconfigure({ verifier: verifierFor(issuers().slice(0, 1)), directory: changed });
     assert.match(String(report.ended.reason), /changed/);
-    assert.match(String(foreign.ended.reason), /no longer trusted/);
+    assert.match(String(foreign.ended.reason), /no longer takes/);
     assert.equal(deploy.ended.aborted, false);
     deploy.release();
-    await assert.rejects(authenticator.authenticate(token), refusedWith(/issuer/));
+    await assert.rejects(authenticator.authenticate(token), refusedWith(/terms/));
+  });
+
+  it('that asks more of an issuer’s tokens ends what was given for less, and gives anew to whoever meets it', async () => {
+    const { authenticator, post, verifierFor } = await room();
+    const jwt = await oidc.sign(claims({ sub: 'zoe', repository: 'acme/reports' }));
+    const { token } = await post(jwt);
+    const live = await authenticator.authenticate(token);
+    const asking = (repository: string) =>
+      authenticator.reconfigure({
+        verifier: verifierFor(issuers({ require: { repository } })),
+        directory: directory(),
+      });
+    asking('acme/deploys');
+    assert.match(await endOf(live.ended), /no longer takes/);
+    await assert.rejects(authenticator.authenticate(token), refusedWith(/terms/));
+    asking('acme/reports');
+    await assert.rejects(authenticator.authenticate(token), refusedWith(/terms/), 'it was never held against this');
+    (await authenticator.authenticate((await post(jwt)).token)).release();
   });
 });
 
@@ -522,6 +540,31 @@ describe('the register', () => {
     const [field] = await connection.hkeys('countersign:agents');
     await connection.hset('countersign:agents', field ?? '', 'forged');
     assert.deepEqual(await registers[0]?.list(), []);
+  });
+});
+
+describe('the groups of people who may approve', () => {
+  it('are those of their last token, of their own issuer, and forgotten after twelve hours', async () => {
+    const { store, connection } = await room();
+    let now = 1_000;
+    const register = new AgentRegister({ store, now: () => now });
+    const alice = { slack: 'U0ALICE', issuer: 'https://i.example', subject: 'alice' };
+    const mallory = { slack: 'U0MALLORY', issuer: 'https://other.example', subject: 'alice' };
+    const shows = (groups: string[]) =>
+      register.seen(
+        principalOf(identityFrom(alice.issuer, { sub: 'alice', groups }, 'groups'), { agents: [], people: [alice] }),
+      );
+    const members = (group: string) => register.membersOf(group, [alice, mallory]);
+    assert.deepEqual(await members('auditors'), []);
+    await shows(['auditors']);
+    assert.deepEqual([await members('auditors'), await members('dba')], [['U0ALICE'], []]);
+    await shows(['dba']); // a moment later, and with another set
+    assert.deepEqual([await members('auditors'), await members('dba')], [[], ['U0ALICE']]);
+    now += 12 * 3_600_000 + 1;
+    assert.deepEqual(await members('dba'), []);
+    const [field] = await connection.hkeys('countersign:agents');
+    await connection.hset('countersign:agents', field ?? '', 'forged');
+    assert.deepEqual(await members('dba'), []);
   });
 });
 

@@ -1,4 +1,5 @@
 /** Tokens of configured issuers: discovery, keys and claims. Nothing is fetched before the first token needs it. */
+import { createHash } from 'node:crypto';
 import {
   createRemoteJWKSet,
   customFetch,
@@ -23,8 +24,8 @@ type VerifiedToken = {
 export type TokenVerifier = {
   /** @throws GatewayError AUTH with a sentence for whoever presented it. */
   verify(jwt: string): Promise<VerifiedToken>;
-  /** Is this still a configured issuer? Gateway tokens made from one that is not are worth nothing. */
-  trusts(issuer: string): boolean;
+  /** Would the token that this was read from still be asked the same? Gateway tokens from any other are worth nothing. */
+  trusts(identity: Pick<Identity, 'issuer' | 'terms'>): boolean;
 };
 
 export type VerifierOptions = {
@@ -78,15 +79,17 @@ export function createVerifier(options: VerifierOptions): TokenVerifier {
     });
     if (!TYPES.has(protectedHeader.typ?.toLowerCase())) throw refused('the token is of another type');
     if (payload.cnf !== undefined) throw refused('the token is bound to a key, which cannot be checked here');
-    const expiresAt = (payload.exp ?? 0) * 1_000;
+    const expiresAt = Math.floor((payload.exp ?? 0) * 1_000);
     if (expiresAt <= now()) throw refused('the token has expired'); // no tolerance: a session ends with its token
     if ((payload.iat ?? 0) > now() / 1_000 + CLOCK_SKEW_S) throw refused('the token was issued in the future');
     checkRequired(payload, config);
-    return { identity: identityFrom(config.issuer, payload, config.groups), expiresAt, jti: payload.jti };
+    const identity = { ...identityFrom(config.issuer, payload, config.groups), terms: termsOf(config) };
+    return { identity, expiresAt, jti: payload.jti };
   };
 
   return {
-    trusts: (issuer) => sources.has(issuer),
+    trusts: ({ issuer, terms }) =>
+      options.issuers.some((config) => config.issuer === issuer && termsOf(config) === terms),
     verify: async (jwt) => {
       const issuer = unverifiedIssuer(jwt);
       const source = sources.get(issuer);
@@ -103,6 +106,12 @@ export function createVerifier(options: VerifierOptions): TokenVerifier {
     },
   };
 }
+
+/** Everything that decides whether a token of this issuer is taken, and what is read from it. */
+const termsOf = ({ issuer, audience, groups, require = {}, maxAgeMs }: IssuerConfig): string =>
+  createHash('sha256')
+    .update(JSON.stringify([issuer, audience, groups, Object.entries(require).sort(), maxAgeMs]))
+    .digest('base64url');
 
 const refused = (message: string, cause?: unknown): GatewayError => new GatewayError('AUTH', message, { cause });
 

@@ -11,8 +11,12 @@ export const identitySchema = z.strictObject({
   machine: z.boolean(),
   email: z.string().max(320).optional(),
   groups: z.array(z.string().max(256)).max(1_000),
+  /** What was asked of the token when it was verified; when the configuration asks something else, it must be again. */
+  terms: z.string().max(64),
 });
 export type Identity = z.infer<typeof identitySchema>;
+/** What the claims alone say. */
+type Claimed = Omit<Identity, 'terms'>;
 
 /** The configuration's word on principals; it outranks the claims. */
 export type Directory = {
@@ -32,11 +36,7 @@ const MAX_GROUPS = 1_000;
 const MAX_GROUP_LENGTH = 256;
 
 /** @throws GatewayError AUTH where the claims leave the identity or the groups in doubt. */
-export function identityFrom(
-  issuer: string,
-  claims: Readonly<Record<string, unknown>>,
-  groupsClaim?: string,
-): Identity {
+export function identityFrom(issuer: string, claims: Readonly<Record<string, unknown>>, groupsClaim?: string): Claimed {
   const subject = claims.sub;
   if (typeof subject !== 'string' || subject === '' || subject.length > 255 || !isPlain(subject)) {
     throw new GatewayError('AUTH', 'the token has no usable subject');
@@ -55,7 +55,7 @@ export function identityFrom(
  * `name` is what the issuer vouches for (a verified e-mail address or the subject), never a display name that its
  * bearer may choose: rules match on it.
  */
-export function principalOf(identity: Identity, directory: Directory): Principal {
+export function principalOf(identity: Claimed, directory: Directory): Principal {
   const same = (entry: { issuer: string; subject: string }) =>
     entry.issuer === identity.issuer && entry.subject === identity.subject;
   const agent = directory.agents.find(same);
