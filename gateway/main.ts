@@ -131,7 +131,7 @@ export async function startGateway(first: Config, { id, log }: { id: string; log
       store: shared.store,
       lease: shared.lease,
       people: () => config().identity.people,
-      oidcMembers: async () => [],
+      oidcMembers: (group) => identity.oidcMembers(group),
       names: () => rulebook.names(),
       admins: () => config().approvals.admins,
       channel: () => config().approvals.channel,
@@ -174,7 +174,7 @@ export async function startGateway(first: Config, { id, log }: { id: string; log
 
     const web = createWebDoor({
       config,
-      exchange: (jwt) => identity.authenticator.exchange(jwt),
+      exchange: (jwt) => identity.exchange(jwt),
       audit,
       metrics,
       ready: {

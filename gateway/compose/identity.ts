@@ -1,7 +1,7 @@
 /** Who is at the door: tokens, revocations and the register of agents, over what the gateways share. */
 import type { Logger } from 'pino';
 import type { Config } from '../config.ts';
-import { GatewayAuthenticator, type IdentitySettings } from '../identity/authenticator.ts';
+import { type Exchange, GatewayAuthenticator, type IdentitySettings } from '../identity/authenticator.ts';
 import type { AccessRule } from '../identity/identity.ts';
 import { createVerifier } from '../identity/oidc.ts';
 import type { Principal } from '../operation.ts';
@@ -29,10 +29,29 @@ export function createIdentity(deps: { store: SignedStore; config: () => Config;
     settings: settings(config()),
     onTrouble,
   });
+  const register = new AgentRegister({ store, onTrouble });
   return {
     authenticator,
     revocations,
-    register: new AgentRegister({ store, onTrouble }),
+    register,
+    /** As the authenticator's; a person's groups are remembered, for rules that name `oidc:` approvers. */
+    exchange: async (jwt: string): Promise<Exchange> => {
+      const exchange = await authenticator.exchange(jwt);
+      void register.seen(exchange.principal);
+      return exchange;
+    },
+    /**
+     * Slack ids of the linked people in `oidc:<group>`. A group belongs to its issuer: where several issuers have
+     * groups, a bare name means nobody's, and `issuer#group` is needed.
+     */
+    oidcMembers: (name: string): Promise<string[]> => {
+      const { issuers, people } = config().identity;
+      const grouped = issuers.filter(({ groups }) => groups !== undefined).map(({ issuer }) => issuer);
+      const at = name.lastIndexOf('#');
+      const issuer = at === -1 ? (grouped.length === 1 ? grouped[0] : undefined) : name.slice(0, at);
+      const linked = people.filter((person) => person.issuer === issuer);
+      return register.membersOf(name.slice(at + 1), linked);
+    },
     start: (subscriber: Subscriber) => {
       revocations.start(subscriber);
       authenticator.start(subscriber);

@@ -357,8 +357,8 @@ export class Book {
 
   /** Why nobody can approve this any more; undefined where that is not certain. */
   unmeetable(hold: Hold): string | undefined {
-    const members = (name: string) =>
-      name.startsWith('oidc:') ? hold.oidc.get(name.slice('oidc:'.length)) : this.directory.members(name);
+    // Of an `oidc:` group only those are known who showed a token lately: others may still come.
+    const members = (name: string) => (name.startsWith('oidc:') ? undefined : this.directory.members(name));
     const { requesterSlack } = this.authority(hold);
     return unmeetable(hold.operation.principal, hold.demands, requesterSlack, members);
   }

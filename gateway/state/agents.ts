@@ -6,6 +6,8 @@ import type { SignedStore } from './signed.ts';
 
 const KEY = 'countersign:agents';
 const MAX_CONNECTIONS = 1_000;
+/** A working day: whoever has shown no token for longer may have left the group meanwhile. */
+const GROUPS_MS = 12 * 3_600_000;
 
 const entrySchema = z.strictObject({
   v: z.literal(1),
@@ -19,6 +21,9 @@ const entrySchema = z.strictObject({
   firstSeen: z.number().int(),
   lastSeen: z.number().int(),
   connections: z.array(z.string().max(100)).max(MAX_CONNECTIONS),
+  /** Of people who may approve: what their last verified token said, and when (epoch ms). */
+  groups: z.array(z.string().max(256)).max(1_000).optional(),
+  groupsAt: z.number().int().optional(),
 });
 export type RegisterEntry = Omit<z.infer<typeof entrySchema>, 'v'>;
 
@@ -48,10 +53,13 @@ export class AgentRegister {
     this.#onTrouble = options.onTrouble ?? (() => {});
   }
 
-  /** Note that it connected. Never throws and is not waited for: the audit trail is the evidence, this is the view. */
-  async seen(principal: Principal, connection: string): Promise<void> {
+  /**
+   * Note that it connected, or only showed a token. Never throws and is not waited for: the audit trail is the
+   * evidence, this is the view.
+   */
+  async seen(principal: Principal, connection?: string): Promise<void> {
     const field = fieldOf(principal);
-    const recent = `${field} ${connection}`;
+    const recent = JSON.stringify([field, connection, principal.slack === undefined ? [] : principal.groups]);
     const now = this.#now();
     if (now - (this.#written.get(recent) ?? Number.NEGATIVE_INFINITY) < this.#everyMs) return;
     if (this.#written.size >= 10_000) this.#written.clear();
@@ -78,10 +86,30 @@ export class AgentRegister {
       .sort((a, b) => b.lastSeen - a.lastSeen);
   }
 
-  #entry(principal: Principal, connection: string, known: RegisterEntry | undefined): z.infer<typeof entrySchema> {
+  /** Slack ids of those whose last token, at most 12 h ago, put them into this group. @throws when Redis is gone. */
+  async membersOf(
+    group: string,
+    people: readonly { readonly slack: string; readonly issuer: string; readonly subject: string }[],
+  ): Promise<string[]> {
+    if (people.length === 0) return [];
+    const found = await this.#store.redis.hmget(KEY, ...people.map(fieldOf));
+    return people.flatMap((person, i) => {
+      const raw = found[i];
+      const entry = raw ? this.#open(raw, fieldOf(person)) : undefined;
+      const age = this.#now() - (entry?.groupsAt ?? Number.NEGATIVE_INFINITY);
+      return entry?.groups?.includes(group) && age <= GROUPS_MS ? [person.slack] : [];
+    });
+  }
+
+  #entry(
+    principal: Principal,
+    connection: string | undefined,
+    known: RegisterEntry | undefined,
+  ): z.infer<typeof entrySchema> {
     const { issuer, subject, kind, name, sponsor, purpose } = principal;
     const now = this.#now();
-    const connections = [...new Set([...(known?.connections ?? []), connection])].slice(-MAX_CONNECTIONS);
+    const used = connection === undefined ? [] : [connection];
+    const connections = [...new Set([...(known?.connections ?? []), ...used])].slice(-MAX_CONNECTIONS);
     return {
       v: 1,
       issuer,
@@ -93,6 +121,7 @@ export class AgentRegister {
       firstSeen: Math.min(known?.firstSeen ?? now, now),
       lastSeen: Math.max(known?.lastSeen ?? now, now),
       connections,
+      ...(principal.slack === undefined ? {} : { groups: [...principal.groups], groupsAt: now }),
     };
   }
 
@@ -107,5 +136,5 @@ export class AgentRegister {
   }
 }
 
-const fieldOf = (principal: Principal): string =>
+const fieldOf = (principal: Pick<Principal, 'issuer' | 'subject'>): string =>
   createHash('sha256').update(principalKey(principal)).digest('base64url');
