@@ -47,6 +47,8 @@ export type StartOptions = {
   readonly log?: Logger;
   /** Called once when the bot cannot go on; the process should end. */
   readonly onFatal?: (why: string) => void;
+  /** How long Slack may be out of reach before `onFatal`, ms. */
+  readonly watchdogMs?: number;
   /** Gives up waiting for Redis and Slack. */
   readonly signal?: AbortSignal;
 };
@@ -120,7 +122,7 @@ export async function startBot(config: BotConfig, options: StartOptions = {}): P
     });
     app.error(async (error) => log.error({ error: error.message }, 'a Slack payload was not handled'));
     closing.push(() => reach.stop());
-    closing.push(watch(reach, fatal, log));
+    closing.push(watch(reach, fatal, log, options.watchdogMs ?? WATCHDOG_MS));
     await reached(config, reach, app, fatal);
     log.info({ team: self.team, mode: config.mode }, 'bot started');
     return { troubles, healthPort: served?.port, stop };
@@ -256,12 +258,16 @@ function listen(app: App, people: People, gone: (why: string) => void): void {
   app.event('tokens_revoked', async () => gone("the app's token was revoked"));
 }
 
-function watch(reach: Reach, fatal: (why: string) => void, log: Logger) {
-  const timer = setInterval(() => {
-    if (reach.unreachableMs() < WATCHDOG_MS) return;
-    log.fatal('Slack could not be reached for five minutes');
-    fatal('Slack could not be reached for five minutes');
-  }, 5_000);
+function watch(reach: Reach, fatal: (why: string) => void, log: Logger, patienceMs: number) {
+  const timer = setInterval(
+    () => {
+      if (reach.unreachableMs() < patienceMs) return;
+      const why = `Slack could not be reached for ${Math.round(patienceMs / 1_000)} s`;
+      log.fatal(why);
+      fatal(why);
+    },
+    Math.min(5_000, patienceMs / 2),
+  );
   return () => clearInterval(timer);
 }
 
