@@ -97,6 +97,26 @@ describe('a lease that cannot be renewed', () => {
 });
 
 describe('while it waits', () => {
+  it('tells the client once when nobody can see the card, repeats why, and says when they can', async () => {
+    const stage = await startHoldStage();
+    const { answer, waiting, card } = await stage.hold();
+    const report = { kind: 'posted', v: 1, hold: card.hold, sequence: 1, channel: card.channel } as const;
+    const error = 'the card could not be posted: the channel is archived\u001b[2K';
+    await stage.holds.receive({ ...report, error });
+    await stage.holds.receive({ ...report, error });
+    await stage.holds.receive({ ...report, ts: '1.000001' });
+    const changed = waiting.told.filter(({ kind }) => kind === 'changed').map(({ text }) => text);
+    assert.equal(changed.length, 2);
+    assert.match(
+      String(changed[0]),
+      /^held for approval · \w+ · nobody sees it yet, the card could not be posted: the channel is archived \[2K · until/,
+    );
+    assert.match(String(changed[1]), /^the approvers see it now · \w+ · asking @dba-oncall \(0 of 1\)/);
+    await stage.holds.stop(1_000);
+    await assert.rejects(answer, refusedWith('SHUTDOWN'));
+    await stage.stop();
+  });
+
   it('tells the client again and again who is asked and until when', async () => {
     // Only the reminder's quarter of a minute is shortened.
     const clock = {
