@@ -169,6 +169,22 @@ describe('the page', { skip: executablePath === undefined ? 'no Chromium on this
     assert.match(JSON.stringify(sent.payload), /not at noon/);
   });
 
+  it('puts the keyboard into a modal that opens, keeps it there, and closes on Escape', async () => {
+    const deny = page.getByRole('button', { name: 'Deny', exact: true }).last();
+    await deny.focus();
+    await page.keyboard.press('Enter');
+    const dialog = page.getByRole('dialog', { name: 'Deny' });
+    await dialog.waitFor();
+    const within = () => page.evaluate('document.querySelector("[role=dialog]").contains(document.activeElement)');
+    assert.equal(await page.evaluate('document.activeElement.matches("input, textarea")'), true, 'ready to type');
+    for (let presses = 0; presses < 12; presses++) {
+      await page.keyboard.press(presses < 6 ? 'Tab' : 'Shift+Tab');
+      assert.equal(await within(), true);
+    }
+    await page.keyboard.press('Escape');
+    await dialog.waitFor({ state: 'detached' });
+  });
+
   it('says so when the app does not answer a command', async () => {
     app.close();
     await page.getByLabel(/^Message #approvals/).fill('/gate help');

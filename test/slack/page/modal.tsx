@@ -1,5 +1,5 @@
 /** The modal on top of a person's stack: what is typed stays while the app updates the view. */
-import { type ReactNode, useEffect, useState } from 'react';
+import { type KeyboardEvent as Key, type ReactNode, useEffect, useRef, useState } from 'react';
 import { Blocks, type Handlers } from './blocks.tsx';
 import { act, explained, type Fields, textOf, type Values, type View } from './model.ts';
 import { Plain } from './mrkdwn.tsx';
@@ -23,6 +23,24 @@ export function Modal({ view, me, toast }: Props): ReactNode {
     document.addEventListener('keydown', key);
     return () => document.removeEventListener('keydown', key);
   }, [me, view.id]);
+  const dialog = useRef<HTMLDivElement>(null);
+  useEffect(() => {
+    const first = dialog.current?.querySelector<HTMLElement>('textarea, input, select') ?? dialog.current;
+    first?.focus();
+  }, []);
+  /** The keyboard stays in the dialog: what lies behind it cannot be seen to be chosen. */
+  const keepInside = (event: Key): void => {
+    if (event.key !== 'Tab' || dialog.current === null) return;
+    const stops = [...dialog.current.querySelectorAll<HTMLElement>('button, textarea, input, select, a[href]')].filter(
+      (one) => !one.matches(':disabled'),
+    );
+    const [first, last] = [stops[0], stops.at(-1)];
+    const at = document.activeElement;
+    const leaving = event.shiftKey ? at === first || at === dialog.current : at === last;
+    if (!leaving) return;
+    event.preventDefault();
+    (event.shiftKey ? last : first)?.focus();
+  };
   const on: Handlers = {
     click: async (action_id, block_id, value) => {
       const reply = await act('click', {
@@ -53,7 +71,15 @@ export function Modal({ view, me, toast }: Props): ReactNode {
   };
   return (
     <div className="veil">
-      <div className="dialog" role="dialog" aria-modal="true" aria-label={textOf(view.title)}>
+      <div
+        className="dialog"
+        role="dialog"
+        aria-modal="true"
+        aria-label={textOf(view.title)}
+        tabIndex={-1}
+        ref={dialog}
+        onKeyDown={keepInside}
+      >
         <header>
           <AppMark small />
           <h2>
