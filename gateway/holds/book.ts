@@ -1,7 +1,6 @@
 /** The book of this gateway's holds: the one place where a hold changes, is judged again, shown and recorded. */
 import type { Card } from '../../queue/cards.ts';
 import type { CardPublisher } from '../../queue/carry.ts';
-import type { Attestation } from '../../queue/votes.ts';
 import type { Audit, AuditEntry } from '../audit/entry.ts';
 import { asGatewayError } from '../errors.ts';
 import { principalKey } from '../operation.ts';
@@ -16,6 +15,7 @@ import { Directory } from './directory.ts';
 import { cardOf, type Hold } from './hold.ts';
 import { type HoldEvent, next } from './lifecycle.ts';
 import { Outbox } from './outbox.ts';
+import { requesterSlack } from './partial.ts';
 import { type Authority, isGroupName, tally, unmeetable } from './quorum.ts';
 import { heldText, refusal, rulesOf } from './words.ts';
 
@@ -23,11 +23,9 @@ const REMIND_MS = 15_000; // keeps NAT open and finds dead peers
 const REFRESH_MS = 45_000; // approver groups are at most 60 s old
 const ASK_AGAIN_MS = 300_000; // an unanswered question about groups is not repeated sooner: no bot is listening
 const ASK_FOR_HOLD_MS = 10_000;
-const ASK_PARTIAL_MS = 30_000;
-const MOST_PARTIAL = 20; // Slack accounts of one requester and one sponsor
 const RECENT = 2_000; // ended holds remembered, to explain late clicks
 
-type LinkedPerson = { readonly slack: string; readonly issuer: string; readonly subject: string };
+export type LinkedPerson = { readonly slack: string; readonly issuer: string; readonly subject: string };
 
 export type HoldsDeps = {
   readonly gateway: string;
@@ -170,44 +168,10 @@ export class Book {
       team: this.directory.team,
       groupId: (name) => this.directory.groupId(name),
       oidcMembers: (group) => hold.oidc.get(group) ?? [],
-      requesterSlack: this.#requesterSlack(hold),
+      requesterSlack: requesterSlack(this.deps.people(), hold),
       sponsorEmail: principal.sponsor === undefined ? undefined : hold.partialEmails?.get(principal.sponsor),
-      requesterEmails: this.#requesterSlack(hold).flatMap((user) => hold.partialEmails?.get(user) ?? []),
+      requesterEmails: requesterSlack(this.deps.people(), hold).flatMap((user) => hold.partialEmails?.get(user) ?? []),
     };
-  }
-
-  /** Slack accounts that the configuration links to the requester. */
-  #requesterSlack({ operation: { principal } }: Hold): string[] {
-    const linked = this.deps
-      .people()
-      .filter((person) => person.issuer === principal.issuer && person.subject === principal.subject)
-      .map((person) => person.slack);
-    return principal.slack === undefined ? linked : [principal.slack, ...linked];
-  }
-
-  /** Slack accounts of who may not vote: the requester and the sponsor. */
-  partial(hold: Hold): string[] {
-    const { sponsor } = hold.operation.principal;
-    return [...new Set([...this.#requesterSlack(hold), ...(sponsor === undefined ? [] : [sponsor])])];
-  }
-
-  /**
-   * Ask for their e-mail addresses while nobody has clicked yet: a second account of theirs must not vote either.
-   * What is not answered in time is asked again with the votes, before any release.
-   */
-  async askPartial(hold: Hold): Promise<void> {
-    const users = this.partial(hold).slice(0, MOST_PARTIAL);
-    if (users.length === 0) {
-      hold.partialEmails = new Map();
-      return;
-    }
-    const people = await this.attestor.ask(hold.id, users, [], ASK_PARTIAL_MS).catch(() => undefined);
-    if (people) this.learnPartial(hold, people);
-  }
-
-  learnPartial(hold: Hold, people: readonly Attestation[]): void {
-    const known = this.partial(hold).map((user) => [user, people.find((one) => one.user === user)?.email] as const);
-    hold.partialEmails = new Map(known);
   }
 
   /** Read the `oidc:` groups that the demands name. Does not wait where none is named. */

@@ -10,6 +10,7 @@ import { receiveKill, receiveVote } from './ballot.ts';
 import { Book, type HoldsDeps } from './book.ts';
 import { digestOf, SALT_BYTES } from './digest.ts';
 import type { Hold } from './hold.ts';
+import { askPartial } from './partial.ts';
 import { withdrawal, withdrawnBy } from './withdrawal.ts';
 import { heldText, oneLine } from './words.ts';
 
@@ -89,7 +90,7 @@ class Broker implements Holds {
       this.#book.tell(hold, 'held', heldText(hold));
       this.#book.remind(hold);
       this.#book.keepFresh(hold);
-      void this.#book.askPartial(hold);
+      void askPartial(this.#book, hold);
     }
     return promise;
   }

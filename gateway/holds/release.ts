@@ -5,6 +5,7 @@ import { type Outcome, principalKey } from '../operation.ts';
 import { type Book, groupNames } from './book.ts';
 import type { Hold } from './hold.ts';
 import type { HoldEvent } from './lifecycle.ts';
+import { learnPartial, partial } from './partial.ts';
 import { outcomeFields } from './record.ts';
 import { withdrawal } from './withdrawal.ts';
 import { heldText, rulesOf } from './words.ts';
@@ -55,7 +56,7 @@ async function attestAndRelease(book: Book, hold: Hold, arrived: string): Promis
 /** Ask about everybody who voted, in one question; who is not in the answer is not known any more. */
 async function attestAll(book: Book, hold: Hold, ms: number): Promise<void> {
   const { clock, log } = book.deps;
-  const users = [...new Set([...book.partial(hold), ...hold.votes.keys()])].slice(0, 50);
+  const users = [...new Set([...partial(book, hold), ...hold.votes.keys()])].slice(0, 50);
   const asked = new Map(hold.votes);
   const { revision } = hold;
   let people: Awaited<ReturnType<Book['attestor']['ask']>>;
@@ -67,7 +68,7 @@ async function attestAll(book: Book, hold: Hold, ms: number): Promise<void> {
     return;
   }
   if (!people || hold.phase.kind !== 'open' || hold.revision !== revision) return;
-  book.learnPartial(hold, people);
+  learnPartial(book, hold, people);
   for (const [user, vote] of asked) {
     const person = people.find((candidate) => candidate.user === user && candidate.team === vote.voter.team);
     if (person) {
