@@ -177,8 +177,10 @@ export class Deliverer {
     const card = asShown(entry);
     if (await this.#isShared(card.channel))
       throw new SlackError('chat.postMessage', { kind: 'refused', error: 'shared' });
-    if (entry.posting !== undefined) {
-      const found = await this.#find(card.channel, CARD_EVENT, 'hold', card.hold, entry.posting);
+    // Not the first of this hold, and yet never posted: the index may have been lost with Redis' data.
+    const since = entry.posting ?? (card.sequence > 1 ? card.openedAt : undefined);
+    if (since !== undefined) {
+      const found = await this.#find(card.channel, CARD_EVENT, 'hold', card.hold, since);
       if (found) {
         await index.set(card.hold, { channel: card.channel, ts: found });
         await index.unset(card.hold, 'posting');

@@ -38,7 +38,7 @@ export type LeaseDeps = {
   readonly clock: Clock;
   /** Called once each time 20 s went by without a renewal: withdraw the open holds. */
   readonly onLost: () => void;
-  /** Renewed again after a failure: Redis may have lost what was noted. */
+  /** Renewed again after a failure, or by a Redis that had forgotten this gateway: what was noted may be lost. */
   readonly onBack?: () => void;
   readonly onTrouble: (error: unknown) => void;
   /** For tests. */
@@ -63,19 +63,19 @@ export function createLease(deps: LeaseDeps): Lease {
 
   const renew = async () => {
     const startedAt = clock.monotonic(); // the lease runs from before the write, not from when its answer came
-    await store.redis
+    const replies = await store.redis
       .multi()
       .set(leaseKey(gateway), store.sealed({ v: 1, gateway, at: clock.now() }, leaseKey(gateway)), 'PX', leaseMs)
       .sadd(GATEWAYS_KEY, gateway)
-      .exec()
-      .then((replies) => {
-        const refused = replies?.find(([error]) => error)?.[0];
-        if (!replies || refused) throw refused ?? new Error('Redis discarded the renewal of the lease');
-      });
+      .exec();
+    const refused = replies?.find(([error]) => error)?.[0];
+    if (!replies || refused) throw refused ?? new Error('Redis discarded the renewal of the lease');
     if (stopped) return;
+    // Renewed before, and yet not among the gateways any more: Redis came back without its data.
+    const forgotten = renewedAt !== Number.NEGATIVE_INFINITY && replies[1]?.[1] === 1;
     renewedAt = startedAt;
     reportedLost = false;
-    if (failed) deps.onBack?.();
+    if (failed || forgotten) deps.onBack?.();
     failed = false;
     cancelWatch();
     cancelWatch = clock.after(startedAt + selfMs - clock.monotonic(), watch);
