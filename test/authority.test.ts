@@ -222,16 +222,16 @@ for (const slackMode of ['socket', 'http'] as const)
             !['waiting', 'active', 'delayed', 'prioritized'].includes(await queue.getJobState(forged.id ?? '')),
         );
         assert.ok(over, 'the forged vote was never taken from the queue');
-        await queue.close();
         const still = await slack.message((_, message) => message.ts === card.ts);
         assert.ok(hasButton(still, 'approve'));
         assert.equal(await rows('anyone_forged'), 3);
+        await queue.add('vote', seal({ ...vote, id: randomUUID() }, name, signingKey(world.botKey.secret)));
+        await psql.until('DELETE 3'); // the same vote under the bot's own key counts: nothing else was wrong with it
+        await queue.close();
       } finally {
         redis.disconnect();
       }
       assert.match(await readFile(world.gateways[0]?.log ?? '', 'utf8'), /forged|FORGED|does not verify|trusted/);
-      psql.signal('SIGINT');
-      await psql.until(/cancel/i);
       await psql.close();
     });
 
