@@ -36,7 +36,11 @@ describe('what ends', { timeout: 120_000 }, () => {
     await psql.until(/57P01|42501/);
     const record = await slack.message((shown, message) => message.ts === card.ts && /expired|withdrawn/i.test(shown));
     assert.match(shownBy(record), /nothing was run/i);
-    await eventually(async () => (psql.send('SELECT 1;'), /server closed|terminating|57P01/.test(psql.output)));
+    const ended = await eventually(() => {
+      psql.send('SELECT 1;');
+      return /server closed|terminating|57P01/.test(psql.output);
+    });
+    assert.ok(ended, psql.output);
     await assert.rejects(
       withClient(url, (client) => client.query('SELECT 1')),
       { code: '28P01' },
