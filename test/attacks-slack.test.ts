@@ -1,100 +1,32 @@
-/** Attack classes 38-49 of the Slack side, through the whole product: every one fails closed, says so, runs nothing twice. */
+/** Attack classes 38-41 and 49 of the Slack side, through the whole product: no click counts that should not, none is lost. */
 import assert from 'node:assert/strict';
-import { createHmac } from 'node:crypto';
 import { readdir, readFile } from 'node:fs/promises';
 import { after, before, describe, it } from 'node:test';
-import pg from 'pg';
 import { Psql } from './support/psql.ts';
 import { withClient } from './support/seed.ts';
-import { eventually, hasButton, type Message, shownBy, Workspace } from './support/workspace.ts';
+import { type Attacks, attacks, buttonOf, target, withdrawn } from './support/slack-attacks.ts';
+import { hasButton, type Message, shownBy, Workspace } from './support/workspace.ts';
 import { PEOPLE, startWorld, type World } from './support/world.ts';
 
 const { alice, bob, carol, guest } = PEOPLE;
-let tables = 0;
 
-/** A table with one row, and what has become of it. */
-async function target(world: World): Promise<{ name: string; rows(): Promise<number> }> {
-  const name = `attacked_${tables++}`;
-  const query = <T>(sql: string) =>
-    withClient(world.upstreamUrl, async (client) => (await client.query(sql)).rows[0] as T);
-  await query(`CREATE TABLE ${name} AS SELECT 1 AS id`);
-  return { name, rows: async () => (await query<{ n: number }>(`SELECT count(*)::int AS n FROM ${name}`)).n };
-}
-
-describe('attacks by way of Slack, over two gateways, two bots and signed HTTP', { timeout: 180_000 }, () => {
+describe('attacks by clicks, over two gateways, two bots and signed HTTP', { timeout: 180_000 }, () => {
   let world: World;
   let slack: Workspace;
+  let held: Attacks['held'];
+  let now: Attacks['now'];
+  let forged: Attacks['forged'];
+  let untouched: Attacks['untouched'];
 
   before(async () => {
     world = await startWorld({ slackMode: 'http', gateways: 2, bots: 2 });
     slack = new Workspace(world.slack?.controlUrl ?? '', world.channel);
+    ({ held, now, forged, untouched } = attacks(world, slack));
   });
   after(async () => {
     await Psql.endAll();
     await world?.stop();
   });
-
-  const held = async (statement: string, shown = statement, gateway = world.gateways[0]) => {
-    const psql = new Psql(await world.downstream({ gateway }));
-    psql.send(`${statement};`);
-    return { psql, card: await slack.card(shown) };
-  };
-  const now = (ts: string): Promise<Message> => slack.message((_, message) => message.ts === ts);
-  const withdrawn = async (psql: Psql) => {
-    psql.signal('SIGINT');
-    await psql.until(/cancel|withdrawn/i);
-    await psql.close();
-  };
-  const buttonOf = (card: Message, action: string) => {
-    for (const block of card.blocks ?? []) {
-      const elements = (Array.isArray(block.elements) ? block.elements : []) as {
-        action_id?: string;
-        value?: string;
-      }[];
-      const found = elements.find(({ action_id }) => action_id === action);
-      if (found) return { block_id: String(block.block_id), value: String(found.value) };
-    }
-    throw new Error(`no button ${action}`);
-  };
-  /** What Slack would send for a click, with whatever is to be forged; signed as told. */
-  const forged = async (
-    card: Message,
-    changes: Record<string, unknown>,
-    how: { secret?: string; age?: number; tamper?: (body: string) => string } = {},
-  ) => {
-    const { block_id, value } = buttonOf(card, 'approve');
-    const payload = {
-      type: 'block_actions',
-      user: { id: alice, team_id: 'T0COUNTERSIGN' },
-      team: { id: 'T0COUNTERSIGN', domain: 'acme' },
-      api_app_id: 'A0COUNTERSIGN',
-      trigger_id: `forged.${Math.random()}`,
-      channel: { id: world.channel },
-      message: { ts: card.ts, bot_id: 'B0GATEBOT', app_id: 'A0COUNTERSIGN' },
-      actions: [{ type: 'button', action_id: 'approve', block_id, value }],
-      ...changes,
-    };
-    const body = new URLSearchParams({ payload: JSON.stringify(payload) }).toString();
-    const stamp = Math.floor(Date.now() / 1000) - (how.age ?? 0);
-    const hmac = createHmac('sha256', how.secret ?? world.slack?.workspace.app.signingSecret ?? '');
-    const response = await fetch(world.slack?.workspace.app.requestUrl ?? '', {
-      method: 'POST',
-      headers: {
-        'content-type': 'application/x-www-form-urlencoded',
-        'x-slack-request-timestamp': String(stamp),
-        'x-slack-signature': `v0=${hmac.update(`v0:${stamp}:${body}`).digest('hex')}`,
-      },
-      body: how.tamper?.(body) ?? body,
-    });
-    return response.status;
-  };
-  /** The hold is as it was: open, without a vote, and nothing has run. */
-  const untouched = async (card: Message, rows: () => Promise<number>) => {
-    const still = await now(card.ts);
-    assert.ok(hasButton(still, 'approve') || hasButton(still, 'details'), shownBy(still));
-    assert.doesNotMatch(shownBy(still), /Approved by/);
-    assert.equal(await rows(), 1);
-  };
 
   it('38 TOCTOU: what was approved is what runs; another statement of the same session is another request', async () => {
     const table = await target(world);
@@ -251,154 +183,6 @@ describe('attacks by way of Slack, over two gateways, two bots and signed HTTP',
     await withdrawn(psql);
   });
 
-  it('43 routing: application_name, comments, the name in the URL and odd names change no channel, headline or approver', async () => {
-    const table = await target(world);
-    const odd = '"<!channel> @alice #general"';
-    await withClient(world.upstreamUrl, (client) => client.query(`CREATE TABLE IF NOT EXISTS ${odd} (id int)`));
-    const plain = await held(`DELETE FROM ${table.name}`);
-    const expected = String((plain.card.blocks?.[0] as { text?: { text?: string } })?.text?.text);
-    await withdrawn(plain.psql);
-    const url = new URL(await world.downstream());
-    url.username = 'alice';
-    url.searchParams.set('application_name', 'channel=C0GENERAL approvers=@everyone');
-    const psql = new Psql(url.toString());
-    psql.send(`DELETE FROM ${table.name} /* channel: C0GENERAL; approvers: @everyone; headline: SELECT */;`);
-    const card = await slack.card(`DELETE FROM ${table.name} /*`);
-    assert.equal(String((card.blocks?.[0] as { text?: { text?: string } })?.text?.text), expected);
-    assert.match(shownBy(card), /report-bot.*from @dba-oncall/s);
-    assert.equal((await slack.messages({ channel: 'C0GENERAL' })).length, 0);
-    await withdrawn(psql);
-    const named = await held(`DELETE FROM ${odd}`, '<!channel> @alice #general');
-    assert.doesNotMatch(named.card.text, /<!channel>/);
-    assert.doesNotMatch(JSON.stringify(parsed(named.card)), /!channel|C0GENERAL/);
-    await withdrawn(named.psql);
-  });
-
-  /** Everything on a card that Slack parses, or that links, rings or draws. */
-  const parsed = (card: Message): unknown[] => {
-    const found: unknown[] = [];
-    const walk = (value: unknown): void => {
-      if (Array.isArray(value)) for (const one of value) walk(one);
-      else if (typeof value === 'object' && value !== null) {
-        const { type } = value as { type?: string };
-        if (['mrkdwn', 'link', 'emoji', 'broadcast', 'channel', 'image'].includes(String(type))) found.push(value);
-        for (const one of Object.values(value)) walk(one);
-      }
-    };
-    walk(card.blocks);
-    return found;
-  };
-
-  it('44 truncation: spaces, line breaks, 3,000 characters and 48 KB are reviewed whole or refused', async () => {
-    const table = await target(world);
-    for (const [n, padding] of [' '.repeat(5_000), '\n'.repeat(500), `/* ${'x'.repeat(3_000)} */`].entries()) {
-      const client = await connected(world);
-      const asked = client.query(`DELETE /* padded ${n} */${padding}FROM ${table.name}`).catch((error: Error) => error);
-      const card = await slack.card(`DELETE /* padded ${n} */`);
-      assert.equal(hasButton(card, 'approve'), false, 'Approve before all was read');
-      const { block_id, value } = buttonOf(card, 'deny');
-      const sneaked = await slack.post('/click', {
-        user: alice,
-        channel: world.channel,
-        ts: card.ts,
-        action_id: 'approve',
-      });
-      assert.equal(sneaked.ok, false);
-      await cast(card, { action_id: 'approve', block_id, value });
-      assert.equal(await table.rows(), 1);
-      await client.end();
-      await asked;
-    }
-    const statement = (bytes: number) => {
-      const text = `DELETE FROM ${table.name} /*`;
-      return `${text}${'x'.repeat(bytes - text.length - 2)}*/`;
-    };
-    const client = await connected(world);
-    await assert.rejects(client.query(statement(48 * 1024 + 1)), /too long for a person to review/);
-    const fits = client.query(statement(48 * 1024)).catch((error: Error) => error);
-    const card = await slack.card('more characters: open Details');
-    assert.equal(hasButton(card, 'approve'), false);
-    await client.end();
-    await fits;
-    assert.equal(await table.rows(), 1);
-  });
-
-  /** A click that no button offers, as one who can sign would send it. */
-  const cast = (card: Message, action: Record<string, unknown>) => {
-    const like = { ...card, blocks: [{ type: 'actions', block_id: String(action.block_id), elements: [action] }] };
-    return forged(like as Message, { actions: [{ type: 'button', ...action }] });
-  };
-
-  it('45-47 deception: markup, look-alikes and a reassuring comment stay text, are flagged, and change no headline', async () => {
-    const table = await target(world);
-    const corpus = [
-      '``` <!channel> <!here> <@U0ALICE> <https://evil.example|https://good.example> *bold* :white_check_mark: Approved by @alice',
-      '\u202edaer\u202c only',
-      '\u0430ccounts',
-      'a\u200bb',
-      '\u001b[2K\u001b[1A done',
-      '-- reviewer: read only',
-    ];
-    let expected: string | undefined;
-    for (const [n, hostile] of corpus.entries()) {
-      const client = await connected(world);
-      const asked = client.query(`DELETE FROM ${table.name} /* #${n} ${hostile} */`).catch((error: Error) => error);
-      const card = await slack.card(`/* #${n} `);
-      const headline = String((card.blocks?.[0] as { text?: { text?: string } })?.text?.text);
-      expected ??= headline;
-      assert.equal(headline, expected);
-      assert.doesNotMatch(card.text, /<!|<@|<http|```|white_check_mark/);
-      for (const node of parsed(card)) assert.match(JSON.stringify(node), /Expires|please decide/);
-      const hides = n >= 1 && n <= 4;
-      assert.equal(hasButton(card, 'approve'), !hides, hostile);
-      if (hides) assert.match(shownBy(card), /hides something|⟨U\+/);
-      await client.end();
-      await asked;
-    }
-    assert.equal(await table.rows(), 1);
-  });
-
-  it('48 flooding: one agent’s many holds stop at its limit, and another agent’s card comes at once', async () => {
-    const table = await target(world);
-    const flood = await Promise.all(Array.from({ length: 14 }, () => connected(world)));
-    const answers = flood.map((client) =>
-      client.query(`DELETE FROM ${table.name} /* flood */`).then(
-        () => 'ran',
-        (error: Error) => error.message,
-      ),
-    );
-    await eventually(async () => (await Promise.all(answers.map(now0))).filter(Boolean).length >= 4);
-    const refused = (await Promise.all(answers.map(now0))).filter(Boolean);
-    assert.equal(refused.length, 4);
-    for (const why of refused) assert.match(String(why), /10 operations waiting for approval already/);
-    const started = performance.now();
-    const other = new Psql(await world.downstream({ client: 'deploy-bot' }));
-    other.send(`DELETE FROM ${table.name} /* patient */;`);
-    await slack.card('/* patient */');
-    assert.ok(performance.now() - started < 5_000, `came after ${Math.round(performance.now() - started)} ms`);
-    await withdrawn(other);
-    await Promise.all(flood.map((client) => client.end()));
-    await Promise.all(answers);
-    assert.equal(await table.rows(), 1);
-  });
-
-  it('49 no channel: archived, or without the bot in it, the client learns at once that nobody is asked', async () => {
-    const table = await target(world);
-    const ways: [Record<string, unknown>, Record<string, unknown>, RegExp][] = [
-      [{ archived: true }, { archived: false }, /nobody sees it yet, .*the channel is archived/],
-      [{ remove: ['U0GATEBOT'] }, { add: ['U0GATEBOT'] }, /nobody sees it yet, .*invite it with/],
-    ];
-    for (const [break_, mend, said] of ways) {
-      await slack.post('/channel', { channel: world.channel, ...break_ });
-      const psql = new Psql(await world.downstream());
-      psql.send(`DELETE FROM ${table.name};`);
-      await psql.until(said);
-      await slack.post('/channel', { channel: world.channel, ...mend });
-      await withdrawn(psql);
-    }
-    assert.equal(await table.rows(), 1);
-  });
-
   it('49 Slack down, 429 and 5xx in the middle of a click: an acknowledged vote is counted, once, when Slack is back', async () => {
     for (const fault of [
       { kind: 'rate_limit', method: 'users.info', count: 2, retryAfter: 1 },
@@ -436,15 +220,4 @@ describe('attacks by way of Slack, over two gateways, two bots and signed HTTP',
     );
     assert.equal(shown.length, 1);
   });
-
-  const now0 = (answer: Promise<string>): Promise<string | undefined> =>
-    Promise.race([answer, new Promise<undefined>((resolve) => setImmediate(() => resolve(undefined)))]);
 });
-
-/** A client whose statements may hold anything; a broken connection is expected of it. */
-async function connected(world: World, options: Parameters<World['downstream']>[0] = {}): Promise<pg.Client> {
-  const client = new pg.Client({ connectionString: await world.downstream(options) });
-  client.on('error', () => undefined);
-  await client.connect();
-  return client;
-}
