@@ -187,7 +187,7 @@ describe('the page', { skip: executablePath === undefined ? 'no Chromium on this
 
   it('says so when the app does not answer a command', async () => {
     app.close();
-    await page.getByLabel(/^Message #approvals/).fill('/gate help');
+    await page.getByLabel(/^Message #approvals/).fill('/status now');
     await page.keyboard.press('Enter');
     await page.getByText('Countersign is not connected right now').waitFor();
   });

@@ -159,7 +159,7 @@ export function Composer({ label, send }: { label: string; send: (text: string) 
     >
       <textarea
         aria-label={`Message ${label}`}
-        placeholder={`Message ${label}, or /gate help`}
+        placeholder={`Message ${label}`}
         rows={1}
         value={text}
         onChange={(event) => setText(event.target.value)}
