@@ -1,7 +1,6 @@
 /** The one door. Every listener calls `admit` for every operation; bytes reach a target only with a permit in hand. */
 import type { Audit, AuditEntry } from './audit/entry.ts';
 import { GatewayError } from './errors.ts';
-import type { Holds } from './holds/broker.ts';
 import { outcomeFields } from './holds/record.ts';
 import { withdrawnBy } from './holds/withdrawal.ts';
 import { type Action, type Operation, type Outcome, principalKey } from './operation.ts';
@@ -42,7 +41,10 @@ export type Gate = {
 
 export type GateDeps = {
   readonly policy: () => Policy;
-  readonly holds: Pick<Holds, 'open'>;
+  /** Asks people, waits, releases. */
+  readonly holds: {
+    open(operation: Operation, verdict: Verdict & { kind: 'hold' }, context: AdmitContext): Promise<Permit>;
+  };
   readonly audit: Audit;
   /** Why nothing may pass now (never verified rules, state lost for longer than its grace); undefined when all is well. */
   readonly closed: () => string | undefined;

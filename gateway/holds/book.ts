@@ -14,8 +14,8 @@ import { digestOf } from './digest.ts';
 import { Directory } from './directory.ts';
 import { cardOf, type Hold } from './hold.ts';
 import { type HoldEvent, next } from './lifecycle.ts';
+import { type LinkedPerson, requesterSlack } from './linked.ts';
 import { Outbox } from './outbox.ts';
-import { requesterSlack } from './partial.ts';
 import { type Authority, isGroupName, tally, unmeetable } from './quorum.ts';
 import { heldText, refusal, rulesOf } from './words.ts';
 
@@ -24,8 +24,6 @@ const REFRESH_MS = 45_000; // approver groups are at most 60 s old
 const ASK_AGAIN_MS = 300_000; // an unanswered question about groups is not repeated sooner: no bot is listening
 const ASK_FOR_HOLD_MS = 10_000;
 const RECENT = 2_000; // ended holds remembered, to explain late clicks
-
-export type LinkedPerson = { readonly slack: string; readonly issuer: string; readonly subject: string };
 
 export type HoldsDeps = {
   readonly gateway: string;

@@ -1,18 +1,11 @@
 /** Who stands too near to decide, requester and sponsor: their Slack accounts, and the addresses that tell of others. */
 import type { Attestation } from '../../queue/votes.ts';
-import type { Book, LinkedPerson } from './book.ts';
+import type { Book } from './book.ts';
 import type { Hold } from './hold.ts';
+import { requesterSlack } from './linked.ts';
 
 const ASK_MS = 30_000;
 const MOST = 20; // Slack accounts of one requester and one sponsor
-
-/** Slack accounts that the configuration links to the requester. */
-export function requesterSlack(people: readonly LinkedPerson[], { operation: { principal } }: Hold): string[] {
-  const linked = people
-    .filter((person) => person.issuer === principal.issuer && person.subject === principal.subject)
-    .map((person) => person.slack);
-  return principal.slack === undefined ? linked : [principal.slack, ...linked];
-}
 
 /** Slack accounts of who may not vote. */
 export function partial(book: Book, hold: Hold): string[] {

@@ -1,14 +1,12 @@
 /** Built-in detectors: what looks like a card, an SSN, an e-mail address, an IBAN, a key or a JWT is masked. Pure. */
 
+import type { Find } from './find.ts';
 import { normalise } from './normalise.ts';
 import { findCards, findEmails, findIbans, findSsns } from './numbers.ts';
 import { findJwts, findSecrets } from './secrets.ts';
 
 const DETECTORS = ['card', 'ssn', 'email', 'iban', 'secret', 'jwt'] as const;
 export type DetectorName = (typeof DETECTORS)[number];
-
-/** A stretch of the normalised text, end exclusive, and what is shown in its place. */
-export type Find = { readonly start: number; readonly end: number; readonly mask: string };
 
 export type Masked = { readonly text: string; readonly hits: Readonly<Record<DetectorName, number>> };
 

@@ -1,5 +1,5 @@
 /** Finders for cards, SSNs, IBANs and e-mail addresses: a pattern proposes, a check digit or a range decides. Pure. */
-import type { Find } from './detectors.ts';
+import type { Find } from './find.ts';
 
 /** Between the groups of one number, single and the same throughout. */
 const CARD_SEPARATORS = ' -._/\t';

@@ -1,5 +1,5 @@
 /** Finders for credentials: keys by their makers' prefixes, PEM blocks, JWTs, and values that a word calls secret. Pure. */
-import type { Find } from './detectors.ts';
+import type { Find } from './find.ts';
 
 const MASK = '•••';
 

@@ -1,8 +1,5 @@
 /** How much COPY data an approval covers: rows and bytes are counted as they pass, never kept. */
-import { copyFail } from '../builders.ts';
-import type { Frame } from '../wire.ts';
 import type { Caps } from './operation.ts';
-import type { Stay } from './stay.ts';
 
 const HEADER_BYTES = 5;
 const NEWLINE = 10;
@@ -35,32 +32,4 @@ export class CopyMeter {
     if (this.#rows > this.#caps.rows) return `more than the ${this.#caps.rows} rows that were approved`;
     return undefined;
   }
-}
-
-/** One of the client's messages while the target takes COPY data. */
-export function copyStep(stay: Stay, frame: Frame, type: string): void {
-  switch (type) {
-    case 'd': {
-      const excess = stay.copying?.count(frame.bytes, frame.first);
-      // A frame that is on its way is finished first: nothing may stand in its middle.
-      if (excess === undefined || !frame.first) stay.toTarget.add(frame.bytes);
-      if (excess !== undefined && (frame.first || frame.last)) breakOff(stay, excess);
-      return;
-    }
-    case 'c':
-    case 'f':
-      stay.copying = undefined;
-      stay.toTarget.add(frame.bytes);
-      return;
-    case 'S':
-    case 'H':
-      return; // as the server does in the midst of a COPY
-    default:
-      breakOff(stay, `unexpected message type 0x${frame.type.toString(16)} during COPY from stdin`);
-  }
-}
-
-function breakOff(stay: Stay, reason: string): void {
-  stay.copying = undefined;
-  stay.toTarget.add(copyFail(reason));
 }

@@ -1,4 +1,5 @@
 /** The session's prepared statements, portals and cursors, as the target has confirmed them. Knows no wire. */
+import { GatewayError } from '../../../errors.ts';
 import type { StatementFacts } from '../types.ts';
 import type { Subject } from './operation.ts';
 import type { Run } from './run.ts';
@@ -108,4 +109,25 @@ function leave(portal: Portal): void {
   if (portal.state === 'judged') portal.run?.done('BIND');
   else if (portal.state === 'suspended') portal.run?.done('SUSPENDED');
   if (portal.state !== 'running') portal.run = undefined;
+}
+
+/** @throws GatewayError UNKNOWN_NAME */
+export function knownStatement(names: Names, name: string): Statement {
+  const statement = names.statements.get(name);
+  if (statement) return statement;
+  throw new GatewayError(
+    'UNKNOWN_NAME',
+    name === '' ? 'unnamed prepared statement does not exist' : `prepared statement "${name}" does not exist`,
+  );
+}
+
+/** A statement's own facts, cut out of what its text was found to do. */
+export function innerFacts(statement: Statement, found: readonly StatementFacts[]): StatementFacts {
+  const [facts] = found;
+  if (!facts || found.length !== 1)
+    throw new GatewayError('UNPARSEABLE', 'the prepared statement cannot be read again');
+  if (statement.made === 'protocol') return facts;
+  if (facts.session.kind !== 'prepare')
+    throw new GatewayError('UNPARSEABLE', 'the prepared statement cannot be read again');
+  return facts.session.inner;
 }

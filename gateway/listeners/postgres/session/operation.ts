@@ -2,7 +2,6 @@
 import { GatewayError } from '../../../errors.ts';
 import type { Action, Effect, Operation, Parameter } from '../../../operation.ts';
 import type { StatementFacts } from '../types.ts';
-import type { Names, Statement } from './names.ts';
 
 /** Everything of an Operation that does not change from one execution to the next. */
 export type Subject = {
@@ -92,17 +91,6 @@ function unique(effects: readonly Effect[]): readonly Effect[] {
     const key = `${action}\0${object}\0${where ?? ''}\0${rows ?? ''}`;
     return !seen.has(key) && seen.add(key);
   });
-}
-
-/** A statement's own facts, cut out of what its text was found to do. */
-export function innerFacts(statement: Statement, found: readonly StatementFacts[]): StatementFacts {
-  const [facts] = found;
-  if (!facts || found.length !== 1)
-    throw new GatewayError('UNPARSEABLE', 'the prepared statement cannot be read again');
-  if (statement.made === 'protocol') return facts;
-  if (facts.session.kind !== 'prepare')
-    throw new GatewayError('UNPARSEABLE', 'the prepared statement cannot be read again');
-  return facts.session.inner;
 }
 
 /**
@@ -212,14 +200,4 @@ export function operationOf(
     inTransaction: now.inTransaction,
     ...(copyIn ? { caps: now.caps } : {}),
   };
-}
-
-/** @throws GatewayError UNKNOWN_NAME */
-export function knownStatement(names: Names, name: string): Statement {
-  const statement = names.statements.get(name);
-  if (statement) return statement;
-  throw new GatewayError(
-    'UNKNOWN_NAME',
-    name === '' ? 'unnamed prepared statement does not exist' : `prepared statement "${name}" does not exist`,
-  );
 }

@@ -5,18 +5,10 @@ import { parseBind, parseClose, parseDescribe, parseEmpty, parseExecute, parsePa
 import type { StatementFacts } from '../types.ts';
 import type { Frame } from '../wire.ts';
 import type { Ask } from './ask.ts';
-import { copyStep } from './copy.ts';
+import { copyStep } from './copy-step.ts';
 import { Judge, type JudgeDeps, type Style, type Wait } from './judge.ts';
-import type { Portal, Statement } from './names.ts';
-import {
-  checkTogether,
-  knownStatement,
-  leavesTransaction,
-  runsWhenParsed,
-  type Subject,
-  subjectOf,
-  unsettles,
-} from './operation.ts';
+import { knownStatement, type Portal, type Statement } from './names.ts';
+import { checkTogether, leavesTransaction, runsWhenParsed, type Subject, subjectOf, unsettles } from './operation.ts';
 import { readFrame } from './probe.ts';
 import { NativeError, transactionFailed, unknownPortal } from './refusal.ts';
 import { factsOf, inspect, resolve, resolveAll } from './resolve.ts';

@@ -1,7 +1,7 @@
 /** Texts and names made into facts, as they mean in the session now. Synchronous wherever the inspector is. */
 import type { StatementFacts } from '../types.ts';
-import type { Statement } from './names.ts';
-import { innerFacts, knownStatement, type Resolved } from './operation.ts';
+import { innerFacts, knownStatement, type Statement } from './names.ts';
+import type { Resolved } from './operation.ts';
 import { unknownPortal } from './refusal.ts';
 import type { Stay } from './stay.ts';
 
