@@ -5,6 +5,7 @@ import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest }
 import type { Audit } from '../audit/entry.ts';
 import { GatewayError } from '../errors.ts';
 import type { Exchange } from '../identity/authenticator.ts';
+import { isLoopback } from '../loopback.ts';
 import { principalKey } from '../operation.ts';
 import { AddressLimiter } from './limiter.ts';
 import type { Metrics } from './metrics.ts';
@@ -25,6 +26,8 @@ export type WebOptions = {
   readonly rate?: { readonly burst: number; readonly perSecond: number };
   /** How long a request may take to arrive, ms. */
   readonly requestMs?: number;
+  /** Is a peer of this address on this machine? Loopback only by default. */
+  readonly isLocal?: (address: string) => boolean;
   readonly log?: { warn(details: object, message: string): void };
 };
 
@@ -114,7 +117,7 @@ export function createWeb(options: WebOptions): Web {
   };
 }
 
-function tokens(app: FastifyInstance, { exchange, audit, metrics, rate, log }: WebOptions): void {
+function tokens(app: FastifyInstance, { exchange, audit, metrics, rate, isLocal = isLoopback, log }: WebOptions): void {
   // A fleet behind one address renews now and then; a guesser does not stop.
   const limiter = new AddressLimiter(rate ?? { burst: 300, perSecond: 5 });
   // That an address floods is recorded, once a minute: a stranger must not be able to fill the disk of the evidence.
@@ -142,7 +145,7 @@ function tokens(app: FastifyInstance, { exchange, audit, metrics, rate, log }: W
     try {
       if (!limiter.allow(request.ip))
         throw new GatewayError('LIMIT', 'too many requests from this address; wait a little');
-      if (!isPrivate(request)) {
+      if (!isEncrypted(request) && !isLocal(request.raw.socket.remoteAddress ?? '')) {
         throw new GatewayError('AUTH_NEEDS_TLS', 'tokens are given over TLS, or to loopback', {
           hint: 'this token has crossed a network in the clear: have its issuer revoke it',
         });
@@ -185,10 +188,7 @@ function bearer(header: string | undefined): string {
   });
 }
 
-const isPrivate = (request: FastifyRequest): boolean =>
-  (request.raw.socket as Partial<TLSSocket>).encrypted === true || isLoopback(request.raw.socket.remoteAddress ?? '');
-
-const isLoopback = (address: string): boolean => /^(?:::ffff:)?127\.\d{1,3}\.\d{1,3}\.\d{1,3}$|^::1$/.test(address);
+const isEncrypted = (request: FastifyRequest): boolean => (request.raw.socket as Partial<TLSSocket>).encrypted === true;
 
 /** Every check at once, each within its time; what does not answer is not ready. */
 async function troubles(checks: Readonly<Record<string, ReadyCheck>>): Promise<Record<string, string>> {

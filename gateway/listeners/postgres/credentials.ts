@@ -1,5 +1,4 @@
 /** Who is at the door of the PostgreSQL listener: the password is the token. */
-import { isIP } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { GatewayError } from '../../errors.ts';
 import type { Authenticator, Credential } from '../../identity/identity.ts';
@@ -14,6 +13,7 @@ type AuthenticateDeps = {
   readonly authenticator: Authenticator;
   readonly peer: string;
   readonly encrypted: boolean;
+  readonly isLocal: (address: string) => boolean;
   readonly signal: AbortSignal;
 };
 
@@ -22,8 +22,8 @@ type AuthenticateDeps = {
  * @throws GatewayError AUTH_NEEDS_TLS before anything is asked; AUTH | PROTOCOL | WITHDRAWN; the signal's reason
  */
 export async function authenticateDownstream(stream: Duplex, deps: AuthenticateDeps): Promise<Credential> {
-  const { authenticator, peer, encrypted, signal } = deps;
-  if (!encrypted && !isLoopback(peer)) {
+  const { authenticator, peer, encrypted, isLocal, signal } = deps;
+  if (!encrypted && !isLocal(peer)) {
     throw new GatewayError('AUTH_NEEDS_TLS', 'a password would cross the network in the clear: TLS is required', {
       hint: 'Connect with sslmode=require or stricter; the gateway needs `tls:` in its configuration for that.',
     });
@@ -61,10 +61,4 @@ function verify(authenticator: Authenticator, secret: string, signal: AbortSigna
       )
       .finally(() => signal.removeEventListener('abort', aborted));
   });
-}
-
-/** 127.0.0.0/8, ::1, and the former written as IPv6. */
-export function isLoopback(address: string): boolean {
-  const v4 = address.startsWith('::ffff:') ? address.slice(7) : address;
-  return address === '::1' || (isIP(v4) === 4 && v4.startsWith('127.'));
 }

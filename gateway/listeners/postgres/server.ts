@@ -5,6 +5,7 @@ import type { Duplex } from 'node:stream';
 import type { SecureContext } from 'node:tls';
 import { GatewayError } from '../../errors.ts';
 import type { Authenticator, Credential } from '../../identity/identity.ts';
+import { isLoopback } from '../../loopback.ts';
 import type { Principal } from '../../operation.ts';
 import type { Listener } from '../listener.ts';
 import { errorResponse, negotiateProtocolVersion } from './builders.ts';
@@ -66,6 +67,8 @@ export type PostgresListenerDeps = {
   /** A sign-in is recorded before its session begins; if that throws, the client is refused. */
   readonly record: (event: DoorEvent) => void | Promise<void>;
   readonly limits?: Partial<DoorLimits>;
+  /** Is a peer of this address on this machine, so that its password crosses no network? Loopback only by default. */
+  readonly isLocal?: (address: string) => boolean;
 };
 
 type DoorLimits = {
@@ -233,8 +236,8 @@ async function logIn(
   if (startup.negotiate) {
     stream.write(negotiateProtocolVersion(startup.negotiate.version, startup.negotiate.unknownOptions));
   }
-  const { authenticator } = deps;
-  const credential = await authenticateDownstream(stream, { authenticator, peer, encrypted, signal });
+  const { authenticator, isLocal = isLoopback } = deps;
+  const credential = await authenticateDownstream(stream, { authenticator, peer, encrypted, isLocal, signal });
   progress.credential = credential;
   leaveHalfOpen(); // a known principal: from here on its own limits count
   const leftover: Buffer = stream.read() ?? Buffer.alloc(0);
