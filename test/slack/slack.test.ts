@@ -1,56 +1,9 @@
 /** The workspace as an app meets it: tokens, triggers, sockets, visibility, limits, faults, signatures, events. */
 import assert from 'node:assert/strict';
-import { afterEach, describe, it } from 'node:test';
-import type { Slack } from './server.ts';
-import {
-  actions,
-  BareApp,
-  button,
-  CHANNEL,
-  call,
-  type Envelope,
-  modal,
-  reasonInput,
-  section,
-  start,
-  TOKENS,
-} from './test-app.ts';
+import { describe, it } from 'node:test';
+import { actions, button, CHANNEL, call, modal, reasonInput, section, TOKENS } from './test-app.ts';
+import { connect, post, texts, workspace } from './test-stage.ts';
 import type { Json } from './workspace.ts';
-
-let stops: (() => unknown)[] = [];
-afterEach(async () => {
-  for (const stop of stops.reverse()) await stop();
-  stops = [];
-});
-
-async function workspace(...options: Parameters<typeof start>): Promise<Slack> {
-  const slack = await start(...options);
-  stops.push(() => slack.stop());
-  return slack;
-}
-
-async function connect(
-  slack: Slack,
-  ...answer: [((envelope: Envelope) => Json | undefined | Promise<Json | undefined>)?]
-): Promise<BareApp> {
-  const app = await BareApp.connect(slack, ...answer);
-  stops.push(() => app.close());
-  return app;
-}
-
-const post = async (slack: Slack, ...elements: Json[]): Promise<string> => {
-  const posted = await call(slack, 'chat.postMessage', {
-    channel: CHANNEL,
-    text: 'card',
-    blocks: [section('card'), actions(...elements)],
-  });
-  return String(posted.ts);
-};
-
-const texts = async (slack: Slack, user?: string): Promise<unknown[]> => {
-  const { messages } = await slack.read('messages', { channel: CHANNEL, ...(user === undefined ? {} : { user }) });
-  return (messages as Json[]).map((message) => message.text);
-};
 
 describe('tokens and scopes', () => {
   it('tells a missing token from a wrong one, and a bot token from an app token', async () => {

@@ -4,46 +4,11 @@ import { createHmac } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer, type IncomingHttpHeaders } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { afterEach, describe, it } from 'node:test';
+import { describe, it } from 'node:test';
 import { WebSocket } from 'ws';
-import type { Slack } from './server.ts';
-import { actions, BareApp, button, CHANNEL, call, type Envelope, section, start, TOKENS } from './test-app.ts';
+import { button, CHANNEL, call, type Envelope, TOKENS } from './test-app.ts';
+import { connect, post, stops, texts, workspace } from './test-stage.ts';
 import type { Json } from './workspace.ts';
-
-let stops: (() => unknown)[] = [];
-afterEach(async () => {
-  for (const stop of stops.reverse()) await stop();
-  stops = [];
-});
-
-async function workspace(...options: Parameters<typeof start>): Promise<Slack> {
-  const slack = await start(...options);
-  stops.push(() => slack.stop());
-  return slack;
-}
-
-async function connect(
-  slack: Slack,
-  ...answer: [((envelope: Envelope) => Json | undefined | Promise<Json | undefined>)?]
-): Promise<BareApp> {
-  const app = await BareApp.connect(slack, ...answer);
-  stops.push(() => app.close());
-  return app;
-}
-
-const post = async (slack: Slack, ...elements: Json[]): Promise<string> => {
-  const posted = await call(slack, 'chat.postMessage', {
-    channel: CHANNEL,
-    text: 'card',
-    blocks: [section('card'), actions(...elements)],
-  });
-  return String(posted.ts);
-};
-
-const texts = async (slack: Slack, user?: string): Promise<unknown[]> => {
-  const { messages } = await slack.read('messages', { channel: CHANNEL, ...(user === undefined ? {} : { user }) });
-  return (messages as Json[]).map((message) => message.text);
-};
 
 describe('Socket Mode', () => {
   it('delivers each payload to exactly one connection, in turn, and takes no eleventh', async () => {
