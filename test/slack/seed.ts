@@ -30,7 +30,6 @@ export const DEFAULT_CHANNELS: WorkspaceSpec['channels'] = [
 /** What manifests/slack-app asks for, and the history that lets a bot find a card after a lost reply. */
 export const BOT_SCOPES = [
   'chat:write',
-  'commands',
   'users:read',
   'users:read.email',
   'usergroups:read',

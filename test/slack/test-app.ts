@@ -1,5 +1,6 @@
 /** Parts of the emulator's own tests: a plain API caller, and a bare Socket Mode client. */
 import { WebSocket } from 'ws';
+import { BOT_SCOPES } from './seed.ts';
 import { type Slack, type SlackOptions, startSlack } from './server.ts';
 import type { Json } from './workspace.ts';
 
@@ -9,8 +10,9 @@ export const CHANNEL = 'C0APPROVALS';
 export const start = (
   options: Partial<SlackOptions> & { mode?: 'socket' | 'http'; scopes?: string[] } = {},
 ): Promise<Slack> => {
-  const { mode = 'socket', scopes, ...rest } = options;
-  return startSlack({ app: { ...TOKENS, mode, ...(scopes === undefined ? {} : { scopes }) }, ...rest });
+  // The emulator knows slash commands, which the gateway's own app does not ask for.
+  const { mode = 'socket', scopes = [...BOT_SCOPES, 'commands'], ...rest } = options;
+  return startSlack({ app: { ...TOKENS, mode, scopes }, ...rest });
 };
 
 /** One Web API call with a JSON body; the parsed answer. */
