@@ -16,6 +16,7 @@ const NOTICE_EVENT = 'countersign_notice';
 
 const PUMP_MS = 500; // how soon another bot takes over what one left; a bot's own work needs no pump
 const UNCERTAIN_MS = 700; // give a message whose reply was lost time to appear in the history
+const UNDERWAY_MS = 12_000; // a bot waits 10 s for Slack's answer: as long may the post of one that was killed appear
 const BLOCKED_MS = 30_000; // somebody has to invite the bot first
 const HISTORY_PAGES = 5;
 const CLOCK_SKEW_MS = 120_000;
@@ -183,27 +184,33 @@ export class Deliverer {
       const found = await this.#find(card.channel, CARD_EVENT, 'hold', card.hold, since);
       if (found) {
         await index.set(card.hold, { channel: card.channel, ts: found });
-        await index.unset(card.hold, 'posting');
+        await index.unset(card.hold, 'posting', 'underway');
         await this.#posted(card, card.channel, found);
         return this.#edit({ ...entry, channel: card.channel, ts: found });
       }
+      const left = (entry.underway ?? 0) - this.#now();
+      if (left > 0 && left <= UNDERWAY_MS) return this.#later(card.hold, UNCERTAIN_MS);
     }
     const names = [...new Set(card.demands.flatMap((demand) => demand.approvers))];
     const mentions = isOpen(card) ? await this.#it.people.mentions(names) : [];
     const event_payload = { hold: card.hold, sequence: card.sequence };
-    await index.set(card.hold, { posting: entry.posting ?? this.#now() });
-    const sent = await this.#laidOut(card, cardView(card, { mentions }), (view) =>
-      slack.call('chat.postMessage', {
+    const posting = entry.posting ?? this.#now();
+    const sent = await this.#laidOut(card, cardView(card, { mentions }), async (view) => {
+      await index.set(card.hold, { posting, underway: this.#now() + UNDERWAY_MS });
+      return slack.call('chat.postMessage', {
         channel: card.channel,
         ...view,
         unfurl_links: false,
         unfurl_media: false,
         metadata: { event_type: CARD_EVENT, event_payload },
-      }),
-    );
+      });
+    }).catch(async (error: unknown) => {
+      await index.unset(card.hold, 'underway').catch(() => {}); // ends by itself
+      throw error;
+    });
     const channel = typeof sent.channel === 'string' ? sent.channel : card.channel;
     await index.set(card.hold, { channel, ts: String(sent.ts) });
-    await index.unset(card.hold, 'posting', 'reported');
+    await index.unset(card.hold, 'posting', 'underway', 'reported');
     await index.shown(card.hold, entry.card.sequence);
     await this.#posted(card, channel, String(sent.ts));
   }

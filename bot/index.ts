@@ -6,7 +6,8 @@ import { type Envelope, unseal, type VerifyingKey } from '../queue/sign.ts';
 import { paused } from './wait.ts';
 
 const KEEP_S = 7 * 86_400; // long after every deadline: late clicks still get an explanation
-const LOCK_MS = 45_000; // two Slack calls of 10 s and what lies between
+const LOCK_MS = 5_000; // how long a bot that was killed keeps a card from the others
+const RENEW_MS = 1_500;
 const UNLOCK_RETRY_MS = 200;
 const DUE = 'countersign:bot:due';
 const key = (hold: string) => `countersign:bot:card:${hold}`;
@@ -20,7 +21,21 @@ redis.call('HSET', KEYS[1], 'sequence', ARGV[1], 'card', ARGV[2])
 redis.call('EXPIRE', KEYS[1], ARGV[3])
 redis.call('ZADD', KEYS[2], ARGV[4], ARGV[5])
 return 1`;
-const UNLOCK = `if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0`;
+/** Ours for longer; 0 where it was not ours any more, although it may be again. */
+const RENEW = `
+local by = redis.call('GET', KEYS[1])
+if by and by ~= ARGV[1] then return 0 end
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+return by and 1 or 0`;
+/** Where the lock was not kept all the time, another bot's newer card may have been overwritten: shown once more. */
+const UNLOCK = `
+local mine = redis.call('GET', KEYS[1]) == ARGV[1]
+if mine then redis.call('DEL', KEYS[1]) end
+if (ARGV[2] == 'lost' or (ARGV[2] == 'kept' and not mine)) and redis.call('EXISTS', KEYS[2]) == 1 then
+  redis.call('HSET', KEYS[2], 'shown', '0')
+  redis.call('ZADD', KEYS[3], ARGV[3], ARGV[4])
+end
+return 1`;
 /** Not due any more, unless a newer card came while this one was shown. */
 const SHOWN = `
 redis.call('HSET', KEYS[1], 'shown', ARGV[1])
@@ -35,12 +50,17 @@ export type Entry = {
   readonly ts: string | undefined;
   /** Epoch ms of a post whose reply was never seen. */
   readonly posting: number | undefined;
+  /** Epoch ms up to which a post that some bot sent may still appear. */
+  readonly underway: number | undefined;
   readonly reposts: number;
   /** The gateway is gone: what is left to say, and since when. */
   readonly lost: { readonly state: 'lost' | 'unknown'; readonly at: number } | undefined;
   /** The error last reported to the gateway, so that it is said once. */
   readonly reported: string | undefined;
 };
+
+/** What a bot knows of a lock it asked for: `unsure` without an answer, `lost` where it was not held all the time. */
+type Lock = 'none' | 'unsure' | 'kept' | 'lost';
 
 const lossOf = (state: string | undefined, at: number | undefined): Entry['lost'] =>
   (state === 'lost' || state === 'unknown') && at !== undefined ? { state, at } : undefined;
@@ -76,6 +96,7 @@ export class MessageIndex {
       channel: fields.channel,
       ts: fields.ts !== undefined && /^\d{1,16}\.\d{1,10}$/.test(fields.ts) ? fields.ts : undefined,
       posting: number(fields.posting),
+      underway: number(fields.underway),
       reposts: number(fields.reposts) ?? 0,
       // A card newer than the loss says that the gateway lives after all.
       lost: card.sequence <= (number(fields.lostUpTo) ?? 0) ? lossOf(fields.lost, number(fields.lostAt)) : undefined,
@@ -122,28 +143,40 @@ export class MessageIndex {
   /** Run `work` while no other bot works on this hold; undefined when another one does. */
   async exclusively<T>(hold: string, work: () => Promise<T>): Promise<T | undefined> {
     const token = randomUUID();
-    let taken = true; // also where the answer was lost: it may have been taken all the same
+    let lock: Lock = 'unsure'; // the answer may be lost, and the lock taken all the same
+    let renewing: NodeJS.Timeout | undefined;
     try {
-      taken = (await this.#redis.set(lockKey(hold), token, 'PX', LOCK_MS, 'NX')) === 'OK';
-      return taken ? await work() : undefined;
+      const taken = (await this.#redis.set(lockKey(hold), token, 'PX', LOCK_MS, 'NX')) === 'OK';
+      lock = taken ? 'kept' : 'none';
+      if (!taken) return undefined;
+      renewing = setInterval(() => {
+        this.#redis.eval(RENEW, 1, lockKey(hold), token, LOCK_MS).then(
+          (ours) => {
+            if (ours !== 1) lock = 'lost';
+          },
+          () => {}, // whether it was in time shows with the next
+        );
+      }, RENEW_MS);
+      return await work();
     } finally {
-      if (taken && !(await this.#unlocked(hold, token))) void this.#unlockLater(hold, token);
+      clearInterval(renewing);
+      if (lock !== 'none' && !(await this.#unlocked(hold, token, lock))) void this.#unlockLater(hold, token, lock);
     }
   }
 
-  async #unlocked(hold: string, token: string): Promise<boolean> {
-    return this.#redis.eval(UNLOCK, 1, lockKey(hold), token).then(
+  async #unlocked(hold: string, token: string, lock: Lock): Promise<boolean> {
+    return this.#redis.eval(UNLOCK, 3, lockKey(hold), key(hold), DUE, token, lock, this.#now(), hold).then(
       () => true,
       () => false,
     );
   }
 
-  /** Redis was away at the end of the work: a lock left behind would keep the card from every bot for its whole time. */
-  async #unlockLater(hold: string, token: string): Promise<void> {
-    const end = performance.now() + LOCK_MS;
+  /** Redis was away at the end of the work: when it is back, the lock goes, and what it did not cover is shown anew. */
+  async #unlockLater(hold: string, token: string, lock: Lock): Promise<void> {
+    const end = lock === 'unsure' ? performance.now() + LOCK_MS : Number.POSITIVE_INFINITY;
     while (performance.now() < end && this.#redis.status !== 'end') {
       await paused(UNLOCK_RETRY_MS);
-      if (await this.#unlocked(hold, token)) return;
+      if (await this.#unlocked(hold, token, lock)) return;
     }
   }
 

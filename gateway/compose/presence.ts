@@ -27,6 +27,7 @@ export function watchRedis(redis: Redis, graceMs: () => number, events: Presence
   let timer: NodeJS.Timeout | undefined;
 
   const look = async () => {
+    clearTimeout(timer);
     try {
       await redis.ping();
       if (stopped) return;
@@ -46,14 +47,18 @@ export function watchRedis(redis: Redis, graceMs: () => number, events: Presence
       over = true;
       events.onOver();
     }
+    clearTimeout(timer);
     timer = setTimeout(() => void look(), LOOK_MS);
   };
+  const connected = () => void look(); // not a second late: people wait
+  redis.on('ready', connected);
   timer = setTimeout(() => void look(), LOOK_MS);
   return {
     missingFor: () => (missingSince === undefined ? undefined : performance.now() - missingSince),
     over: () => over,
     stop: () => {
       stopped = true;
+      redis.off('ready', connected);
       clearTimeout(timer);
     },
   };

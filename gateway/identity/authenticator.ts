@@ -88,6 +88,7 @@ export class GatewayAuthenticator implements Authenticator {
     const { identity, expiresAt, revocable } = isGatewayToken(secret)
       ? await this.#fromToken(secret)
       : await this.#fromJwt(secret);
+    await this.#lookAgain();
     // No await from here to the registration: a revocation is seen by this check or finds the credential listed.
     this.#refuseRevoked(revocable);
     const live = new LiveCredential({
@@ -108,6 +109,7 @@ export class GatewayAuthenticator implements Authenticator {
     if (isGatewayToken(jwt))
       throw new GatewayError('AUTH', 'a gateway token cannot be exchanged; present the issuer’s JWT');
     const verified = await this.#fromJwt(jwt);
+    await this.#lookAgain();
     this.#refuseRevoked(verified.revocable);
     const { identity } = verified;
     const { jti } = verified.revocable;
@@ -145,7 +147,8 @@ export class GatewayAuthenticator implements Authenticator {
       const known = asGatewayError(error);
       if (known.code === 'AUTH') throw known;
       this.#options.onTrouble?.(known.message);
-      throw new GatewayError('AUTH', 'the token cannot be verified now; try again', { cause: error });
+      const code = known.code === 'FORGED' ? 'AUTH' : 'UNAVAILABLE';
+      throw new GatewayError(code, 'the token cannot be verified now; try again', { cause: error });
     });
     if (!record) throw new GatewayError('AUTH', 'the token is unknown or has expired');
     const { identity, expiresAt, jti, hash } = record;
@@ -173,12 +176,19 @@ export class GatewayAuthenticator implements Authenticator {
     }
   }
 
+  /** A list that could not be read may be there again: nobody is turned away before that was looked at. */
+  async #lookAgain(): Promise<void> {
+    const { revocations } = this.#options;
+    if (!revocations.current) await revocations.refresh().catch(() => {});
+  }
+
   #refuseRevoked(revocable: Revocable): void {
     const { revocations } = this.#options;
     if (revocations.isRevoked(revocable)) throw new GatewayError('AUTH', 'access was revoked');
     if (!revocations.current) {
+      // Not AUTH: the token may be good, and who tries again is not guessing.
       throw new GatewayError(
-        'AUTH',
+        'UNAVAILABLE',
         'the revocation list cannot be read now, so the token cannot be verified; try again',
       );
     }

@@ -73,12 +73,12 @@ export function createLease(deps: LeaseDeps): Lease {
     if (stopped) return;
     // Renewed before, and yet not among the gateways any more: Redis came back without its data.
     const forgotten = renewedAt !== Number.NEGATIVE_INFINITY && replies[1]?.[1] === 1;
-    renewedAt = startedAt;
+    renewedAt = Math.max(renewedAt, startedAt);
     reportedLost = false;
     if (failed || forgotten) deps.onBack?.();
     failed = false;
     cancelWatch();
-    cancelWatch = clock.after(startedAt + selfMs - clock.monotonic(), watch);
+    cancelWatch = clock.after(renewedAt + selfMs - clock.monotonic(), watch);
   };
   const watch = () => {
     if (stopped || reportedLost) return;
@@ -90,18 +90,20 @@ export function createLease(deps: LeaseDeps): Lease {
     reportedLost = true;
     deps.onLost();
   };
+  const tryToRenew = () =>
+    renew().catch((error) => {
+      failed = true;
+      deps.onTrouble(error);
+    });
   const keepOn = () => {
     cancelRenewal = clock.after(renewMs, () => {
-      renew()
-        .catch((error) => {
-          failed = true;
-          deps.onTrouble(error);
-        })
-        .finally(() => {
-          if (!stopped) keepOn();
-        });
+      void tryToRenew().finally(() => {
+        if (!stopped) keepOn();
+      });
     });
   };
+  /** Redis is there again: without a lease nobody can be asked, so it is not left to the next turn. */
+  const connected = () => void tryToRenew();
   const sealedCard = (card: Card) => store.sealed(card, holdContext(gateway, card.hold));
 
   return {
@@ -109,6 +111,7 @@ export function createLease(deps: LeaseDeps): Lease {
     valid,
     start: async () => {
       keepOn();
+      store.redis.on('ready', connected);
       await renew();
     },
     note: async (card) => {
@@ -131,6 +134,7 @@ export function createLease(deps: LeaseDeps): Lease {
     },
     stop: async () => {
       stopped = true;
+      store.redis.off('ready', connected);
       cancelRenewal();
       cancelWatch();
       await store.redis.del(leaseKey(gateway)).catch(deps.onTrouble);

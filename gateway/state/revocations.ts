@@ -90,7 +90,13 @@ export class Revocations {
     };
     subscriber?.on('message', heard);
     subscriber?.subscribe(REVOCATIONS_CHANNEL).catch(() => {}); // polling is what is relied upon
-    this.#unwatch = () => subscriber?.off('message', heard);
+    const { redis } = this.#options.store;
+    const back = () => void this.refresh().catch(() => {});
+    redis.on('ready', back);
+    this.#unwatch = () => {
+      subscriber?.off('message', heard);
+      redis.off('ready', back);
+    };
   }
 
   stop(): void {
