@@ -44,6 +44,9 @@ const NEVER = [
   'binary_upgrade_',
 ];
 
+/** Gives back what this session locked, as DISCARD ALL does, which is a session statement: pools end each loan with it. */
+const GIVES_BACK = 'pg_advisory_unlock_all';
+
 /** They build values of a type their arguments have; harmless as long as no type in the database runs code. */
 const FILLS_TYPES = words(`
   json_populate_record json_populate_recordset jsonb_populate_record jsonb_populate_recordset
@@ -68,6 +71,7 @@ export type FunctionTraits = {
 /** Does calling it do nothing but compute from its arguments and what a reader may see? `riskyTypes`: some type runs code. */
 export function isHarmless(fn: FunctionTraits, riskyTypes: boolean): boolean {
   if (fn.kind === 'p') return false;
+  if (fn.builtin && fn.name === GIVES_BACK) return true;
   if (!fn.builtin) return fn.extension !== undefined && TRUSTED_EXTENSIONS.has(fn.extension) && fn.volatility !== 'v';
   if (RUNS_ITS_ARGUMENT.has(fn.name) || NEVER.some((family) => fn.name.startsWith(family))) return false;
   if (riskyTypes && FILLS_TYPES.has(fn.name)) return false;

@@ -106,8 +106,11 @@ export function checkTogether(statements: readonly StatementFacts[], frameTouche
     });
   }
   let changed = false;
-  for (const { session, effects } of statements) {
-    if (session.kind === 'frame') {
+  const last = statements.at(-1);
+  for (const statement of statements) {
+    const { session, effects } = statement;
+    // Behind the last one nothing runs that was judged by the old frame: what drivers' pools send ends in RESET ALL.
+    if (session.kind === 'frame' && statement !== last) {
       throw new GatewayError('SESSION_FRAME', `${session.setting} cannot be changed together with other statements`, {
         hint: 'Send it as a statement of its own.',
       });
