@@ -3,6 +3,7 @@ import { objectName, type Relation, type Snapshot, type WriteKind } from '../cat
 import type { Findings } from './findings.ts';
 import { LEAVES, PLAIN_NODES, typeOfField } from './nodes.ts';
 import type { Tree } from './parser.ts';
+import { harmlessSetConfig } from './settings.ts';
 import { isTree, listOf, nodeOf, qualified, stringOf, stringsOf, textOf, treeOf, unwrap } from './tree.ts';
 import { whereOf } from './truth.ts';
 
@@ -308,7 +309,20 @@ export class Walker {
 
   #call(body: Tree, { tolerant }: { tolerant: boolean }): void {
     if (body.agg_order !== undefined || body.agg_within_group) this.#comparisons();
+    if (this.#setsHarmlessly(body)) return;
     this.#functionNamed(body.funcname, tolerant);
+  }
+
+  /** PostgreSQL's own `set_config` with constants does what the same SET would; drivers (asyncpg) send it so. */
+  #setsHarmlessly(body: Tree): boolean {
+    const { schema, name } = qualified(body.funcname);
+    const setting = name === 'set_config' ? harmlessSetConfig(listOf(body.args)) : undefined;
+    if (setting === undefined) return false;
+    this.#findings.consulted = true;
+    const candidates = this.#snapshot.functions(name, schema);
+    if (candidates.length === 0 || candidates.some((one) => one.schema !== 'pg_catalog')) return false;
+    this.#findings.add('session', setting);
+    return true;
   }
 
   #functionNamed(names: unknown, tolerant: boolean): void {

@@ -71,6 +71,15 @@ export function judgeSetting(body: Tree, findings: Findings): SessionEffect {
   }
 }
 
+/** The setting that `set_config(name, value, is_local)` would change, where all three are constants and it is harmless. */
+export function harmlessSetConfig(args: readonly unknown[]): string | undefined {
+  const [name, value, local, ...more] = args.map((arg) => nodeOf(arg, 'A_Const'));
+  if (!name || !value || !local || more.length > 0) return undefined;
+  const setting = textOf(treeOf(name.sval).sval).toLowerCase();
+  const wanted = textOf(treeOf(value.sval).sval).toLowerCase();
+  return 'sval' in name && 'sval' in value && isHarmless(setting, wanted) ? setting : undefined;
+}
+
 function frameError(name: string): GatewayError {
   return new GatewayError('SESSION_FRAME', `The setting ${name} is pinned by the gateway`, {
     hint: 'Statements are read as the server reads them only while encoding and string syntax stay as they are.',
