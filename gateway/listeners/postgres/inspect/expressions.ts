@@ -313,7 +313,7 @@ export class Walker {
     this.#functionNamed(body.funcname, tolerant);
   }
 
-  /** PostgreSQL's own `set_config` with constants does what the same SET would; drivers (asyncpg) send it so. */
+  /** PostgreSQL's own `set_config` of a harmless setting does what the same SET would; drivers (asyncpg) send it so. */
   #setsHarmlessly(body: Tree): boolean {
     const { schema, name } = qualified(body.funcname);
     const setting = name === 'set_config' ? harmlessSetConfig(listOf(body.args)) : undefined;

@@ -71,13 +71,14 @@ export function judgeSetting(body: Tree, findings: Findings): SessionEffect {
   }
 }
 
-/** The setting that `set_config(name, value, is_local)` would change, where all three are constants and it is harmless. */
+/** The setting that `set_config(name, value, is_local)` would change, where it is harmless whatever the value turns out to be. */
 export function harmlessSetConfig(args: readonly unknown[]): string | undefined {
-  const [name, value, local, ...more] = args.map((arg) => nodeOf(arg, 'A_Const'));
-  if (!name || !value || !local || more.length > 0) return undefined;
-  const setting = textOf(treeOf(name.sval).sval).toLowerCase();
-  const wanted = textOf(treeOf(value.sval).sval).toLowerCase();
-  return 'sval' in name && 'sval' in value && isHarmless(setting, wanted) ? setting : undefined;
+  const [name, value, local, ...more] = args;
+  const constant = nodeOf(name, 'A_Const');
+  if (!constant || !('sval' in constant) || !nodeOf(local, 'A_Const') || more.length > 0) return undefined;
+  if (!nodeOf(value, 'A_Const') && !nodeOf(value, 'ParamRef')) return undefined;
+  const setting = textOf(treeOf(constant.sval).sval).toLowerCase();
+  return isHarmless(setting, '') ? setting : undefined;
 }
 
 function frameError(name: string): GatewayError {
