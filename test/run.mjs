@@ -34,10 +34,20 @@ if (only.length === 0) {
   }
 }
 
+// A client library's reconnect timer must not keep a file that has passed alive for ever: force-exit.
 // Two at a time: each file may have a PostgreSQL, a Redis and a few processes of its own.
 const child = spawn(
   process.execPath,
-  ['--import', 'tsx', '--test', '--test-concurrency=2', '--test-timeout=240000', '--test-reporter=spec', ...files],
+  [
+    '--import',
+    'tsx',
+    '--test',
+    '--test-concurrency=2',
+    '--test-force-exit',
+    '--test-timeout=240000',
+    '--test-reporter=spec',
+    ...files,
+  ],
   { stdio: ['ignore', 'pipe', 'inherit'] },
 );
 let tail = '';
