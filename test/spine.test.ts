@@ -34,7 +34,7 @@ describe('npm run demo', { timeout: 120_000 }, () => {
   before(async () => {
     dir = await mkdtemp(join(tmpdir(), 'countersign-demo-test-'));
     const json = join(dir, 'demo.json');
-    const base = Math.min(await freePort(), 65_000);
+    const base = await freePort(16);
     demo = spawn(process.execPath, ['--import', 'tsx', 'test/demo.ts', '--json', json, '--port-base', `${base}`], {
       cwd: root,
       stdio: ['ignore', 'pipe', 'pipe'],

@@ -1,15 +1,25 @@
 /** Free loopback ports for parallel test files. */
+import { randomInt } from 'node:crypto';
 import { createServer } from 'node:net';
 
-/** A port nobody listens on now; ask late and bind at once. */
-export async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject);
-    server.listen(0, '127.0.0.1', resolve);
+/** Below the range from which systems take the ports of outgoing connections, so that none of these is taken meanwhile. */
+const FROM = 10_000;
+const TO = 32_000;
+
+/** `count` ports in a row that nobody listens on now; answers the first. Ask late and bind at once. */
+export async function freePort(count = 1): Promise<number> {
+  for (let tries = 0; tries < 100; tries++) {
+    const first = randomInt(FROM, TO - count);
+    const ports = Array.from({ length: count }, (_, at) => first + at);
+    if ((await Promise.all(ports.map(isFree))).every(Boolean)) return first;
+  }
+  throw new Error('no free port');
+}
+
+function isFree(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const probe = createServer();
+    probe.once('error', () => resolve(false));
+    probe.listen(port, '127.0.0.1', () => probe.close(() => resolve(true)));
   });
-  const address = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  if (typeof address !== 'object' || address === null) throw new Error('no port');
-  return address.port;
 }
