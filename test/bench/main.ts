@@ -1,16 +1,91 @@
-/** `npm run bench -- postgres [--json FILE] [--quick]` */
+/** `npm run bench -- postgres […]`: reads the command line; `--help` says what there is. */
 import { parseArgs } from 'node:util';
-import { benchPostgres } from './postgres.ts';
+import { benchPostgres, PARTS } from './postgres.ts';
+import { ROUTES } from './routes.ts';
+import { isRoute } from './stage.ts';
 
-const BENCHES = { postgres: benchPostgres };
+const MODES = ['simple', 'extended', 'prepared'];
+const USAGE = `Usage: npm run bench -- postgres [options]
 
-const { values, positionals } = parseArgs({
-  allowPositionals: true,
-  options: { json: { type: 'string' }, quick: { type: 'boolean', default: false } },
-});
-const bench = BENCHES[positionals[0] as keyof typeof BENCHES];
-if (!bench || positionals.length !== 1) {
-  console.error(`Usage: npm run bench -- (${Object.keys(BENCHES).join('|')}) [--json FILE] [--quick]`);
+Measures the built product, run by plain node, beside the direct connection, pgbouncer (session pooling) and a
+do-nothing Node pipe, in interleaved rounds. Prints one Markdown table.
+
+  --only PART,…      of ${PARTS.map(({ name }) => name).join(', ')}
+  --quick            one short round of everything: does it work?
+  --json FILE        every figure
+  --rounds N         interleaved rounds (5)
+  --workers N        the gateway's \`workers\` (left out: the product's default)
+  --clients N,…      of the point selects (1,8,32)
+  --modes MODE,…     of ${MODES.join(', ')}
+  --routes ROUTE,…   of ${ROUTES.join(', ')}
+  --profile DIR      CPU profiles of the gateways go there, and a summary to stderr
+
+Parts:
+${PARTS.map(({ name, about }) => `  ${name.padEnd(8)} ${about}`).join('\n')}
+
+Where to look first, for instance: npm run bench -- postgres --only select --modes extended --clients 8 --routes gateway --profile /tmp/profiles
+`;
+
+function misused(why: string): never {
+  console.error(`${why}\n\n${USAGE}`);
   process.exit(2);
 }
-await bench({ json: values.json, quick: values.quick });
+
+function read() {
+  try {
+    return parseArgs({
+      allowPositionals: true,
+      options: {
+        help: { type: 'boolean', short: 'h', default: false },
+        quick: { type: 'boolean', default: false },
+        json: { type: 'string' },
+        only: { type: 'string' },
+        rounds: { type: 'string' },
+        workers: { type: 'string' },
+        clients: { type: 'string' },
+        modes: { type: 'string' },
+        routes: { type: 'string' },
+        profile: { type: 'string' },
+      },
+    });
+  } catch (error) {
+    misused(error instanceof Error ? error.message : String(error));
+  }
+}
+
+/** A comma-separated choice; left out: all of them. */
+function chosen(option: string, text: string | undefined, known: readonly string[]): string[] {
+  const names = text?.split(',') ?? [...known];
+  for (const name of names) if (!known.includes(name)) misused(`--${option}: ${name} is none of ${known.join(', ')}`);
+  return names;
+}
+
+function count(option: string, text: string): number {
+  if (!/^[1-9]\d{0,3}$/.test(text)) misused(`--${option}: expected a number above 0, not ${text}`);
+  return Number(text);
+}
+
+const { values, positionals } = read();
+if (values.help) {
+  console.log(USAGE);
+  process.exit(0);
+}
+if (positionals.length !== 1 || positionals[0] !== 'postgres') misused('expected what to measure: postgres');
+
+await benchPostgres(
+  chosen(
+    'only',
+    values.only,
+    PARTS.map(({ name }) => name),
+  ),
+  {
+    quick: values.quick,
+    rounds: values.rounds === undefined ? (values.quick ? 1 : 5) : count('rounds', values.rounds),
+    workers: values.workers === undefined ? undefined : count('workers', values.workers),
+    clients: (values.clients ?? '1,8,32').split(',').map((text) => count('clients', text)),
+    modes: chosen('modes', values.modes, MODES),
+    routes: chosen('routes', values.routes, ROUTES).filter(isRoute),
+    profile: values.profile,
+  },
+  { json: values.json, command: ['npm run bench --', ...process.argv.slice(2)].join(' ') },
+);
