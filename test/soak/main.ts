@@ -1,0 +1,39 @@
+/** `npm run soak -- <what> […]`: what takes minutes and so is not in `npm test`; `--help` says what there is. */
+
+/** One soak. Its file is loaded only when it is asked for; it reads its own options and explains them with `--help`. */
+type Soak = {
+  readonly about: string;
+  /** Resolves with the exit code: 0 fine, 1 something was found, 2 misused. */
+  readonly run: (args: readonly string[]) => Promise<number>;
+};
+
+const SOAKS: Readonly<Record<string, Soak>> = {
+  fuzz: {
+    about: 'hostile bytes: the codec, and whole sessions before a target that knows what was judged',
+    run: async (args) => (await import('./fuzz.ts')).fuzz(args),
+  },
+  floods: {
+    about: '10,000 half-open sockets at a byte a minute, and floods of log-ins: others still get in',
+    run: async (args) => (await import('./floods.ts')).floods(args),
+  },
+};
+
+const USAGE = `Usage: npm run soak -- <what> [options]
+
+${Object.entries(SOAKS)
+  .map(([name, { about }]) => `  ${name.padEnd(8)} ${about}`)
+  .join('\n')}
+
+npm run soak -- <what> --help says what each takes.
+`;
+
+const [what = '', ...args] = process.argv.slice(2);
+const soak = Object.hasOwn(SOAKS, what) ? SOAKS[what] : undefined;
+if (soak) {
+  process.exitCode = await soak.run(args);
+} else if (what === '--help' || what === '-h') {
+  console.log(USAGE);
+} else {
+  console.error(`${what === '' ? 'expected what to soak' : `unknown: ${what}`}\n\n${USAGE}`);
+  process.exitCode = 2;
+}
