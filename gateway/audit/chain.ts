@@ -1,5 +1,5 @@
 /** The chain: one JSON object a line, each carrying the hash of the one before. Pure; no files. */
-import { createHash, sign, verify } from 'node:crypto';
+import { hash, sign, verify } from 'node:crypto';
 import type { SigningKey, VerifyingKey } from '../../queue/sign.ts';
 
 /** Where a chain stands: the newest entry's number and hash (64 hex digits). */
@@ -8,28 +8,21 @@ export type Link = { readonly seq: number; readonly hash: string };
 /** Before the first entry of a directory. */
 export const GENESIS: Link = Object.freeze({ seq: 0, hash: '0'.repeat(64) });
 
-/** The chain's own fields; an entry cannot set them. */
-const OWN = new Set(['seq', 'at', 'prev', 'hash']);
 const LINE =
   /^\{"seq":([1-9]\d{0,15}),"at":"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z)","prev":"([0-9a-f]{64})",.*,"hash":"([0-9a-f]{64})"\}$/s;
 /** `,"hash":"…"}` */
 const HASH_SUFFIX_LENGTH = 75;
 
 /**
- * The next line (without its line feed) and where the chain stands after it. The hash is SHA-256 over the line's bytes
- * without its own `hash` member, so that a verifier needs no canonical form.
+ * The next line (without its line feed) and where the chain stands after it. `members` are the entry's, as JSON without
+ * braces. The hash is SHA-256 over the line's bytes without its own `hash` member, so that a verifier needs no
+ * canonical form.
  */
-export function nextLine(
-  link: Link,
-  at: string,
-  fields: Readonly<Record<string, unknown>>,
-): { line: string; link: Link } {
+export function nextLine(link: Link, at: string, members: string): { line: string; link: Link } {
   const seq = link.seq + 1;
-  const own: Record<string, unknown> = { seq, at, prev: link.hash };
-  for (const [name, value] of Object.entries(fields)) own[OWN.has(name) ? `_${name}` : name] = value;
-  const body = JSON.stringify(own);
-  const hash = createHash('sha256').update(body).digest('hex');
-  return { line: `${body.slice(0, -1)},"hash":"${hash}"}`, link: { seq, hash } };
+  const open = `{"seq":${seq},"at":"${at}","prev":"${link.hash}"${members === '' ? '' : `,${members}`}`;
+  const digest = hash('sha256', `${open}}`, 'hex');
+  return { line: `${open},"hash":"${digest}"}`, link: { seq, hash: digest } };
 }
 
 export type Line = {
@@ -43,11 +36,11 @@ export type Line = {
 export function readLine(text: string): Line | undefined {
   const match = LINE.exec(text);
   if (!match) return undefined;
-  const [, seq = '', at = '', prev = '', hash = ''] = match;
+  const [, seq = '', at = '', prev = '', digest = ''] = match;
   const body = `${text.slice(0, -HASH_SUFFIX_LENGTH)}}`;
-  if (createHash('sha256').update(body).digest('hex') !== hash) return undefined;
+  if (hash('sha256', body, 'hex') !== digest) return undefined;
   try {
-    return { link: { seq: Number(seq), hash }, prev, at, entry: JSON.parse(body) };
+    return { link: { seq: Number(seq), hash: digest }, prev, at, entry: JSON.parse(body) };
   } catch {
     return undefined;
   }

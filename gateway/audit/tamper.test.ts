@@ -9,6 +9,7 @@ import { newKeyPair, signingKey, verifyingKey } from '../../queue/sign.ts';
 import { GENESIS, type Link, nextLine } from './chain.ts';
 import { runAuditCommand } from './command.ts';
 import { listSegments } from './files.ts';
+import { renderMembers } from './render.ts';
 import { verifyDir } from './verify.ts';
 import { openAudit } from './writer.ts';
 
@@ -41,7 +42,7 @@ describe('without the audit key', () => {
     for (const line of lines) {
       const { seq: _, at, prev: _p, hash: _h, ...fields } = JSON.parse(line);
       if (fields.kind === 'audit.checkpoint' || fields.kind === 'audit.sealed') continue;
-      const next = nextLine(link, at, { ...fields, ...(fields.shown ? { shown: 'SELECT 1' } : {}) });
+      const next = nextLine(link, at, renderMembers({ ...fields, ...(fields.shown ? { shown: 'SELECT 1' } : {}) }));
       made.push(next.line);
       link = next.link;
     }

@@ -12,6 +12,7 @@ import { keys, newDir, openTrail, operation, pair, written } from '../../test/su
 import { nextLine } from './chain.ts';
 import { runAuditCommand } from './command.ts';
 import { listSegments, type SegmentName } from './files.ts';
+import { renderMembers } from './render.ts';
 import { verifyDir } from './verify.ts';
 
 /** Change the only file of a closed trail and say what verification finds. */
@@ -202,7 +203,7 @@ describe('the audit command', () => {
 function rehash(line: string, previous?: string): string {
   const { seq, at, prev, hash: _, ...fields } = JSON.parse(line);
   const link = previous ? JSON.parse(previous) : { seq: seq - 1, hash: prev };
-  return nextLine(link, at, fields).line;
+  return nextLine(link, at, renderMembers(fields)).line;
 }
 
 /** A trail whose process was killed in the middle of writing; what it was told to be committed goes into `commits`. */

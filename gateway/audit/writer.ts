@@ -7,7 +7,7 @@ import { GENESIS, type Link, nextLine, signLink } from './chain.ts';
 import { Disk, type OpenFile } from './disk.ts';
 import type { Audit, AuditEntry, AuditKind } from './entry.ts';
 import { chainName, listSegments, type Predecessor, predecessor, segmentFile } from './files.ts';
-import { scrub } from './scrub.ts';
+import { renderMembers } from './render.ts';
 
 type PublishedHead = {
   readonly chain: string;
@@ -102,6 +102,8 @@ class Trail implements AuditTrail {
   #checkpointed = 0;
   #closed = false;
   #full = false;
+  #timeOf = Number.NaN;
+  #timeText = '';
   readonly #timers: NodeJS.Timeout[] = [];
 
   constructor(options: AuditOptions, origin: { chain: string; after: Predecessor | undefined }) {
@@ -134,7 +136,7 @@ class Trail implements AuditTrail {
   append(entry: AuditEntry): void {
     const trouble = this.#refusal(entry.kind);
     if (trouble) throw new GatewayError('AUDIT', trouble, { hint: 'the operator finds the cause in the gateway log' });
-    this.#write(scrub(entry));
+    this.#write(renderMembers(entry));
   }
 
   async commit(entry: AuditEntry): Promise<void> {
@@ -213,7 +215,7 @@ class Trail implements AuditTrail {
     return lag.characters > 2 * maxLagCharacters ? 'the audit trail lags behind' : undefined;
   }
 
-  #write(fields: Record<string, unknown>): void {
+  #write(members: string): void {
     const { segmentBytes = 64 << 20, segmentMs = 86_400_000 } = this.#options;
     if (this.#segmentCharacters >= segmentBytes || performance.now() - this.#segmentOpenedAt >= segmentMs) {
       const file = segmentFile(this.#chain, this.#segment);
@@ -221,14 +223,29 @@ class Trail implements AuditTrail {
       this.#after = { file, ...this.#link, torn: 0, sha256: null };
       this.#openSegment();
     }
-    this.#line(fields);
+    this.#add(members);
   }
 
-  #line(fields: Record<string, unknown>): void {
-    const { line, link } = nextLine(this.#link, new Date(this.#now()).toISOString(), fields);
+  /** An entry of the trail's own. */
+  #line(entry: AuditEntry): void {
+    this.#add(renderMembers(entry));
+  }
+
+  #add(members: string): void {
+    const { line, link } = nextLine(this.#link, this.#time(), members);
     this.#link = link;
     this.#segmentCharacters += line.length + 1;
     this.#disk.push(`${line}\n`);
+  }
+
+  /** ISO 8601; made once a millisecond. */
+  #time(): string {
+    const now = this.#now();
+    if (now !== this.#timeOf) {
+      this.#timeOf = now;
+      this.#timeText = new Date(now).toISOString();
+    }
+    return this.#timeText;
   }
 
   #openSegment(): void {
