@@ -105,6 +105,7 @@ export function readConfig(
   const identity = parse('identity', schemas.identity);
   const approvals = parse('approvals', schemas.approvals);
   const limits = parse('limits', schemas.limits);
+  const workers = parse('workers', schemas.workers);
   const connections = parseList('connections', schemas.connections, schemas.connections.element);
   const rules = parseList('rules', schemas.rules, schemas.rules.unwrap().element);
 
@@ -126,7 +127,7 @@ export function readConfig(
         )
       : []),
   );
-  if (problems.length > 0 || !listen || !state || !keys || !audit || !identity || !approvals || !limits)
+  if (problems.length > 0 || !listen || !state || !keys || !audit || !identity || !approvals || !limits || !workers)
     return { problems };
   const plain = <T>(items: ReadonlyArray<{ value: T }>) => items.map(({ value }) => value);
   return {
@@ -139,6 +140,7 @@ export function readConfig(
       identity,
       approvals,
       limits,
+      workers,
       connections: plain(connections),
       rules: plain(rules),
     }),

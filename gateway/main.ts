@@ -7,9 +7,11 @@ import { signingKey } from '../queue/sign.ts';
 import type { AuditEntry } from './audit/entry.ts';
 import { openAudit } from './audit/writer.ts';
 import { secureContext } from './compose/certificate.ts';
+import { alone, type Crew, shareOf } from './compose/crew.ts';
 import { createIdentity } from './compose/identity.ts';
 import { described, redact, sayTo } from './compose/log.ts';
 import { endOf, metered } from './compose/metered.ts';
+import { counted } from './compose/places.ts';
 import { createDoor } from './compose/postgres.ts';
 import { needsRestart } from './compose/reload.ts';
 import { Rulebook } from './compose/rulebook.ts';
@@ -23,6 +25,8 @@ import { systemClock } from './holds/clock.ts';
 import { watchDeadGateways } from './holds/heir.ts';
 import { SessionRegistry } from './listeners/listener.ts';
 import { createMetrics } from './web/metrics.ts';
+import { troublesOf } from './web/ready.ts';
+import { MAX_CONNECTIONS } from './web/server.ts';
 
 const VOTES_AT_ONCE = 20;
 const HEAD_KEPT_MS = 30 * 86_400_000; // long enough to compare with a trail that was cut
@@ -40,10 +44,14 @@ export type Gateway = {
 };
 
 /**
- * Resolves once listening, whether Redis is there or not: without it nothing is admitted.
+ * Resolves once listening, whether Redis is there or not: without it nothing is admitted. `crew`: the other processes
+ * behind the same addresses.
  * @throws GatewayError CONFIG | AUDIT when it cannot start as configured
  */
-export async function startGateway(first: Config, { id, log }: { id: string; log: Logger }): Promise<Gateway> {
+export async function startGateway(
+  first: Config,
+  { id, log, crew = alone }: { id: string; log: Logger; crew?: Crew },
+): Promise<Gateway> {
   const now = { config: first, certificate: secureContext(first.tls), draining: false };
   const config = () => now.config;
   const say = sayTo(log);
@@ -66,7 +74,7 @@ export async function startGateway(first: Config, { id, log }: { id: string; log
       key: signingKey(key.reveal()),
       gateway: id,
       ...(minFreeBytes === undefined ? {} : { minFreeBytes }),
-      ...(retentionMs === undefined ? {} : { retentionMs }),
+      ...(retentionMs === undefined || crew.number > 1 ? {} : { retentionMs }), // one directory, cleared by one of them
       publishHead: (head) => shared.store.write(`countersign:audit:${id}`, head, { ttlMs: HEAD_KEPT_MS }),
       log,
     });
@@ -84,13 +92,14 @@ export async function startGateway(first: Config, { id, log }: { id: string; log
       }
     };
 
-    const registry = new SessionRegistry({ maxPerPrincipal: first.limits.sessionsPerPrincipal });
+    const registry = new SessionRegistry({ maxPerPrincipal: first.limits.sessionsPerPrincipal, places: crew.places });
     const endSessions = (reason: string) => {
       for (const session of registry.list()) session.end(reason);
     };
     const rulebook = new Rulebook(first, () => holds.rulesChanged());
     const shared = await openShared({
       gateway: id,
+      worker: crew.number,
       config,
       keys,
       log,
@@ -119,10 +128,15 @@ export async function startGateway(first: Config, { id, log }: { id: string; log
       oldestHoldMs: () => holds.stats().oldestMs,
       auditLag: () => audit.lag(),
       connections: () => config().connections.map(({ name }) => name),
+      others: crew.metrics,
     });
     ends.push(() => metrics.stop());
     const publish = cardPublisher(shared.redis, keys.own);
     ends.push(() => publish.close());
+    const holdLimits = () => ({
+      openPerPrincipal: config().limits.openHoldsPerPrincipal,
+      openPerConnection: config().limits.openHoldsPerConnection,
+    });
     const holds = createHolds({
       gateway: id,
       audit,
@@ -142,10 +156,7 @@ export async function startGateway(first: Config, { id, log }: { id: string; log
         return live !== undefined;
       },
       redact,
-      limits: () => ({
-        openPerPrincipal: config().limits.openHoldsPerPrincipal,
-        openPerConnection: config().limits.openHoldsPerConnection,
-      }),
+      limits: holdLimits,
       clock: systemClock,
       newId: randomUUID,
       log: say,
@@ -154,8 +165,8 @@ export async function startGateway(first: Config, { id, log }: { id: string; log
     ends.push(() => holds.stop(CARDS_MS));
     const gate = metered(
       metrics,
-      (counted) => createGate({ policy: rulebook.policy, holds: counted, audit, closed, redact, log: say }),
-      holds,
+      (timed) => createGate({ policy: rulebook.policy, holds: timed, audit, closed, redact, log: say }),
+      counted(holds, { places: crew.places, limits: holdLimits, audit }),
     );
     const door = createDoor({
       gateway: id,
@@ -166,23 +177,32 @@ export async function startGateway(first: Config, { id, log }: { id: string; log
       audit,
       registry,
       closed,
-      forwardCancel: (pid, secret) => shared.relay.forward(pid, secret),
+      forwardCancel: async (pid, secret) => {
+        if (!(await crew.cancel(pid, secret))) await shared.relay.forward(pid, secret);
+      },
+      listen: crew.listen('postgres'),
+      shareOf: (limit) => shareOf(limit, crew),
       onSignIn: (principal, connection) => void identity.register.seen(principal, connection),
       log,
     });
     ends.push(() => door.close());
 
+    const troubles = () =>
+      troublesOf({
+        redis: () => (shared.missingFor() === undefined ? closed() : 'Redis does not answer'),
+        lease: () => (shared.lease.valid() ? undefined : 'this gateway has no lease'),
+        rules: () => shared.rules.trouble(),
+        audit: () => audit.trouble(),
+      });
     const web = createWebDoor({
       config,
       exchange: (jwt) => identity.exchange(jwt),
       audit,
       metrics,
-      ready: {
-        redis: () => (shared.missingFor() === undefined ? closed() : 'Redis does not answer'),
-        lease: () => (shared.lease.valid() ? undefined : 'this gateway has no lease'),
-        rules: () => shared.rules.trouble(),
-        audit: () => audit.trouble(),
-      },
+      troubles: async () => ({ ...(await troubles()), ...(await crew.troubles()) }),
+      limiter: crew.limiter,
+      listen: crew.listen('web'),
+      maxConnections: shareOf(MAX_CONNECTIONS, crew),
       log,
     });
     ends.push(() => web?.stop());
@@ -217,6 +237,13 @@ export async function startGateway(first: Config, { id, log }: { id: string; log
     ends.push(() => heir.stop());
     addresses.postgres = await door.listener?.start();
     ends.push(() => door.listener?.stop());
+    crew.serve({
+      troubles,
+      metrics: metrics.json,
+      ownsCancelKey: (pid) => door.cancelKeys.has(pid),
+      cancel: (pid, secret) => door.cancelKeys.handleOwn(pid, secret),
+      bury: shared.bury,
+    });
     log.info({ ...addresses, connections: first.connections.length }, 'gateway started');
 
     return {

@@ -6,10 +6,10 @@ import type { Config } from '../config.ts';
 import { GatewayError } from '../errors.ts';
 import type { Gate } from '../gate.ts';
 import type { Authenticator } from '../identity/identity.ts';
-import type { Listener, SessionRegistry } from '../listeners/listener.ts';
+import type { Listen, Listener, SessionRegistry } from '../listeners/listener.ts';
 import { CancelKeys } from '../listeners/postgres/cancel.ts';
 import { createSessions } from '../listeners/postgres/serve.ts';
-import { createPostgresListener, type DoorEvent } from '../listeners/postgres/server.ts';
+import { createPostgresListener, type DoorEvent, LIMITS } from '../listeners/postgres/server.ts';
 import { type Principal, principalKey } from '../operation.ts';
 import { described, redact } from './log.ts';
 import { Targets } from './targets.ts';
@@ -25,6 +25,10 @@ export type DoorDeps = {
   /** Why nobody may sign in now; undefined when all is well. */
   readonly closed: () => string | undefined;
   readonly forwardCancel: (pid: number, secret: Buffer) => Promise<void>;
+  /** Where its connections come from, if not from its own address. */
+  readonly listen: Listen | undefined;
+  /** This process' part of a limit that protects the machine. */
+  readonly shareOf: (limit: number) => number;
   /** Signed in and about to begin. */
   readonly onSignIn: (principal: Principal, connection: string) => void;
   readonly log: Logger;
@@ -77,7 +81,12 @@ export function createDoor(deps: DoorDeps): Door {
       runSession: (parts) => targets.during(parts.downstream.connection, () => sessions.runSession(parts)),
       drainSessions: sessions.drainSessions,
       record: (event) => record(event, deps),
-      limits: { loginMs: config().limits.loginMs },
+      listen: deps.listen,
+      limits: {
+        loginMs: config().limits.loginMs,
+        halfOpen: deps.shareOf(LIMITS.halfOpen),
+        halfOpenPerAddress: deps.shareOf(LIMITS.halfOpenPerAddress),
+      },
     });
   return {
     listener,

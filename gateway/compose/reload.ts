@@ -6,6 +6,7 @@ export function needsRestart(before: Config, after: Config): string[] {
   const differs = (a: unknown, b: unknown) => JSON.stringify(a) !== JSON.stringify(b);
   return [
     ...(differs(before.listen, after.listen) ? ['listen'] : []),
+    ...(before.workers === after.workers ? [] : ['workers']),
     ...(before.state.redis.equals(after.state.redis) ? [] : ['state.redis']),
     ...(before.keys.own.equals(after.keys.own) ? [] : ['keys.own']),
     ...(differs(before.audit, after.audit) || !before.audit.key.equals(after.audit.key) ? ['audit'] : []),

@@ -2,6 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Logger } from 'pino';
 import { connectBlocking, connectCommands, connected, durabilityWarnings } from '../../queue/connection.ts';
+import { leaseKey } from '../../queue/leases.ts';
 import { type SigningKey, signingKey, type VerifyingKey, verifyingKey } from '../../queue/sign.ts';
 import type { Config } from '../config.ts';
 import { systemClock } from '../holds/clock.ts';
@@ -12,7 +13,7 @@ import { type RuleSet, RuleStore } from '../state/rules.ts';
 import { SignedStore } from '../state/signed.ts';
 import type { Say } from './log.ts';
 import { type Presence, watchRedis } from './presence.ts';
-import { rulesFile } from './rulebook.ts';
+import { rulesFile, rulesFiles } from './rulebook.ts';
 
 const FIRST_WAIT_MS = 1_000; // a start goes on without Redis, and admits nothing
 
@@ -49,13 +50,15 @@ export class Keys {
 export async function openShared(
   deps: {
     readonly gateway: string;
+    /** Which of the gateway's processes this is. */
+    readonly worker: number;
     readonly config: () => Config;
     readonly keys: Keys;
     readonly log: Logger;
     readonly say: Say;
   } & SharedEvents,
 ) {
-  const { gateway, config, keys, log, say } = deps;
+  const { gateway, worker, config, keys, log, say } = deps;
   const url = config().state.redis.reveal();
   const onTrouble = quietly((reason) => log.warn({ reason }, 'Redis'));
   const redis = connectCommands(url, onTrouble);
@@ -72,7 +75,8 @@ export async function openShared(
   const rules = new RuleStore({
     store,
     rule: ruleSchema,
-    file: rulesFile(config()),
+    file: rulesFile(config(), worker),
+    others: rulesFiles(config()),
     subscriber,
     clock: systemClock,
     onChange: deps.onRules,
@@ -123,6 +127,8 @@ export async function openShared(
         },
       });
     },
+    /** That gateway has ended, for certain: nobody needs to wait until its lease runs out. */
+    bury: (dead: string) => redis.del(leaseKey(dead)),
     /** Let go of the lease and of Redis. */
     stop: async () => {
       presence?.stop();

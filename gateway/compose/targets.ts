@@ -8,7 +8,7 @@ import { postgresConnection, sameTarget } from './connections.ts';
 import { admits } from './identity.ts';
 import { sideClient } from './side-client.ts';
 
-const CACHED_STATEMENTS = 5_000; // distinct texts of one target; a few MB
+const CACHED_STATEMENTS = 16_384; // distinct texts of one target; some 20 MB where all are in use
 const PARSER_MS = 2_000; // for one text above 8 KB; a real one takes some 50 ms
 
 type Target = {

@@ -16,6 +16,7 @@ import {
 import type { SecretSources } from '../secrets.ts';
 import { section } from './problems.ts';
 import { absolutePath, address, count, duration, host, issuerUrl, line, outside, publicKey, size } from './units.ts';
+import { MOST_WORKERS } from './workers.ts';
 
 const expiry = duration('1s', '24h');
 const list = <T extends z.ZodType>(item: T, expected: string) => z.array(item, { error: expected }).max(10_000);
@@ -74,6 +75,11 @@ export const approvalsSection = section({
   expiresMs: expires,
   expiresInTransactionMs: expires_in_transaction,
 }));
+
+const WORKERS_EXPECTED = `expected a whole number from 1 to ${MOST_WORKERS}, or auto`;
+const workersKey = z
+  .union([z.literal('auto'), z.number().int().min(1).max(MOST_WORKERS)], { error: WORKERS_EXPECTED })
+  .default(1); // as many as the machine has cores is the operator's choice: each takes memory and connections
 
 /** Every default with its reason. */
 const limitsSection = section({
@@ -180,6 +186,7 @@ export function sections(sources: SecretSources) {
     identity: section(identityShape),
     approvals: approvalsSection,
     limits: limitsSection.prefault({}),
+    workers: workersKey,
     connections: z
       .array(connection, { error: 'expected a list of connections' })
       .min(1, 'expected at least one')

@@ -1,5 +1,6 @@
 /** What every protocol's listener is to `main`, and the registry of live sessions that can list and end them. */
-import type { Principal } from '../operation.ts';
+import type { Server } from 'node:net';
+import { type Principal, principalKey } from '../operation.ts';
 
 export type Listener = {
   readonly protocol: string;
@@ -10,6 +11,21 @@ export type Listener = {
   /** End everything now. */
   stop(): Promise<void>;
 };
+
+const ACCEPT_BACKLOG = 1_024;
+
+/** Has a server take the connections to an address; resolves with the port. @throws Error as `listen` reports it. */
+export type Listen = (server: Server, address: { readonly host: string; readonly port: number }) => Promise<number>;
+
+export const listenHere: Listen = (server, { host, port }) =>
+  new Promise((resolve, reject) => {
+    server.once('error', reject);
+    server.listen({ host, port, backlog: ACCEPT_BACKLOG }, () => {
+      server.off('error', reject);
+      const address = server.address();
+      resolve(typeof address === 'object' && address ? address.port : port);
+    });
+  });
 
 export type LiveSession = {
   readonly id: string;
@@ -22,25 +38,45 @@ export type LiveSession = {
   end(reason: string): void;
 };
 
+/** Counts that hold for several registries at once: those of all processes of one gateway. */
+export type Places = {
+  /** One more under each key, unless that makes more than `most` of one; answers how to give it back, else that key. */
+  take(wanted: readonly Wanted[]): Promise<(() => void) | { readonly full: string; readonly count: number }>;
+  /** One more, whatever the count. */
+  add(key: string): () => void;
+};
+export type Wanted = { readonly key: string; readonly most: number };
+
 export class SessionRegistry {
   readonly #live = new Map<string, LiveSession>();
   readonly #reserved = new Set<{ readonly principal: Principal }>();
   readonly #maxPerPrincipal: number;
+  readonly #places: Places | undefined;
+  /** How to take back what a session counts for elsewhere. */
+  readonly #counted = new Map<string, () => void>();
 
-  constructor({ maxPerPrincipal }: { maxPerPrincipal: number }) {
+  /** `places`: where the limit holds for more sessions than those of this registry. */
+  constructor({ maxPerPrincipal, places }: { maxPerPrincipal: number; places?: Places | undefined }) {
     this.#maxPerPrincipal = maxPerPrincipal;
+    this.#places = places;
   }
 
   /**
    * A place for a log-in that is still on its way: it counts until it is given back. Undefined when that principal
    * already has as many sessions and log-ins as allowed.
    */
-  reserve(principal: Principal): (() => void) | undefined {
+  reserve(principal: Principal): (() => void) | undefined | Promise<(() => void) | undefined> {
+    if (this.#places) return this.#reserveElsewhere(this.#places, principal);
     const place = { principal };
     if (this.#countOf(principal, [...this.#live.values(), ...this.#reserved]) >= this.#maxPerPrincipal)
       return undefined;
     this.#reserved.add(place);
     return () => this.#reserved.delete(place);
+  }
+
+  async #reserveElsewhere(places: Places, principal: Principal): Promise<(() => void) | undefined> {
+    const taken = await places.take([{ key: keyOf(principal), most: this.#maxPerPrincipal }]);
+    return typeof taken === 'function' ? taken : undefined;
   }
 
   #countOf({ issuer, subject }: Principal, among: readonly { readonly principal: Principal }[]): number {
@@ -51,11 +87,15 @@ export class SessionRegistry {
   add(session: LiveSession): boolean {
     if (this.#countOf(session.principal, this.list()) >= this.#maxPerPrincipal) return false;
     this.#live.set(session.id, session);
+    // Its log-in has a place until that is given back, which comes after this.
+    if (this.#places) this.#counted.set(session.id, this.#places.add(keyOf(session.principal)));
     return true;
   }
 
   remove(id: string): void {
     this.#live.delete(id);
+    this.#counted.get(id)?.();
+    this.#counted.delete(id);
   }
 
   get(id: string): LiveSession | undefined {
@@ -70,3 +110,5 @@ export class SessionRegistry {
     return this.#live.size;
   }
 }
+
+const keyOf = (principal: Principal): string => `sessions of ${principalKey(principal)}`;

@@ -34,6 +34,8 @@ export type RuleStoreDeps = {
   readonly rule: z.ZodType<Rule>;
   /** A local file that remembers the newest verified set, so that a restart cannot be shown an older one. */
   readonly file: string;
+  /** Such files of others: what the newest of them all remembers counts. */
+  readonly others?: readonly string[];
   /** A `connectBlocking` connection of its own, for hearing of changes at once; without it the poll is all. */
   readonly subscriber?: Redis;
   readonly clock: Clock;
@@ -223,20 +225,17 @@ export class RuleStore {
   }
 
   async #remember(): Promise<void> {
-    const { file, store, onChange } = this.#deps;
-    let text: string;
+    const { file, others = [], store, onChange } = this.#deps;
+    const known = await Promise.all([...new Set([file, ...others])].map(readRemembered));
+    const newest = known.reduce(
+      (one, other) => ((other?.version ?? -1) > (one?.version ?? -1) ? other : one),
+      undefined,
+    );
+    if (!newest) return;
+    this.#newest = { version: newest.version, hash: newest.hash };
     try {
-      text = await readFile(file, 'utf8');
-    } catch (error) {
-      if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return;
-      throw new GatewayError('CONFIG', `${file} remembers the newest rules and cannot be read`, { cause: error });
-    }
-    const parsed = remembered.safeParse(parse(text));
-    if (!parsed.success) throw new GatewayError('CONFIG', `${file} remembers the newest rules and is damaged`);
-    this.#newest = { version: parsed.data.version, hash: parsed.data.hash };
-    try {
-      this.#set = store.open(parsed.data.sealed, RULES_KEY, this.#schema);
-      this.#sealed = parsed.data.sealed;
+      this.#set = store.open(newest.sealed, RULES_KEY, this.#schema);
+      this.#sealed = newest.sealed;
       onChange(this.#set);
     } catch {
       // Sealed by a key that is no longer trusted: its version still counts, its rules come from Redis.
@@ -260,6 +259,20 @@ export class RuleStore {
     this.#trouble = trouble;
     this.#deps.onTrouble(trouble);
   }
+}
+
+/** Undefined where nothing was ever remembered. @throws GatewayError CONFIG */
+async function readRemembered(file: string): Promise<z.infer<typeof remembered> | undefined> {
+  let text: string;
+  try {
+    text = await readFile(file, 'utf8');
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
+    throw new GatewayError('CONFIG', `${file} remembers the newest rules and cannot be read`, { cause: error });
+  }
+  const parsed = remembered.safeParse(parse(text));
+  if (!parsed.success) throw new GatewayError('CONFIG', `${file} remembers the newest rules and is damaged`);
+  return parsed.data;
 }
 
 const hashOf = (sealed: string): string => createHash('sha256').update(sealed).digest('hex');

@@ -1,19 +1,25 @@
 /** How often one address may ask: a bucket each, bounded in number. Pure but for the clock it is given. */
 
-export class AddressLimiter {
+export type Rate = { readonly burst: number; readonly perSecond: number };
+
+export type Limiter = {
+  /** Take `cost` from the address's bucket. False when there is not enough. */
+  allow(address: string, cost?: number): boolean | Promise<boolean>;
+};
+
+export class AddressLimiter implements Limiter {
   readonly #burst: number;
   readonly #perSecond: number;
   readonly #now: () => number;
   /** In order of use, oldest first. */
   readonly #buckets = new Map<string, { tokens: number; at: number }>();
 
-  constructor(options: { burst: number; perSecond: number; now?: () => number }) {
+  constructor(options: Rate & { now?: () => number }) {
     this.#burst = options.burst;
     this.#perSecond = options.perSecond;
     this.#now = options.now ?? (() => performance.now());
   }
 
-  /** Take `cost` from the address's bucket. False when there is not enough. */
   allow(address: string, cost = 1): boolean {
     const key = network(address);
     const now = this.#now();

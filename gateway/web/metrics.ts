@@ -1,6 +1,17 @@
 /** What Prometheus reads. Every label comes from a closed list or the configuration: nothing a client sends makes a series. */
 import { monitorEventLoopDelay } from 'node:perf_hooks';
-import { Counter, Gauge, Histogram, Registry } from 'prom-client';
+import {
+  AggregatorRegistry,
+  Counter,
+  Gauge,
+  Histogram,
+  type MetricObjectWithValues,
+  type MetricValue,
+  Registry,
+} from 'prom-client';
+
+/** Every metric of one process, as plain values. */
+export type MetricsAsJson = readonly MetricObjectWithValues<MetricValue<string>>[];
 
 /** Asked when the metrics are read. */
 export type MetricSources = {
@@ -11,6 +22,8 @@ export type MetricSources = {
   readonly auditLag: () => { readonly characters: number; readonly ms: number };
   /** Names of the configured connections; any other becomes `other`. */
   readonly connections: () => readonly string[];
+  /** Of the other processes of this gateway: what is read is all of them together. */
+  readonly others?: () => Promise<readonly MetricsAsJson[]>;
 };
 
 const VERDICTS = ['allow', 'hold', 'deny', 'refused'] as const;
@@ -26,34 +39,40 @@ export type Metrics = {
   signIn(accepted: boolean): void;
   /** The Prometheus text format and its content type. */
   read(): Promise<{ readonly type: string; readonly text: string }>;
+  /** Of this process alone. */
+  json(): Promise<MetricsAsJson>;
   stop(): void;
 };
 
 export function createMetrics(sources: MetricSources): Metrics {
   const registry = new Registry();
   const registers = [registry];
-  const gauge = (name: string, help: string, read: () => number) =>
+  /** `together`: what several processes' values make. */
+  const gauge = (name: string, help: string, together: 'sum' | 'max', read: () => number) =>
     new Gauge({
       name: `countersign_${name}`,
       help,
       registers,
+      aggregator: together,
       collect() {
         this.set(read());
       },
     });
-  gauge('sessions', 'Live client sessions', sources.sessions);
-  gauge('holds_open', 'Operations waiting for a human', sources.holdsOpen);
-  gauge('hold_oldest_seconds', 'Age of the oldest open hold', () => sources.oldestHoldMs() / 1_000);
-  gauge('audit_queue_characters', 'Audit entries not yet handed to the kernel', () => sources.auditLag().characters);
+  gauge('sessions', 'Live client sessions', 'sum', sources.sessions);
+  gauge('holds_open', 'Operations waiting for a human', 'sum', sources.holdsOpen);
+  gauge('hold_oldest_seconds', 'Age of the oldest open hold', 'max', () => sources.oldestHoldMs() / 1_000);
+  const waiting = 'Audit entries not yet handed to the kernel';
+  gauge('audit_queue_characters', waiting, 'sum', () => sources.auditLag().characters);
   gauge(
     'audit_lag_seconds',
     'Age of the oldest audit entry not yet handed to the kernel',
+    'max',
     () => sources.auditLag().ms / 1_000,
   );
 
   const loop = monitorEventLoopDelay({ resolution: 20 });
   loop.enable();
-  gauge('event_loop_lag_seconds', 'Event-loop delay, 99th percentile since the last read', () => {
+  gauge('event_loop_lag_seconds', 'Event-loop delay, 99th percentile since the last read', 'max', () => {
     const seconds = loop.percentile(99) / 1e9;
     loop.reset();
     return Number.isFinite(seconds) ? seconds : 0;
@@ -105,7 +124,16 @@ export function createMetrics(sources: MetricSources): Metrics {
     added: (protocol, ms) => latency.observe({ protocol: protocolOf(protocol) }, ms / 1_000),
     vote: (counted) => votes.inc({ counted: String(counted) }),
     signIn: (accepted) => signIns.inc({ accepted: String(accepted) }),
-    read: async () => ({ type: registry.contentType, text: await registry.metrics() }),
+    read: async () => {
+      const others = (await sources.others?.()) ?? [];
+      const all = others.length === 0 ? registry : together([await registry.getMetricsAsJSON(), ...others]);
+      return { type: registry.contentType, text: await all.metrics() };
+    },
+    json: () => registry.getMetricsAsJSON(),
     stop: () => loop.disable(),
   };
 }
+
+/** Typed by prom-client as if it took single metrics; it takes what each registry says as JSON. */
+const together = (all: readonly MetricsAsJson[]) =>
+  AggregatorRegistry.aggregate(all as unknown as Parameters<typeof AggregatorRegistry.aggregate>[0]);

@@ -5,13 +5,11 @@ import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest }
 import type { Audit } from '../audit/entry.ts';
 import { GatewayError } from '../errors.ts';
 import type { Exchange } from '../identity/authenticator.ts';
+import type { Listen } from '../listeners/listener.ts';
 import { isLoopback } from '../loopback.ts';
 import { principalKey } from '../operation.ts';
-import { AddressLimiter } from './limiter.ts';
+import { AddressLimiter, type Limiter, type Rate } from './limiter.ts';
 import type { Metrics } from './metrics.ts';
-
-/** Undefined when well, else why not, for an operator. */
-type ReadyCheck = () => string | undefined | Promise<string | undefined>;
 
 export type WebOptions = {
   readonly host: string;
@@ -21,9 +19,15 @@ export type WebOptions = {
   readonly exchange: (jwt: string) => Promise<Exchange>;
   readonly audit: Pick<Audit, 'append' | 'commit'>;
   readonly metrics: Metrics;
-  readonly ready: Readonly<Record<string, ReadyCheck>>;
+  /** What keeps the gateway from being ready, by part. */
+  readonly troubles: () => Promise<Readonly<Record<string, string>>>;
   /** Requests for tokens by one address. */
-  readonly rate?: { readonly burst: number; readonly perSecond: number };
+  readonly rate?: Rate;
+  /** Keeps such a pace; by default for what comes in here. */
+  readonly limiter?: (name: string, rate: Rate) => Limiter;
+  /** Where its connections come from: its own address by default. */
+  readonly listen?: Listen | undefined;
+  readonly maxConnections?: number;
   /** How long a request may take to arrive, ms. */
   readonly requestMs?: number;
   /** Is a peer of this address on this machine? Loopback only by default. */
@@ -42,8 +46,7 @@ export type Web = {
 const MAX_HEADER_BYTES = 32 * 1024; // a JWT of 16 KB and room
 const MAX_BODY_BYTES = 4 * 1024; // nothing reads it
 const REQUEST_MS = 10_000;
-const CHECK_MS = 2_000;
-const MAX_CONNECTIONS = 2_000;
+export const MAX_CONNECTIONS = 2_000;
 /** A refused token costs as much as this many accepted ones: guessing is slower than using. */
 const REFUSAL_COST = 4;
 
@@ -68,7 +71,7 @@ export function createWeb(options: WebOptions): Web {
         https: { ...limits, ...options.tls, minVersion: 'TLSv1.2', handshakeTimeout: requestMs },
       }) as unknown as FastifyInstance)
     : Fastify({ ...shared, http: limits });
-  app.server.maxConnections = MAX_CONNECTIONS;
+  app.server.maxConnections = options.maxConnections ?? MAX_CONNECTIONS;
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, _body, done) => done(null, undefined));
   app.addHook('onSend', async (_request, reply) => {
@@ -90,7 +93,7 @@ export function createWeb(options: WebOptions): Web {
   tokens(app, options);
   app.get('/healthz', async () => ({ ok: true }));
   app.get('/readyz', async (_request, reply) => {
-    const notReady = await troubles(options.ready);
+    const notReady = await options.troubles();
     const ready = Object.keys(notReady).length === 0;
     return reply.code(ready ? 200 : 503).send({ ready, ...(ready ? {} : { notReady }) });
   });
@@ -101,32 +104,42 @@ export function createWeb(options: WebOptions): Web {
 
   return {
     start: async () => {
+      const { host, port, listen } = options;
       try {
-        await app.listen({ host: options.host, port: options.port });
+        if (listen) {
+          await app.ready();
+          return { host, port: await listen(app.server, { host, port }) };
+        }
+        await app.listen({ host, port });
       } catch (cause) {
-        const reason = cause instanceof Error ? cause.message : String(cause);
-        throw new GatewayError('CONFIG', `listen.web: ${reason}`, { cause });
+        const { code, message } = cause as NodeJS.ErrnoException;
+        throw new GatewayError('CONFIG', `listen.web: ${host}:${port} cannot be had (${code ?? message})`, { cause });
       }
       const address = app.server.address();
-      return { host: options.host, port: typeof address === 'object' && address ? address.port : options.port };
+      return { host, port: typeof address === 'object' && address ? address.port : port };
     },
     useCertificate: (tls) => {
       if (options.tls) (app.server as HttpsServer).setSecureContext({ ...tls, minVersion: 'TLSv1.2' });
     },
-    stop: () => app.close(),
+    stop: async () => {
+      if (options.listen) app.server.closeAllConnections(); // Fastify does it for those that it listened for itself
+      await app.close();
+    },
   };
 }
 
-function tokens(app: FastifyInstance, { exchange, audit, metrics, rate, isLocal = isLoopback, log }: WebOptions): void {
+function tokens(app: FastifyInstance, options: WebOptions): void {
+  const { exchange, audit, metrics, isLocal = isLoopback, log } = options;
+  const { limiter: limiterOf = (_name: string, rate: Rate): Limiter => new AddressLimiter(rate) } = options;
   // A fleet behind one address renews now and then; a guesser does not stop.
-  const limiter = new AddressLimiter(rate ?? { burst: 300, perSecond: 5 });
+  const limiter = limiterOf('tokens', options.rate ?? { burst: 300, perSecond: 5 });
   // That an address floods is recorded, once a minute: a stranger must not be able to fill the disk of the evidence.
-  const floods = new AddressLimiter({ burst: 1, perSecond: 1 / 60 });
+  const floods = limiterOf('floods', { burst: 1, perSecond: 1 / 60 });
 
-  const refuse = (request: FastifyRequest, reply: FastifyReply, error: GatewayError) => {
+  const refuse = async (request: FastifyRequest, reply: FastifyReply, error: GatewayError) => {
     metrics.signIn(false);
     try {
-      if (error.code !== 'LIMIT' || floods.allow(request.ip)) {
+      if (error.code !== 'LIMIT' || (await floods.allow(request.ip))) {
         const { code, message: reason } = error;
         audit.append({ kind: 'auth.refused', door: 'web', address: request.ip, code, reason });
       }
@@ -143,7 +156,7 @@ function tokens(app: FastifyInstance, { exchange, audit, metrics, rate, isLocal 
 
   app.post('/v1/token', async (request, reply) => {
     try {
-      if (!limiter.allow(request.ip))
+      if (!(await limiter.allow(request.ip)))
         throw new GatewayError('LIMIT', 'too many requests from this address; wait a little');
       if (!isEncrypted(request) && !isLocal(request.raw.socket.remoteAddress ?? '')) {
         throw new GatewayError('AUTH_NEEDS_TLS', 'tokens are given over TLS, or to loopback', {
@@ -174,7 +187,7 @@ function tokens(app: FastifyInstance, { exchange, audit, metrics, rate, isLocal 
           ? thrown
           : new GatewayError('UNAVAILABLE', 'no token can be given now; try again');
       if (error !== thrown) log?.warn({ reason: String(thrown) }, 'a token could not be given');
-      if (error.code === 'AUTH') limiter.allow(request.ip, REFUSAL_COST);
+      if (error.code === 'AUTH') await limiter.allow(request.ip, REFUSAL_COST);
       return refuse(request, reply, error);
     }
   });
@@ -189,25 +202,3 @@ function bearer(header: string | undefined): string {
 }
 
 const isEncrypted = (request: FastifyRequest): boolean => (request.raw.socket as Partial<TLSSocket>).encrypted === true;
-
-/** Every check at once, each within its time; what does not answer is not ready. */
-async function troubles(checks: Readonly<Record<string, ReadyCheck>>): Promise<Record<string, string>> {
-  const results = await Promise.all(
-    Object.entries(checks).map(async ([name, check]) => [name, await answerOf(check)] as const),
-  );
-  return Object.fromEntries(results.flatMap(([name, trouble]) => (trouble === undefined ? [] : [[name, trouble]])));
-}
-
-async function answerOf(check: ReadyCheck): Promise<string | undefined> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<string>((resolve) => {
-    timer = setTimeout(() => resolve('does not answer'), CHECK_MS);
-  });
-  try {
-    return await Promise.race([Promise.resolve().then(check), late]);
-  } catch (error) {
-    return error instanceof Error ? error.message : String(error);
-  } finally {
-    clearTimeout(timer);
-  }
-}

@@ -11,6 +11,7 @@ import type { Exchange } from '../identity/authenticator.ts';
 import type { Principal } from '../operation.ts';
 import { AddressLimiter } from './limiter.ts';
 import { createMetrics, type MetricSources } from './metrics.ts';
+import { troublesOf } from './ready.ts';
 import { createWeb, type WebOptions } from './server.ts';
 
 const undo: (() => unknown)[] = [];
@@ -60,7 +61,7 @@ async function serve(options: Partial<WebOptions> = {}) {
         entries.push(entry);
       },
     },
-    ready: {},
+    troubles: async () => ({}),
     ...options,
   });
   const { port } = await web.start();
@@ -233,12 +234,13 @@ describe('health', () => {
   it('names everything that is not ready: false, failing or silent', async () => {
     let redis: string | undefined = 'ECONNREFUSED';
     const { url } = await serve({
-      ready: {
-        redis: () => redis,
-        audit: async () => undefined,
-        lease: () => Promise.reject(new Error('no lease')),
-        rules: () => new Promise(() => {}),
-      },
+      troubles: () =>
+        troublesOf({
+          redis: () => redis,
+          audit: async () => undefined,
+          lease: () => Promise.reject(new Error('no lease')),
+          rules: () => new Promise(() => {}),
+        }),
     });
     const response = await fetch(`${url}/readyz`);
     assert.equal(response.status, 503);
@@ -247,7 +249,7 @@ describe('health', () => {
       notReady: { redis: 'ECONNREFUSED', lease: 'no lease', rules: 'does not answer' },
     });
     redis = undefined;
-    const well = await serve({ ready: { redis: () => redis } });
+    const well = await serve({ troubles: () => troublesOf({ redis: () => redis }) });
     assert.deepEqual(
       [(await fetch(`${well.url}/readyz`)).status, (await fetch(`${well.url}/healthz`)).status],
       [200, 200],
@@ -271,7 +273,7 @@ describe('health', () => {
       port,
       exchange: () => Promise.reject(new Error()),
       metrics,
-      ready: {},
+      troubles: async () => ({}),
       audit: { append() {}, async commit() {} },
     });
     await assert.rejects(web.start(), (error) => error instanceof GatewayError && error.code === 'CONFIG');

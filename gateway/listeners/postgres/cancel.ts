@@ -56,6 +56,11 @@ export class CancelKeys {
     };
   }
 
+  /** Was this given to a session here? */
+  has(pid: number): boolean {
+    return this.#keys.has(pid);
+  }
+
   /** A CancelRequest of anyone at the door. A key nobody has does nothing, and nobody is told. */
   async handle(pid: number, secret: Buffer): Promise<void> {
     if (pid >>> SLOT_BITS === this.#owner) await this.handleOwn(pid, secret);

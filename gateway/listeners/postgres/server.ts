@@ -7,7 +7,7 @@ import { GatewayError } from '../../errors.ts';
 import type { Authenticator, Credential } from '../../identity/identity.ts';
 import { isLoopback } from '../../loopback.ts';
 import type { Principal } from '../../operation.ts';
-import type { Listener } from '../listener.ts';
+import { type Listen, type Listener, listenHere } from '../listener.ts';
 import { errorResponse, negotiateProtocolVersion } from './builders.ts';
 import type { CancelKeys, OnCancel } from './cancel.ts';
 import { authenticateDownstream } from './credentials.ts';
@@ -58,7 +58,7 @@ export type PostgresListenerDeps = {
   /** The connection of that name, where this principal may use it. */
   readonly mayUse: (connectionName: string, principal: Principal) => PostgresConnection | undefined;
   /** A place among the principal's sessions, before a target is connected to for it; undefined when it has too many. */
-  readonly reserve: (principal: Principal) => (() => void) | undefined;
+  readonly reserve: (principal: Principal) => (() => void) | undefined | Promise<(() => void) | undefined>;
   readonly cancelKeys: CancelKeys;
   /** Resolves when the session has ended; it owns both sockets from its call on. */
   readonly runSession: (parts: SessionParts) => Promise<void>;
@@ -67,6 +67,8 @@ export type PostgresListenerDeps = {
   /** A sign-in is recorded before its session begins; if that throws, the client is refused. */
   readonly record: (event: DoorEvent) => void | Promise<void>;
   readonly limits?: Partial<DoorLimits>;
+  /** Where its connections come from: its own address by default. */
+  readonly listen?: Listen | undefined;
   /** Is a peer of this address on this machine, so that its password crosses no network? Loopback only by default. */
   readonly isLocal?: (address: string) => boolean;
 };
@@ -78,13 +80,12 @@ type DoorLimits = {
   readonly halfOpenPerAddress: number;
 };
 
-const LIMITS: DoorLimits = {
+export const LIMITS: DoorLimits = {
   loginMs: 15_000, // a token's verification and a slow target fit
   halfOpen: 2_048,
   halfOpenPerAddress: 1_024, // one load balancer's address may stand for everyone
 };
 const LINGER_MS = 1_000; // for the client to read why it was refused
-const ACCEPT_BACKLOG = 1_024;
 
 export function createPostgresListener(deps: PostgresListenerDeps): Listener {
   const limits = { ...LIMITS, ...deps.limits };
@@ -103,13 +104,13 @@ export function createPostgresListener(deps: PostgresListenerDeps): Listener {
     protocol: 'postgres',
     start: () => listen(server, deps),
     drain: async (signal) => {
-      const closed = closeServer(server);
+      const closed = closeServer(server, sockets);
       draining.abort(shutdown);
       await deps.drainSessions(signal);
       await closedOrAborted(closed, signal);
     },
     stop: async () => {
-      const closed = closeServer(server);
+      const closed = closeServer(server, sockets);
       draining.abort(shutdown);
       for (const socket of sockets) socket.destroy();
       await closed;
@@ -117,27 +118,26 @@ export function createPostgresListener(deps: PostgresListenerDeps): Listener {
   };
 }
 
-function listen(server: Server, { host, port }: PostgresListenerDeps): Promise<{ host: string; port: number }> {
-  return new Promise((resolve, reject) => {
-    const failed = (cause: NodeJS.ErrnoException) =>
-      reject(
-        new GatewayError('CONFIG', `listen.postgres: ${host}:${port} cannot be had (${cause.code ?? cause.message})`, {
-          hint: 'Choose a free address in `listen.postgres`, or stop what listens there.',
-          cause,
-        }),
-      );
-    server.once('error', failed);
-    server.listen({ host, port, backlog: ACCEPT_BACKLOG }, () => {
-      server.off('error', failed);
-      server.on('error', () => {}); // accept failed (no descriptors left): the others go on
-      const address = server.address();
-      resolve({ host, port: typeof address === 'object' && address ? address.port : port });
+async function listen(server: Server, deps: PostgresListenerDeps): Promise<{ host: string; port: number }> {
+  const { host, port } = deps;
+  try {
+    const had = await (deps.listen ?? listenHere)(server, { host, port });
+    server.on('error', () => {}); // accept failed (no descriptors left): the others go on
+    return { host, port: had };
+  } catch (cause) {
+    const { code, message } = cause as NodeJS.ErrnoException;
+    throw new GatewayError('CONFIG', `listen.postgres: ${host}:${port} cannot be had (${code ?? message})`, {
+      hint: 'Choose a free address in `listen.postgres`, or stop what listens there.',
+      cause,
     });
-  });
+  }
 }
 
-/** Resolves when nothing listens and no socket is left; at once where it never listened. */
-const closeServer = (server: Server): Promise<void> => new Promise((resolve) => server.close(() => resolve()));
+/** Resolves when nothing listens and no socket is left: those that another process accepted are not the server's. */
+async function closeServer(server: Server, sockets: ReadonlySet<Socket>): Promise<void> {
+  await new Promise((resolve) => server.close(resolve));
+  await Promise.all([...sockets].map((socket) => new Promise((resolve) => socket.once('close', resolve))));
+}
 
 function closedOrAborted(closed: Promise<void>, signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
@@ -246,7 +246,7 @@ async function logIn(
   }
   const connection = deps.mayUse(startup.database, credential.principal);
   if (!connection) throw noAccess(startup.database);
-  const giveBack = deps.reserve(credential.principal);
+  const giveBack = await deps.reserve(credential.principal);
   if (!giveBack) throw tooManySessions(credential.principal);
   const tokenEnded = () =>
     login.abort(new GatewayError('SESSION_ENDED', `${credential.ended.reason ?? 'the token ended'}`));
