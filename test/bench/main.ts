@@ -1,4 +1,5 @@
 /** `npm run bench -- postgres […]`: reads the command line; `--help` says what there is. */
+import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { benchPostgres, PARTS } from './postgres.ts';
 import { ROUTES } from './routes.ts';
@@ -18,6 +19,7 @@ do-nothing Node pipe, in interleaved rounds. Prints one Markdown table.
   --clients N,…      of the point selects (1,8,32)
   --modes MODE,…     of ${MODES.join(', ')}
   --routes ROUTE,…   of ${ROUTES.join(', ')}
+  --dist DIR         measure that compiled product; left out: this tree is compiled, types unchecked
   --profile DIR      CPU profiles of the gateways go there, and a summary to stderr
 
 Parts:
@@ -45,6 +47,7 @@ function read() {
         clients: { type: 'string' },
         modes: { type: 'string' },
         routes: { type: 'string' },
+        dist: { type: 'string' },
         profile: { type: 'string' },
       },
     });
@@ -85,7 +88,8 @@ await benchPostgres(
     clients: (values.clients ?? '1,8,32').split(',').map((text) => count('clients', text)),
     modes: chosen('modes', values.modes, MODES),
     routes: chosen('routes', values.routes, ROUTES).filter(isRoute),
-    profile: values.profile,
+    dist: values.dist && resolve(values.dist),
+    profile: values.profile && resolve(values.profile),
   },
   { json: values.json, command: ['npm run bench --', ...process.argv.slice(2)].join(' ') },
 );

@@ -2,12 +2,13 @@
 import { writeFile } from 'node:fs/promises';
 import { large } from './large.ts';
 import { summarize } from './profile.ts';
+import { release } from './release.ts';
 import { machine, type Report, type Row, reportSchema, table } from './report.ts';
 import { output } from './routes.ts';
 import { select } from './select.ts';
 import { type Options, type Part, startStage } from './stage.ts';
 
-export const PARTS: readonly Part[] = [select, large];
+export const PARTS: readonly Part[] = [select, large, release];
 
 /** Runs the parts named (or all) and prints a Markdown table; with `json` also writes every figure. */
 export async function benchPostgres(

@@ -13,6 +13,8 @@ import { directRoute, ROUTES, type Route, type RouteName, startPgbouncer, startP
 export type Options = {
   readonly quick: boolean;
   readonly workers: number | undefined;
+  /** A compiled product to measure; left out: this tree is compiled. */
+  readonly dist: string | undefined;
   readonly profile: string | undefined;
   readonly rounds: number;
   readonly clients: readonly number[];
@@ -45,8 +47,8 @@ export async function startStage(options: Options): Promise<Stage> {
   try {
     const dir = await mkdtemp(join(tmpdir(), 'countersign-bench-'));
     undo.push(() => rm(dir, { recursive: true, force: true }));
-    const built = await builtProduct({ types: false });
-    undo.push(() => built.remove());
+    const built = options.dist === undefined ? await builtProduct({ types: false }) : undefined;
+    undo.push(async () => built?.remove());
     let base: Config = {};
     const keys = newKeyPair();
     const remember = (config: Config) => {
@@ -57,7 +59,8 @@ export async function startStage(options: Options): Promise<Stage> {
     undo.push(() => world.stop());
     const { profile, workers } = options;
     if (profile) await mkdir(profile, { recursive: true });
-    const ground = { world, dist: built.dist, dir, base, keys, workers, profile };
+    const dist = options.dist ?? built?.dist ?? '';
+    const ground = { world, dist, dir, base, keys, workers, profile };
     const direct = directRoute(world.upstream);
     await seedAccounts(direct);
     const pgbouncer = await startPgbouncer(world.upstream);
