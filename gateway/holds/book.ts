@@ -188,6 +188,13 @@ export class Book {
     return cardOf(hold, this.deps.gateway, this.deps.redact);
   }
 
+  /** The card as it will look once it is released, at this time; for an approved hold. */
+  releasedCard(hold: Hold, at: number): Card {
+    hold.sequence += 1;
+    const sequence = hold.sequence - 1; // the card raises it itself, on the copy
+    return this.card({ ...hold, sequence, phase: { kind: 'released', at }, releasedAt: at });
+  }
+
   /** Send the card as it is when its turn comes. */
   show(hold: Hold, { last = false } = {}): void {
     this.#outbox.push(hold.id, () => this.card(hold), last);

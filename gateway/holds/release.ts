@@ -128,7 +128,7 @@ async function release(book: Book, hold: Hold): Promise<void> {
   if (!book.record(hold, 'hold.settled', { state: 'approved', by: approvers, rules: rulesOf(hold) })) {
     throw new GatewayError('AUDIT', 'approved, and not released: the audit trail cannot be written');
   }
-  await audit.commit({
+  const onDisk = audit.commit({
     kind: 'hold.released',
     hold: hold.id,
     operation: operation.id,
@@ -139,10 +139,19 @@ async function release(book: Book, hold: Hold): Promise<void> {
     revision: hold.revision,
     by: approvers,
   });
+  const at = clock.now();
+  const early = afterThisTurn(() => {
+    const record = lease.release(book.releasedCard(hold, at));
+    return { record, sequence: hold.sequence };
+  });
+  await onDisk;
 
   // On disk: from here on nobody may say that nothing was run.
-  book.apply(hold, { kind: 'release', at: clock.now() });
-  const recorded = await lease.release(book.card(hold)).catch((error) => {
+  book.apply(hold, { kind: 'release', at });
+  // Whatever was shown meanwhile is newer than what was sealed: then it is made anew.
+  const sealed = await early;
+  const record = sealed?.sequence === hold.sequence ? sealed.record : lease.release(book.card(hold));
+  const recorded = await record().catch((error) => {
     book.deps.log('a release could not be recorded in Redis', { hold: hold.id, error: String(error) });
     return false;
   });
@@ -152,8 +161,24 @@ async function release(book: Book, hold: Hold): Promise<void> {
     hold.reject(gone);
     return;
   }
-  book.show(hold);
   hold.resolve(permitFor(book, hold));
+  // The statement first: it goes out before this turn is over, and may have ended by then.
+  setImmediate(() => {
+    if (hold.phase.kind === 'released') book.show(hold);
+  });
+}
+
+/** Made while the disk works, which begins in this turn. Undefined where it failed: made again, it says why. */
+function afterThisTurn<T>(make: () => T): Promise<T | undefined> {
+  return new Promise((resolve) => {
+    setImmediate(() => {
+      try {
+        resolve(make());
+      } catch {
+        resolve(undefined);
+      }
+    });
+  });
 }
 
 function whyNotSent(hold: Hold, recorded: boolean): GatewayError | undefined {

@@ -24,8 +24,11 @@ export type Lease = {
   valid(): boolean;
   /** Put a hold's newest card into the index. @throws Error while Redis is gone. */
   note(card: Card): Promise<void>;
-  /** Record a release, durably. False when the lease is gone. @throws Error while Redis is gone. */
-  release(card: Card): Promise<boolean>;
+  /**
+   * Seal a release now; what it answers records it, durably, when called. False when the lease is gone by then.
+   * @throws Error while Redis is gone.
+   */
+  release(card: Card): () => Promise<boolean>;
   /** Its card is settled: take the hold from the index. */
   close(hold: string): Promise<void>;
   /** Give the lease back: at the end of a drain. The index stays for whoever looks after what is left in it. */
@@ -117,17 +120,13 @@ export function createLease(deps: LeaseDeps): Lease {
     note: async (card) => {
       await store.redis.hset(holdsKey(gateway), card.hold, sealedCard(card));
     },
-    release: async (card) => {
-      if (!valid()) return false;
-      const reply = await store.redis.eval(
-        RELEASE,
-        2,
-        leaseKey(gateway),
-        holdsKey(gateway),
-        card.hold,
-        sealedCard(card),
-      );
-      return z.literal(1).safeParse(reply).success;
+    release: (card) => {
+      const sealed = sealedCard(card);
+      return async () => {
+        if (!valid()) return false;
+        const reply = await store.redis.eval(RELEASE, 2, leaseKey(gateway), holdsKey(gateway), card.hold, sealed);
+        return z.literal(1).safeParse(reply).success;
+      };
     },
     close: async (hold) => {
       await store.redis.hdel(holdsKey(gateway), hold);
