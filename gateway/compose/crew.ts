@@ -28,8 +28,8 @@ export type Crew = {
   /** Withdraws what a session of another process waits for; false when none of them has that key. */
   readonly cancel: (pid: number, secret: Buffer) => Promise<boolean>;
   readonly troubles: () => Promise<Record<string, string>>;
-  /** Of all the others. */
-  readonly metrics: () => Promise<readonly MetricsAsJson[]>;
+  /** Of all the others, who in turn see what this one counts. */
+  readonly metrics: (mine: MetricsAsJson) => Promise<readonly MetricsAsJson[]>;
   /** From now on this process answers the others. */
   readonly serve: (answers: Answers) => void;
 };

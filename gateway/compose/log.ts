@@ -7,8 +7,12 @@ const MAX_TEXT = 2_000; // characters: a library's message, not a payload
 /** How rooms that know no logger say something. */
 export type Say = (message: string, details?: Record<string, unknown>) => void;
 
-export const newLog = (gateway: string): Logger =>
-  pino({ level: process.env.LOG_LEVEL ?? 'info', base: { part: 'gateway', gateway } });
+/** `worker`: which of the gateway's processes speaks, where there are several. */
+export const newLog = (gateway: string, worker?: number): Logger =>
+  pino({
+    level: process.env.LOG_LEVEL ?? 'info',
+    base: { part: 'gateway', gateway, ...(worker === undefined ? {} : { worker }) },
+  });
 
 /** Tokens and secrets, and what looks like a person's data, taken out of a text. */
 export const redact = (text: string): string => maskText(text).text;

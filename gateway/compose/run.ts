@@ -1,52 +1,47 @@
-/** The gateway as a process: its file, its signals, its end. */
+/** The gateway as a process, or as several: its file, its signals, its end. */
 import { randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { loadConfig } from '../config.ts';
-import { startGateway } from '../main.ts';
-import { described, newLog } from './log.ts';
-import { watchContent } from './watch.ts';
-
-const DRAIN_MS = 30_000; // an orchestrator's usual patience is 30 to 40 s
-const HARD_END_MS = DRAIN_MS + 10_000;
+import { WORKER_ENV, workerCount } from '../config/workers.ts';
+import { parseYaml } from '../config/yaml.ts';
+import { askedToEnd, DRAIN_MS, within } from './ending.ts';
 
 /** Runs until told to stop; resolves with the exit status. @throws GatewayError when it cannot start */
 export async function runGateway(path: string): Promise<0 | 1> {
+  const worker = process.env[WORKER_ENV];
+  if (worker !== undefined && process.send) return (await import('./cluster/worker.ts')).runWorker(worker);
+  const workers = workersWritten(path);
+  return workers > 1 ? (await import('./cluster/primary.ts')).runPrimary(path, workers) : runAlone(path);
+}
+
+async function runAlone(path: string): Promise<0 | 1> {
+  const [{ loadConfig }, { startGateway }, { newLog }, { watchContent }] = await Promise.all([
+    import('../config.ts'),
+    import('../main.ts'),
+    import('./log.ts'),
+    import('./watch.ts'),
+  ]);
   const id = randomUUID();
   const log = newLog(id);
-  const config = loadConfig(path);
-  const gateway = await startGateway(config, { id, log });
+  const gateway = await startGateway(loadConfig(path), { id, log });
   const reload = () => gateway.reload(() => loadConfig(path));
   const file = watchContent(path, readFileSync(path, 'utf8'), reload);
   process.on('SIGHUP', reload);
 
-  const status = await new Promise<0 | 1>((resolve) => {
-    let ending = false;
-    const stop = (signal: NodeJS.Signals) => {
-      if (ending) process.exit(1);
-      ending = true;
-      log.info({ signal }, 'asked to stop; a second signal ends at once');
-      resolve(0);
-    };
-    process.on('SIGTERM', stop);
-    process.on('SIGINT', stop);
-    const failed = (error: unknown) => {
-      log.fatal(described(error), 'something was not foreseen: draining');
-      if (ending) return;
-      ending = true;
-      resolve(1);
-    };
-    process.on('unhandledRejection', failed);
-    process.on('uncaughtException', failed);
-  });
+  const status = await askedToEnd(log);
   file.close();
   process.off('SIGHUP', reload);
   process.on('SIGHUP', () => {}); // without a listener it would end the drain
-  const late = setTimeout(() => {
-    log.fatal('the drain does not end');
-    process.exit(1);
-  }, HARD_END_MS);
-  await gateway.drain(DRAIN_MS);
-  clearTimeout(late);
+  await within(log, () => gateway.drain(DRAIN_MS));
   log.info('gateway stopped');
   return status;
+}
+
+/** Only how many: what is wrong with a file, whoever reads all of it tells. */
+function workersWritten(path: string): number {
+  try {
+    const written: unknown = parseYaml(readFileSync(path, 'utf8'));
+    return typeof written === 'object' && written !== null && 'workers' in written ? workerCount(written.workers) : 1;
+  } catch {
+    return 1;
+  }
 }

@@ -2,6 +2,9 @@
 import { readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 
+/** In the environment of a worker alone: its gateway id. What it is to do, it is told. */
+export const WORKER_ENV = 'COUNTERSIGN_WORKER';
+
 export const MOST_WORKERS = 64;
 /** What `auto` stops at: each worker has its own connections to Redis, catalogue and memory (about 150 MB). */
 const MOST_AUTOMATIC = 8;

@@ -23,7 +23,7 @@ export type MetricSources = {
   /** Names of the configured connections; any other becomes `other`. */
   readonly connections: () => readonly string[];
   /** Of the other processes of this gateway: what is read is all of them together. */
-  readonly others?: () => Promise<readonly MetricsAsJson[]>;
+  readonly others?: (mine: MetricsAsJson) => Promise<readonly MetricsAsJson[]>;
 };
 
 const VERDICTS = ['allow', 'hold', 'deny', 'refused'] as const;
@@ -125,8 +125,9 @@ export function createMetrics(sources: MetricSources): Metrics {
     vote: (counted) => votes.inc({ counted: String(counted) }),
     signIn: (accepted) => signIns.inc({ accepted: String(accepted) }),
     read: async () => {
-      const others = (await sources.others?.()) ?? [];
-      const all = others.length === 0 ? registry : together([await registry.getMetricsAsJSON(), ...others]);
+      const mine = await registry.getMetricsAsJSON();
+      const others = (await sources.others?.(mine)) ?? [];
+      const all = together([mine, ...others]);
       return { type: registry.contentType, text: await all.metrics() };
     },
     json: () => registry.getMetricsAsJSON(),

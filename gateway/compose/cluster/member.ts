@@ -1,0 +1,101 @@
+/** One worker as the process that accepts sees it: started, given connections, asked, ended. */
+import { type ChildProcess, fork } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
+import type { Socket } from 'node:net';
+import { WORKER_ENV } from '../../config/workers.ts';
+import type { MetricsAsJson } from '../../web/metrics.ts';
+import { Channel, type Handlers } from './channel.ts';
+import type { Failure, ToPrimary, ToWorker, Written } from './contract.ts';
+import type { Taker } from './doors.ts';
+
+/** An idle worker answers within a millisecond; one that does not is given nothing until it is heard of again. */
+const ANSWERS_MS = 250;
+
+export class Member implements Taker {
+  /** From 1; a worker that ended is followed by one of the same number. */
+  readonly number: number;
+  /** Of this process and no other: its lease, its queue and its audit chain carry it. */
+  readonly gateway = randomUUID();
+  readonly load = new Map<string, number>();
+  readonly doors = new Set<string>();
+  readonly channel: Channel<ToPrimary, ToWorker>;
+  /** Resolves with how it ended, once the process is gone and all it said has been heard. */
+  readonly ended: Promise<string>;
+  readonly startedAt = performance.now();
+  state: 'starting' | 'serving' | 'leaving' | 'ended' = 'starting';
+  /** Why it could not start. */
+  failure: Failure | undefined;
+  heardAt = performance.now();
+  /** What it last counted: those numbers stay when it is gone. */
+  metrics: MetricsAsJson = [];
+  readonly #child: ChildProcess;
+  #silent = false;
+  #probe: Promise<boolean> | undefined;
+
+  constructor(options: {
+    readonly number: number;
+    readonly size: number;
+    readonly written: Written;
+    readonly handlers: (member: Member) => Handlers<ToPrimary>;
+    /** Heard of after a silence. */
+    readonly onBack: () => void;
+  }) {
+    this.number = options.number;
+    // The very command line this process was started with: the worker finds out by its environment what it is.
+    this.#child = fork(process.argv[1] ?? '', process.argv.slice(2), {
+      env: { ...process.env, [WORKER_ENV]: this.gateway },
+      stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+    });
+    this.#child.on('error', () => {}); // what could not be sent is told to whoever sent it; the end follows
+    this.channel = new Channel<ToPrimary, ToWorker>(this.#child, options.handlers(this), () => {
+      this.heardAt = performance.now();
+      if (!this.#silent) return;
+      this.#silent = false;
+      options.onBack();
+    });
+    const gone = new Promise<string>((resolve) => {
+      this.#child.once('exit', (code, signal) => resolve(signal ?? `status ${code}`));
+    });
+    const unheard = new Promise<void>((resolve) => this.#child.once('disconnect', resolve));
+    this.ended = Promise.all([gone, unheard]).then(([how]) => {
+      this.state = 'ended';
+      this.channel.close();
+      return how;
+    });
+    const { number, size, written } = options;
+    void this.channel.tell('start', { number, size, ...written });
+  }
+
+  get pid(): number {
+    return this.#child.pid ?? 0;
+  }
+
+  takes(door: string): boolean {
+    return this.doors.has(door) && (this.state === 'starting' || this.state === 'serving') && !this.#silent;
+  }
+
+  /** Whoever asks meanwhile shares the answer. */
+  answers(): Promise<boolean> {
+    this.#probe ??= this.channel
+      .ask('alive', {}, { ms: ANSWERS_MS })
+      .then(
+        () => true,
+        () => {
+          this.#silent = true;
+          return false;
+        },
+      )
+      .finally(() => {
+        this.#probe = undefined;
+      });
+    return this.#probe;
+  }
+
+  async give(door: string, socket: Socket): Promise<void> {
+    await this.channel.ask('socket', { door }, { socket });
+  }
+
+  kill(): void {
+    this.#child.kill('SIGKILL');
+  }
+}
