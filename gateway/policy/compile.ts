@@ -55,6 +55,7 @@ const CLASS: Readonly<Record<Action, keyof ConnectionDefaults | 'pass'>> = {
   transaction: 'pass',
   unknown: 'unknown',
 };
+const PASS = Object.freeze(['default:pass']);
 const SEVERITY: Readonly<Record<Kind, number>> = { allow: 0, hold: 1, deny: 2 };
 const MAX_OBJECT = 1_024; // characters; no target has longer names, and matching cost grows with them
 const REMEMBERED = 4_096; // findings kept: a working set of tables and principals, a few hundred bytes each
@@ -77,20 +78,35 @@ export function compile(input: PolicyInput): Policy {
     return finding;
   };
 
+  const evaluate = ({ connection: name, principal, effects, inTransaction }: Question): Verdict => {
+    const connection = connections.get(name);
+    if (!connection) return deny('no-such-connection', `there is no connection ${name}`);
+    if (effects.length === 0) return deny('no-effects', 'nothing is known of what this would do');
+    if (effects.some(({ object }) => object.length > MAX_OBJECT)) return deny('too-long-a-name', 'a name is too long');
+    const findings = effects.map((effect) => find(connection, principal, effect));
+    return combine(findings, inTransaction, input.defaults);
+  };
+
+  /** Effects that cannot change, of one principal, are judged once: what a statement does is the same object each time. */
+  const answered = new WeakMap<readonly Effect[], Answer>();
   return Object.freeze({
     version: versionOf(input, telling),
     rules: Object.freeze(rules),
-    evaluate: ({ connection: name, principal, effects, inTransaction }: Question): Verdict => {
-      const connection = connections.get(name);
-      if (!connection) return deny('no-such-connection', `there is no connection ${name}`);
-      if (effects.length === 0) return deny('no-effects', 'nothing is known of what this would do');
-      if (effects.some(({ object }) => object.length > MAX_OBJECT))
-        return deny('too-long-a-name', 'a name is too long');
-      const findings = effects.map((effect) => find(connection, principal, effect));
-      return combine(findings, inTransaction, input.defaults);
+    evaluate: (question: Question): Verdict => {
+      const { connection, effects, inTransaction } = question;
+      const who = principalText(question.principal);
+      const known = answered.get(effects);
+      if (known?.connection === connection && known.who === who && known.inTransaction === inTransaction) {
+        return known.verdict;
+      }
+      const verdict = evaluate(question);
+      if (Object.isFrozen(effects)) answered.set(effects, { connection, who, inTransaction, verdict });
+      return verdict;
     },
   });
 }
+
+type Answer = Pick<Question, 'connection' | 'inTransaction'> & { readonly who: string; readonly verdict: Verdict };
 
 const deny = (rule: string, why: string): Verdict => ({ kind: 'deny', rules: [rule], rule, why });
 
@@ -128,14 +144,19 @@ function worst(findings: readonly Finding[]): Finding {
   const terms = new Map(causes.flatMap((cause) => cause.terms));
   return {
     kind,
-    rules: [...new Set(causes.flatMap((cause) => cause.rules))],
+    rules: Object.freeze([...new Set(causes.flatMap((cause) => cause.rules))]),
     terms: [...terms],
     why: causes[0]?.why ?? '',
   };
 }
 
 function ruleFinding(rule: Rule, terms: Terms): Finding {
-  return { kind: rule.verdict, rules: [rule.id], terms: rule.verdict === 'hold' ? [[rule, terms]] : [], why: rule.why };
+  return {
+    kind: rule.verdict,
+    rules: Object.freeze([rule.id]),
+    terms: rule.verdict === 'hold' ? [[rule, terms]] : [],
+    why: rule.why,
+  };
 }
 
 function ruleTerms(rule: Rule, connection: PolicyConnection, defaults: ApprovalDefaults): Terms {
@@ -152,7 +173,7 @@ function ruleTerms(rule: Rule, connection: PolicyConnection, defaults: ApprovalD
 
 function defaultFinding(connection: PolicyConnection, action: Action, defaults: ApprovalDefaults): Finding {
   const name = CLASS[action] ?? 'unknown';
-  if (name === 'pass') return { kind: 'allow', rules: ['default:pass'], terms: [], why: 'harmless' };
+  if (name === 'pass') return { kind: 'allow', rules: PASS, terms: [], why: 'harmless' };
   const kind = connection.default[name];
   const rule = `default:${name}`;
   const what = name === 'unknown' ? 'statements of unknown effect' : `${name}s`;
@@ -167,7 +188,7 @@ function defaultFinding(connection: PolicyConnection, action: Action, defaults: 
     expiresMs: undefined,
     channel,
   };
-  return { kind, rules: [rule], terms: kind === 'hold' ? [[rule, terms]] : [], why };
+  return { kind, rules: Object.freeze([rule]), terms: kind === 'hold' ? [[rule, terms]] : [], why };
 }
 
 function combine(findings: readonly Finding[], inTransaction: boolean, defaults: ApprovalDefaults): Verdict {
@@ -190,15 +211,21 @@ function demand(terms: Terms, inTransaction: boolean, defaults: ApprovalDefaults
   return { ...terms, expiresMs: inTransaction ? Math.min(expiresMs, defaults.expiresInTransactionMs) : expiresMs };
 }
 
-const principalKeys = new WeakMap<Principal, string>();
+const principalTexts = new WeakMap<Principal, string>();
+
+/** Everything about a principal that a rule can see. */
+function principalText(principal: Principal): string {
+  let who = principalTexts.get(principal);
+  if (who === undefined) {
+    who = JSON.stringify([principal.issuer, principal.subject, principal.name, principal.groups]);
+    principalTexts.set(principal, who);
+  }
+  return who;
+}
 
 /** Everything about a question that a rule can see, unambiguously in one string. */
 function questionKey(connection: string, principal: Principal, { action, object, where }: Effect): string {
-  let who = principalKeys.get(principal);
-  if (who === undefined) {
-    who = JSON.stringify([principal.issuer, principal.subject, principal.name, principal.groups]);
-    principalKeys.set(principal, who);
-  }
+  const who = principalText(principal);
   // Names of connections, actions and conditions are ours and hold no blanks; the object comes last, whatever it holds.
   return `${connection} ${action} ${where ?? '-'} ${who.length} ${who}${object}`;
 }

@@ -5,6 +5,7 @@ import { describedCatalog } from './catalog/describe.ts';
 import { FIRST_USER_OID } from './catalog/harmless.ts';
 import { objectName, type Snapshot } from './catalog/snapshot.ts';
 import { type ClassifyContext, classifyStatement } from './inspect/classify.ts';
+import { Known } from './inspect/known.ts';
 import { type ParsedStatement, Parser } from './inspect/parser.ts';
 import type { InspectContext, Inspector, StatementFacts } from './types.ts';
 
@@ -25,7 +26,7 @@ export function createInspector(options: {
 }): Inspector {
   const { catalog, maskLiteral, cacheEntries } = options;
   const parser = new Parser({ serverMajor: options.serverMajor, deadlineMs: options.workerDeadlineMs });
-  const cache = new Map<string, readonly StatementFacts[]>();
+  const cache = new Known(cacheEntries);
   let cachedFor: Snapshot | undefined;
 
   const renew = (snapshot: Snapshot | undefined): void => {
@@ -33,12 +34,16 @@ export function createInspector(options: {
     cache.clear();
     cachedFor = snapshot;
   };
-  const remember = (key: string, state: CatalogState, found: readonly StatementFacts[]): void => {
-    if (!state.fresh || key.length > MAX_CACHED_TEXT) return;
+  const remember = (
+    text: string,
+    context: InspectContext,
+    state: CatalogState,
+    found: readonly StatementFacts[],
+  ): void => {
+    if (!state.fresh || text.length > MAX_CACHED_TEXT) return;
     if (state.snapshot !== catalog.current()?.snapshot) return; // judged by what has changed since
     renew(state.snapshot);
-    cache.set(key, found);
-    if (cache.size > cacheEntries) cache.delete(cache.keys().next().value!);
+    cache.set(context, text, found);
   };
 
   const judge = (text: string, parsed: readonly ParsedStatement[], context: InspectContext, state: CatalogState) =>
@@ -49,7 +54,6 @@ export function createInspector(options: {
     text: string,
     parsed: readonly ParsedStatement[],
     context: InspectContext,
-    key: string,
   ): Promise<readonly StatementFacts[]> => {
     let state = await looked(catalog);
     let judged = judge(text, parsed, context, state);
@@ -57,7 +61,7 @@ export function createInspector(options: {
       state = await looked(catalog, true);
       judged = judge(text, parsed, context, state);
     }
-    if (!judged.missing) remember(key, state, judged.facts);
+    if (!judged.missing) remember(text, context, state, judged.facts);
     return judged.facts;
   };
 
@@ -65,19 +69,14 @@ export function createInspector(options: {
     inspect: (text, context) => {
       const state = catalog.current();
       renew(state?.snapshot);
-      const key = `${context.frame}\0${context.searchPath.join('\0')}\0\0${text}`;
-      const known = state?.fresh ? cache.get(key) : undefined;
-      if (known) {
-        cache.delete(key);
-        cache.set(key, known);
-        return known;
-      }
+      const known = state?.fresh ? cache.get(context, text) : undefined;
+      if (known) return known;
       const parsed = parser.parse(text);
-      if (parsed instanceof Promise) return parsed.then((trees) => judgeTwice(text, trees, context, key));
-      if (!state?.fresh) return judgeTwice(text, parsed, context, key);
+      if (parsed instanceof Promise) return parsed.then((trees) => judgeTwice(text, trees, context));
+      if (!state?.fresh) return judgeTwice(text, parsed, context);
       const judged = judge(text, parsed, context, state);
-      if (judged.missing) return judgeTwice(text, parsed, context, key);
-      remember(key, state, judged.facts);
+      if (judged.missing) return judgeTwice(text, parsed, context);
+      remember(text, context, state, judged.facts);
       return judged.facts;
     },
     boundTypes: (types) =>
@@ -118,7 +117,10 @@ function classifyAll(
   const classified = parsed.map(({ stmt, stmt_location: from = 0, stmt_len: length }) => {
     const to = length ? from + length : undefined;
     const own = bytes ? bytes.subarray(from, to).toString() : text.slice(from, to);
-    return classifyStatement(stmt, own.trim(), context);
+    const { facts, missing } = classifyStatement(stmt, own.trim(), context);
+    for (const effect of facts.effects) Object.freeze(effect);
+    Object.freeze(facts.effects); // judged and written down once, however often they are asked about
+    return { facts, missing };
   });
   return { facts: classified.map((one) => one.facts), missing: classified.some((one) => one.missing) };
 }

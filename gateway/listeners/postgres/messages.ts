@@ -4,6 +4,8 @@ import { GatewayError } from '../../errors.ts';
 import type { Parameter } from '../../operation.ts';
 import type { Frame } from './wire.ts';
 
+const SHORT_NAME = 24; // bytes
+
 /** Walks a message's body; every step past the end, and every byte left at the end, is PROTOCOL. */
 export class Reader {
   readonly #bytes: Buffer;
@@ -56,9 +58,25 @@ export class Reader {
 
   /** A NUL-terminated string that is valid UTF-8. */
   string(): string {
+    const name = this.#shortName();
+    if (name !== undefined) return name;
     const found = this.#terminated();
     if (!isUtf8(found)) throw this.malformed('text that is not valid UTF-8');
     return found.toString('utf8');
+  }
+
+  /** Names of statements and portals are mostly empty or a few ASCII letters: no call out of JavaScript for those. */
+  #shortName(): string | undefined {
+    const from = this.#at;
+    const limit = Math.min(this.#bytes.length, from + SHORT_NAME);
+    for (let at = from; at < limit; at++) {
+      const byte = this.#bytes[at]!;
+      if (byte >= 0x80) return undefined;
+      if (byte !== 0) continue;
+      this.#at = at + 1;
+      return at === from ? '' : this.#bytes.toString('latin1', from, at);
+    }
+    return undefined;
   }
 
   /** The same where the sender may not have settled on an encoding yet: bad bytes become U+FFFD. For texts to show. */

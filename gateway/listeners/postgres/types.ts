@@ -92,6 +92,7 @@ export type StatementFacts = {
   readonly parameters: number;
 };
 
+/** Never changed: the same object means the same context. */
 export type InspectContext = {
   /** Part of the cache key: everything the meaning depends on besides the text. */
   readonly frame: string;

@@ -4,13 +4,11 @@ import type { Effect } from '../../../operation.ts';
 import type { ServerMessage, TransactionStatus } from '../messages.ts';
 import type { SessionEffect, StatementFacts } from '../types.ts';
 import { CopyMeter } from './copy.ts';
-import { changesSchema, opaque, SHADOWED, subjectOf } from './operation.ts';
+import { changesSchema, NOTHING_BOUND, opaque, SHADOWED, subjectOf } from './operation.ts';
 import type { Reply, ReplyEvents, ReplyOf } from './replies.ts';
 import type { Stay } from './stay.ts';
 
 const NEVER_RAN = 'not run: an earlier message of the same pipeline failed';
-const NOTHING_BOUND = { parameters: [], shownParameters: [] };
-
 export type ConfirmHooks = {
   /** The session cannot go on. */
   fatal(error: GatewayError): void;

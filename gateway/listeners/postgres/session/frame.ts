@@ -1,4 +1,5 @@
 /** The session frame: settings a statement's meaning depends on, as the target last reported them. */
+import type { InspectContext } from '../types.ts';
 
 /** Settings that belong to it; the target's answer to SHOW, or its ParameterStatus, is the only source. */
 const REPORTED = new Set([
@@ -13,6 +14,7 @@ const REPORTED = new Set([
 export class SessionFrame {
   readonly #settings = new Map<string, string>();
   #text: string | undefined;
+  #context: InspectContext | undefined;
   #searchPath: readonly string[] = [];
   readonly #user: string | undefined;
   /** Something ran that may have changed it: ask the target before the next verdict. */
@@ -34,6 +36,7 @@ export class SessionFrame {
     if (this.#settings.get(name) === value) return;
     this.#settings.set(name, value);
     this.#text = undefined;
+    this.#context = undefined;
     if (name === 'search_path') this.#searchPath = splitSearchPath(value);
   }
 
@@ -41,6 +44,12 @@ export class SessionFrame {
   get searchPath(): readonly string[] {
     const itself = this.#settings.get('role') === 'none' && this.#settings.get('session_authorization') === this.#user;
     return itself ? this.#searchPath : [];
+  }
+
+  /** What a text is inspected in; the same object until something of it changes. */
+  get context(): InspectContext {
+    this.#context ??= { frame: this.text, searchPath: this.searchPath };
+    return this.#context;
   }
 
   /** Canonical: the same settings give the same text. */

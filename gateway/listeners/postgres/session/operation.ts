@@ -47,12 +47,26 @@ const rank = (effects: readonly Effect[]): number =>
 /** One statement with what it names looked up. */
 export type Resolved = { readonly facts: StatementFacts; readonly inner: StatementFacts | undefined };
 
+export type Bound = { readonly parameters: readonly Parameter[]; readonly shownParameters: readonly string[] };
+
+export const NOTHING_BOUND: Bound = Object.freeze({ parameters: [], shownParameters: [] });
+
+/** A single statement that names nothing is the same subject each time but for what is bound. */
+const subjects = new WeakMap<StatementFacts, Subject>();
+
 /** The subject of one or several statements that run, or do not run, together. `text` is what the client sent. */
-export function subjectOf(
-  text: string,
-  statements: readonly Resolved[],
-  bound: { parameters: readonly Parameter[]; shownParameters: readonly string[] },
-): Subject {
+export function subjectOf(text: string, statements: readonly Resolved[], bound: Bound): Subject {
+  const [first] = statements;
+  if (statements.length !== 1 || !first || first.inner) return newSubject(text, statements, bound);
+  let subject = subjects.get(first.facts);
+  if (subject?.text !== text) {
+    subject = newSubject(text, statements, NOTHING_BOUND);
+    subjects.set(first.facts, subject);
+  }
+  return bound.parameters.length === 0 ? subject : { ...subject, ...bound };
+}
+
+function newSubject(text: string, statements: readonly Resolved[], bound: Bound): Subject {
   const effects = statements.map(({ facts, inner }) => (inner ? [...facts.effects, ...inner.effects] : facts.effects));
   const headlines = statements.map(({ facts, inner }) =>
     inner && facts.session.kind === 'execute' ? inner.headline : facts.headline,
@@ -87,10 +101,11 @@ function shown({ facts, inner }: Resolved): string {
 function unique(effects: readonly Effect[]): readonly Effect[] {
   if (effects.length < 2) return effects;
   const seen = new Set<string>();
-  return effects.filter(({ action, object, where, rows }) => {
+  const once = effects.filter(({ action, object, where, rows }) => {
     const key = `${action}\0${object}\0${where ?? ''}\0${rows ?? ''}`;
     return !seen.has(key) && seen.add(key);
   });
+  return Object.freeze(once);
 }
 
 /**
@@ -176,7 +191,7 @@ export function operationOf(
   now: { id: string; frame: string; inTransaction: boolean; shadowed: boolean; foreign: boolean; caps: Caps },
 ): Operation {
   const { text, shown, effects, headline, risks, parameters, shownParameters, uses, copyIn } = subject;
-  const said = [...risks];
+  const said: string[] = [];
   if (now.inTransaction) said.push('inside a transaction');
   if (copyIn) said.push('data is not reviewed');
   const doubts: Effect[] = [];
@@ -191,7 +206,10 @@ export function operationOf(
   return {
     id: now.id,
     protocol: 'postgres',
-    ...asker,
+    connection: asker.connection,
+    environment: asker.environment,
+    principal: asker.principal,
+    session: asker.session,
     text,
     shown,
     parameters,
@@ -199,7 +217,7 @@ export function operationOf(
     frame: uses.length === 0 ? now.frame : JSON.stringify([now.frame, ...uses]),
     effects: doubts.length > 0 ? [...effects, ...doubts] : effects,
     headline,
-    risks: said.length > risks.length ? [...new Set(said)] : risks,
+    risks: said.length > 0 ? [...new Set([...risks, ...said])] : risks,
     inTransaction: now.inTransaction,
     ...(copyIn ? { caps: now.caps } : {}),
   };

@@ -8,7 +8,15 @@ import type { Ask } from './ask.ts';
 import { copyStep } from './copy-step.ts';
 import { Judge, type JudgeDeps, type Style, type Wait } from './judge.ts';
 import { knownStatement, type Portal, type Statement } from './names.ts';
-import { checkTogether, leavesTransaction, runsWhenParsed, type Subject, subjectOf, unsettles } from './operation.ts';
+import {
+  checkTogether,
+  leavesTransaction,
+  NOTHING_BOUND,
+  runsWhenParsed,
+  type Subject,
+  subjectOf,
+  unsettles,
+} from './operation.ts';
 import { readFrame } from './probe.ts';
 import { NativeError, transactionFailed, unknownPortal } from './refusal.ts';
 import { factsOf, inspect, resolve, resolveAll } from './resolve.ts';
@@ -19,8 +27,6 @@ export type PipelineDeps = JudgeDeps & {
   /** The client said good-bye. */
   readonly terminate: () => void;
 };
-
-const NOTHING_BOUND = { parameters: [], shownParameters: [] };
 
 export class Pipeline {
   readonly #stay: Stay;

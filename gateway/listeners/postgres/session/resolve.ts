@@ -40,8 +40,7 @@ export function resolve(stay: Stay, facts: StatementFacts): Resolved | Promise<R
 }
 
 export function inspect(stay: Stay, text: string): readonly StatementFacts[] | Promise<readonly StatementFacts[]> {
-  const { frame, inspector } = stay;
-  return inspector.inspect(text, { frame: frame.text, searchPath: frame.searchPath });
+  return stay.inspector.inspect(text, stay.frame.context);
 }
 
 export function factsOf(
