@@ -1,6 +1,6 @@
 /** Rows of pg_catalog to a Snapshot: who runs what, who reads what, followed through views, policies and types. */
 import { FIRST_USER_OID, isHarmless } from './harmless.ts';
-import { type TreeReferences, treeReferences } from './nodetree.ts';
+import { constantParts, type TreeReferences, treeReferences } from './nodetree.ts';
 import type { LoadedRows } from './queries.ts';
 import { type Named, objectName, type Relation, Snapshot, type WriteKind } from './snapshot.ts';
 
@@ -46,13 +46,17 @@ type Code = {
   readonly castsAway: (type: string) => boolean;
   /** What in an expression is not known to be harmless, by name. */
   readonly hazards: (references: TreeReferences) => string[];
+  /** What of an expression runs when it is simplified, by name. */
+  readonly plannedHazards: (tree: string) => string[];
+  /** Ordering, hashing or an index scan by this operator class runs code. */
+  readonly badClass: (operatorClass: string) => boolean;
 };
 
 function codeOf(rows: LoadedRows, schemaOf: (oid: string) => string): Code {
   const riskyTypes = new Set<string>();
   const functionsWith = (anyRisky: boolean) =>
     new Map(
-      rows.functions.map(([oid, name, schema, kind, volatility, extension]) => {
+      rows.functions.map(([oid, name, schema, kind, volatility, extension, language]) => {
         const builtin = !isUser(oid!) && ['pg_catalog', 'information_schema'].includes(schemaOf(schema!));
         const traits = {
           name: name!,
@@ -60,6 +64,7 @@ function codeOf(rows: LoadedRows, schemaOf: (oid: string) => string): Code {
           kind: kind!,
           volatility: volatility!,
           extension: extension ?? undefined,
+          language: language!,
         };
         return [oid!, { schema: schemaOf(schema!), name: name!, harmless: isHarmless(traits, anyRisky) }] as const;
       }),
@@ -81,21 +86,34 @@ function codeOf(rows: LoadedRows, schemaOf: (oid: string) => string): Code {
     badCasts.filter(([, target, , context]) => context !== 'e' || JSON_TYPES.has(target!)).map(([source]) => source!),
   );
 
+  const badFamilies = new Set([
+    ...rows.familyFunctions.filter(([, fn]) => runs(fn!)).map(([family]) => family!),
+    ...rows.familyOperators.filter(([, oid]) => operators.get(oid!)?.harmless !== true).map(([family]) => family!),
+  ]);
+  const badClasses = new Set(rows.operatorClasses.filter(([, , , f]) => badFamilies.has(f!)).map(([oid]) => oid!));
+  /** Types that ORDER BY, DISTINCT, GROUP BY and the like compare by code, without an operator being named. */
+  const badlyOrdered = new Set(
+    rows.operatorClasses.filter(([oid, , isDefault]) => truthy(isDefault) && badClasses.has(oid!)).map(([, t]) => t!),
+  );
+
   /** Follow a type into its parts; `making` also counts casts towards it, which a column's use does not need. */
   const bad = (type: string, making: boolean, seen = new Set<string>()): boolean => {
     if (type === '0' || seen.has(type)) return false;
     seen.add(type);
     const row = byOid.get(type);
     if (!row) return true;
-    if ((making ? castEnds : castSources).has(type)) return true;
-    const [oid, , , kind, base, element, relation, input, output, subtype, canonical, subdiff] = row as string[];
+    if ((making ? castEnds : castSources).has(type) || badlyOrdered.has(type)) return true;
+    const [oid, , , kind, base, element, relation, input, output, ...range] = row as string[];
     const within = (part: string | undefined) => part !== undefined && bad(part, making, seen);
     if (kind === 'd') {
       const checked = (checks.get(oid!) ?? []).some(([, tree]) => hazards(treeReferences(tree!)).length > 0);
       return checked || within(base);
     }
     if (kind === 'c') return (columnTypes.get(relation!) ?? []).some((column) => within(column[3]));
-    if (kind === 'r') return runs(canonical ?? '0') || runs(subdiff ?? '0') || within(subtype);
+    if (kind === 'r') {
+      const [subtype, canonical = '0', subdiff = '0', subclass = '0'] = range;
+      return runs(canonical) || runs(subdiff) || badClasses.has(subclass) || within(subtype);
+    }
     if (element !== '0') return within(element);
     if (kind === 'b' && isUser(oid!)) return runs(input!) || runs(output!);
     return false;
@@ -108,12 +126,17 @@ function codeOf(rows: LoadedRows, schemaOf: (oid: string) => string): Code {
     ...references.types.filter((oid) => riskyTypes.has(oid)).map((oid) => `type ${call(types.get(oid))}`),
   ];
   const types = new Map<string, Named>();
-  for (const [oid, name, schema] of rows.types) {
-    const harmless = !bad(oid!, true);
-    if (!harmless) riskyTypes.add(oid!);
-    types.set(oid!, { schema: schemaOf(schema!), name: name!, harmless });
+  // A domain's check may make values of a type that comes later: again until no more turn out to be risky.
+  for (let known = -1; known < riskyTypes.size; ) {
+    known = riskyTypes.size;
+    for (const [oid, name, schema] of rows.types) {
+      const harmless = !bad(oid!, true);
+      if (!harmless) riskyTypes.add(oid!);
+      types.set(oid!, { schema: schemaOf(schema!), name: name!, harmless });
+    }
+    if (riskyTypes.size > 0) functions = functionsWith(true);
   }
-  if (riskyTypes.size > 0) functions = functionsWith(true);
+  const inlined = inlinedHazards(rows, { functions, operators, types }, (tree) => hazards(treeReferences(tree)));
   return {
     functions,
     operators,
@@ -121,7 +144,38 @@ function codeOf(rows: LoadedRows, schemaOf: (oid: string) => string): Code {
     hazards,
     heldBadly: (type) => bad(type, false),
     castsAway: (type) => castSources.has(type),
+    // The body of an SQL function may take the place of its call, and be simplified in turn.
+    plannedHazards: (tree) => [
+      ...hazards(treeReferences(constantParts(tree))),
+      ...treeReferences(tree)
+        .functions.filter((oid) => inlined.has(oid))
+        .map((oid) => call(functions.get(oid))),
+    ],
+    badClass: (operatorClass) => badClasses.has(operatorClass),
   };
+}
+
+/**
+ * SQL functions whose body, put in the place of their call, may run something. A text is not parsed here: none of its
+ * words may name a function or type that is not harmless, none of its signs such an operator, and nothing in it is quoted.
+ */
+function inlinedHazards(
+  rows: LoadedRows,
+  code: Pick<Code, 'functions' | 'operators' | 'types'>,
+  hazards: (tree: string) => readonly string[],
+): ReadonlySet<string> {
+  if (rows.bodies.length === 0) return new Set();
+  const risky = (all: ReadonlyMap<string, Named>) =>
+    new Set([...all.values()].filter(({ harmless }) => !harmless).map(({ name }) => name));
+  const names = new Set([...risky(code.functions), ...risky(code.types)]);
+  const signs = [...risky(code.operators)];
+  const plain = ([, text, tree]: readonly string[]): boolean => {
+    if (tree !== null) return hazards(tree!).length === 0;
+    if (/["\\]|u&/i.test(text!)) return false;
+    const words = text!.toLowerCase().match(/[a-z_\u0080-\uffff][\w$\u0080-\uffff]*/g) ?? [];
+    return !words.some((word) => names.has(word)) && !signs.some((sign) => text!.includes(sign));
+  };
+  return new Set(rows.bodies.filter((row) => !plain(row)).map(([oid]) => oid!));
 }
 
 const call = (named: Named | undefined): string => (named ? objectName(named.schema, named.name) : '?');
@@ -134,6 +188,11 @@ function relationsOf(rows: LoadedRows, schemaOf: (oid: string) => string, code: 
   const generated = groupBy(rows.generated, 0);
   const parents = groupBy([...rows.inherits, ...rows.indexes], 0); // an index is part of its table, for DDL
   const children = groupBy(rows.inherits, 1);
+  const planned = groupBy(
+    rows.planned.filter(([, tree]) => tree !== null),
+    0,
+  );
+  const classes = groupBy([...rows.indexes.map(([, table, list]) => [table!, list!]), ...rows.partitionKeys], 0);
   const referencing = groupBy(rows.foreignKeys, 1);
   const rowTypes = new Map(rows.types.map((row) => [row[6]!, row[0]!]));
   const objectOf = (oid: string): string => {
@@ -173,6 +232,10 @@ function relationsOf(rows: LoadedRows, schemaOf: (oid: string) => string, code: 
   const hazardsOf = (oid: string): string[] => [
     ...referencesOf(oid).flatMap(code.hazards),
     ...(kindOf(oid) === 'f' ? [`foreign table ${objectOf(oid)}`] : []),
+    ...(planned.get(oid) ?? []).flatMap(([, tree]) => code.plannedHazards(tree!)),
+    ...((classes.get(oid) ?? []).some(([, list]) => list!.split(' ').some(code.badClass))
+      ? [`operator class on ${objectOf(oid)}`]
+      : []),
     ...(byOid.has(oid) ? [] : ['a relation the catalogue does not know']),
     ...(code.castsAway(rowTypes.get(oid) ?? '') ? [`type ${objectOf(oid)}`] : []),
     ...(columns.get(oid) ?? []).filter((c) => code.heldBadly(c[3]!)).map((c) => `type ${call(code.types.get(c[3]!))}`),

@@ -66,13 +66,21 @@ export type FunctionTraits = {
   readonly kind: string;
   readonly volatility: string;
   readonly extension: string | undefined;
+  /** Oid of its language. */
+  readonly language: string;
 };
+
+/** internal and c: what only a superuser can write. Other code may have been put into the extension by its owner. */
+const COMPILED = new Set(['12', '13']);
 
 /** Does calling it do nothing but compute from its arguments and what a reader may see? `riskyTypes`: some type runs code. */
 export function isHarmless(fn: FunctionTraits, riskyTypes: boolean): boolean {
   if (fn.kind === 'p') return false;
   if (fn.builtin && fn.name === GIVES_BACK) return true;
-  if (!fn.builtin) return fn.extension !== undefined && TRUSTED_EXTENSIONS.has(fn.extension) && fn.volatility !== 'v';
+  if (!fn.builtin) {
+    if (fn.extension === undefined || !TRUSTED_EXTENSIONS.has(fn.extension)) return false;
+    return fn.volatility !== 'v' && COMPILED.has(fn.language);
+  }
   if (RUNS_ITS_ARGUMENT.has(fn.name) || NEVER.some((family) => fn.name.startsWith(family))) return false;
   if (riskyTypes && FILLS_TYPES.has(fn.name)) return false;
   return fn.volatility !== 'v' || VOLATILE_BUT_HARMLESS.has(fn.name);

@@ -23,6 +23,14 @@ const FIELDS: ReadonlyMap<string, keyof TreeReferences> = new Map([
   ['relid', 'relations'],
   ['resulttype', 'types'],
   ['typeId', 'types'],
+  ['typid', 'types'], // what a JSON function returns
+]);
+
+/** The same for lists of oids. */
+const LISTS: ReadonlyMap<string, keyof TreeReferences> = new Map([
+  ['opnos', 'operators'],
+  ['coltypes', 'types'], // columns of XMLTABLE and JSON_TABLE
+  ['funccoltypes', 'types'], // … AS r (a sometype)
 ]);
 
 export function treeReferences(tree: string): TreeReferences {
@@ -36,12 +44,33 @@ export function treeReferences(tree: string): TreeReferences {
     const kind = FIELDS.get(field!);
     if (kind && oid !== '0') found[kind].add(oid!);
   }
-  for (const [, list] of tree.matchAll(/:opnos \(o ([\d ]*)\)/g))
-    for (const oid of list!.split(' ')) if (oid) found.operators.add(oid);
+  for (const [, field, list] of tree.matchAll(/:(\w+) \(o ([\d ]*)\)/g)) {
+    const kind = LISTS.get(field!);
+    if (kind) for (const oid of list!.split(' ')) if (oid) found[kind].add(oid);
+  }
   return {
     functions: [...found.functions],
     operators: [...found.operators],
     relations: [...found.relations],
     types: [...found.types],
   };
+}
+
+/** The parts of a stored expression that look at no column: the planner works them out, whatever is asked of the table. */
+export function constantParts(tree: string): string {
+  const open: { readonly from: number; variable: boolean }[] = [];
+  const found: string[] = [];
+  for (let at = 0; at < tree.length; at++) {
+    const char = tree[at];
+    if (char === '\\') at++;
+    else if (char === '{') open.push({ from: at, variable: tree.startsWith('VAR ', at + 1) });
+    else if (char === '}') {
+      const node = open.pop();
+      if (!node) continue;
+      const parent = open.at(-1);
+      if (!node.variable) found.push(tree.slice(node.from, at + 1));
+      else if (parent) parent.variable = true;
+    }
+  }
+  return found.join(' ');
 }

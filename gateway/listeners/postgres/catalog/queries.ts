@@ -16,6 +16,12 @@ const WATCHED = [
   'pg_inherits',
   'pg_constraint',
   'pg_extension',
+  'pg_index',
+  'pg_opclass',
+  'pg_amop',
+  'pg_amproc',
+  'pg_statistic_ext',
+  'pg_partitioned_table',
 ];
 
 /**
@@ -33,7 +39,18 @@ export const LOAD_QUERIES = {
   relations: `select oid, relname, relnamespace, relkind, relrowsecurity,
       exists (select from pg_trigger t where t.tgrelid = c.oid and not t.tgisinternal)
     from pg_class c where relkind in ('r', 'p', 'v', 'm', 'f', 'S') or relkind in ('i', 'I') and oid >= 16384`,
-  indexes: 'select indexrelid, indrelid from pg_index where indexrelid >= 16384',
+  indexes: 'select indexrelid, indrelid, indclass from pg_index where indexrelid >= 16384',
+  /** Expressions that belong to a table and are simplified whenever a read of it is planned. */
+  planned: `select indrelid, concat(indexprs, ' ', indpred) from pg_index
+      where indexrelid >= 16384 and (indexprs is not null or indpred is not null)
+    union all select conrelid, conbin::text from pg_constraint where contype = 'c' and conrelid >= 16384
+    union all select stxrelid, stxexprs::text from pg_statistic_ext
+    union all select partrelid, partexprs::text from pg_partitioned_table`,
+  partitionKeys: 'select partrelid, partclass from pg_partitioned_table',
+  operatorClasses: 'select oid, opcintype, opcdefault, opcfamily from pg_opclass',
+  /** Operator families with members that are no part of PostgreSQL: operators, and functions that index scans call. */
+  familyOperators: 'select amopfamily, amopopr from pg_amop where amopopr >= 16384',
+  familyFunctions: 'select amprocfamily, amproc::oid from pg_amproc where amproc >= 16384',
   columns: `select attrelid, attname, attnotnull, atttypid from pg_attribute a
     where attnum > 0 and not attisdropped and attrelid >= 16384
       and exists (select from pg_class c where c.oid = a.attrelid and c.relkind in ('r', 'p', 'v', 'm', 'f', 'S', 'c'))`,
@@ -44,14 +61,17 @@ export const LOAD_QUERIES = {
   inherits: 'select inhrelid, inhparent from pg_inherits',
   foreignKeys: `select conrelid, confrelid, confupdtype, confdeltype from pg_constraint where contype = 'f'`,
   domainChecks: `select contypid, conbin from pg_constraint where contype = 'c' and contypid <> 0`,
-  functions: `select p.oid, proname, pronamespace, prokind, provolatile, extname
+  functions: `select p.oid, proname, pronamespace, prokind, provolatile, extname, prolang
     from pg_proc p left join (pg_depend d join pg_extension e on e.oid = d.refobjid)
       on d.classid = 'pg_proc'::regclass and d.objid = p.oid and d.deptype = 'e' and p.oid >= 16384`,
+  /** SQL functions that stored expressions call: text of the body, or its tree. */
+  bodies: `select oid, prosrc, prosqlbody from pg_proc p where prolang = 14 and oid >= 16384 and exists (
+      select from pg_depend where refclassid = 'pg_proc'::regclass and refobjid = p.oid and deptype = 'n')`,
   operators: 'select oid, oprname, oprnamespace, oprcode::oid from pg_operator',
   types: `select t.oid, typname, typnamespace, typtype, typbasetype, typelem, typrelid, typinput::oid, typoutput::oid,
-      rngsubtype, rngcanonical::oid, rngsubdiff::oid
+      rngsubtype, rngcanonical::oid, rngsubdiff::oid, rngsubopc
     from pg_type t left join pg_range r on r.rngtypid = t.oid`,
-  casts: 'select castsource, casttarget, castfunc, castcontext from pg_cast where castfunc >= 16384',
+  casts: 'select castsource, casttarget, castfunc, castcontext from pg_cast where castfunc <> 0 and oid >= 16384',
 } as const;
 
 export type LoadedRows = { readonly [name in keyof typeof LOAD_QUERIES]: readonly (readonly string[])[] };
