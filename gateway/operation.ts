@@ -17,8 +17,17 @@ export type Principal = {
   readonly purpose?: string;
 };
 
-/** `issuer#subject`: the key of a principal in maps, Redis and the audit trail. */
-export const principalKey = (p: Pick<Principal, 'issuer' | 'subject'>): string => `${p.issuer}#${p.subject}`;
+const keys = new WeakMap<object, string>();
+
+/** `issuer#subject`: the key of a principal in maps, Redis and the audit trail. The same string for the same object. */
+export function principalKey(principal: Pick<Principal, 'issuer' | 'subject'>): string {
+  let key = keys.get(principal);
+  if (key === undefined) {
+    key = `${principal.issuer}#${principal.subject}`;
+    keys.set(principal, key);
+  }
+  return key;
+}
 
 export const ACTIONS = [
   'read',

@@ -2,7 +2,8 @@
 import { type FileHandle, open, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 
-type Item = { readonly kind: 'text'; readonly text: string } | { readonly kind: 'file'; readonly path: string };
+/** Text for the file that is open, or the path of the file to open next. */
+type Item = { text: string } | { readonly path: string };
 type Waiter = { readonly upTo: number; resolve(): void; reject(error: Error): void };
 
 /** Must create: a file that is already there is never appended to. */
@@ -50,14 +51,16 @@ export class Disk {
 
   push(text: string): void {
     if (this.#pushed === this.#written) this.#oldestUnwritten = performance.now();
-    this.#queue.push({ kind: 'text', text });
+    const last = this.#queue.at(-1);
+    if (last && 'text' in last) last.text += text;
+    else this.#queue.push({ text });
     this.#pushed += text.length;
     this.#timer ??= this.#running ? undefined : setTimeout(() => void this.#run(), WRITE_WITHIN_MS);
   }
 
   /** What is pushed from here on goes into this new file; the one before is synced and closed. */
   file(path: string): void {
-    this.#queue.push({ kind: 'file', path });
+    this.#queue.push({ path });
   }
 
   /** Resolves when all that was pushed so far is on disk. @throws the write error that stopped the disk for good. */
@@ -119,12 +122,10 @@ export class Disk {
   }
 
   async #round(): Promise<void> {
-    const boundary = this.#queue.findIndex((item) => item.kind === 'file');
-    const items = this.#queue.splice(0, boundary === -1 ? this.#queue.length : Math.max(1, boundary));
-    const [first] = items;
-    if (first?.kind === 'file') return this.#next(first.path);
+    const item = this.#queue.shift();
+    if (item && 'path' in item) return this.#next(item.path);
 
-    const text = items.map((item) => (item.kind === 'text' ? item.text : '')).join('');
+    const text = item?.text ?? '';
     const since = performance.now();
     if (text !== '') await writeAll(this.#handle, Buffer.from(text, 'utf8'));
     this.#written += text.length;

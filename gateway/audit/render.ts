@@ -26,6 +26,7 @@ const IDENTIFIERS = new Set([
   'policy',
 ]);
 const IDENTIFIER = /^[^\s'"]{0,512}$/u;
+const UUID = /^[\da-f]{8}-[\da-f]{4}-[\da-f]{4}-[\da-f]{4}-[\da-f]{12}$/;
 /** Even under an identifier's name, these are never identifiers. */
 const CREDENTIAL = /cst_[A-Za-z0-9_-]{20}|ed25519-secret:|eyJ[A-Za-z0-9_-]{10,}\./;
 /** The chain's own members; an entry cannot set them. */
@@ -96,11 +97,12 @@ function render(name: string, value: unknown, depth: number): string | undefined
 }
 
 function identifier(name: string, value: string): string {
-  const known = name === 'operation' ? undefined : identifiers.get(value); // each operation has its own
+  if (name === 'operation' && UUID.test(value)) return `"${value}"`; // each has its own: not worth keeping
+  const known = identifiers.get(value);
   if (known !== undefined) return known;
   if (!IDENTIFIER.test(value) || CREDENTIAL.test(value)) return text(value);
   const json = JSON.stringify(value);
-  if (name !== 'operation') identifiers.set(value, json);
+  identifiers.set(value, json);
   return json;
 }
 
