@@ -34,7 +34,7 @@ export type Ground = {
   readonly base: Config;
   readonly keys: KeyPair;
   /** Of `--workers`; left out: the product's default. */
-  readonly workers: number | undefined;
+  readonly workers: number | 'auto' | undefined;
   /** Where CPU profiles go; left out: none are taken. */
   readonly profile: string | undefined;
 };
@@ -42,8 +42,11 @@ export type Ground = {
 const RULES = 100;
 let started = 0;
 
-/** A started process, which need not answer yet: see `answering`. */
-export async function spawnGateway(ground: Ground, options: GatewayOptions = {}): Promise<BenchGateway> {
+/** A process that need not answer yet, and when it was started (`performance.now()`). */
+export async function spawnGateway(
+  ground: Ground,
+  options: GatewayOptions = {},
+): Promise<{ gateway: BenchGateway; from: number }> {
   const { world, dist, dir, profile } = ground;
   const name = `gateway-${++started}`;
   const auditDir = join(dir, `audit-${name}`);
@@ -62,25 +65,22 @@ export async function spawnGateway(ground: Ground, options: GatewayOptions = {})
     REDIS_URL: world.redis.url,
     LOG_LEVEL: 'warn',
   };
+  const from = performance.now();
   const process = launch(name, [...entry, '--config', path], env, options.sources ? { dir } : { dir, cwd: dist });
   const web = `http://127.0.0.1:${at.web}`;
-  return {
-    ...process,
-    web,
+  const route = async (): Promise<Route> => ({
+    name: 'gateway',
     port: at.postgres,
-    route: async () => ({
-      name: 'gateway',
-      port: at.postgres,
-      user: 'report-bot',
-      password: await token(world, web),
-      pid: process.pid,
-    }),
-  };
+    user: 'report-bot',
+    password: await token(world, web),
+    pid: process.pid,
+  });
+  return { gateway: { ...process, web, port: at.postgres, route }, from };
 }
 
 /** Started, and ready for clients. */
 export async function startGateway(ground: Ground, options: GatewayOptions = {}): Promise<BenchGateway> {
-  const gateway = await spawnGateway(ground, options);
+  const { gateway } = await spawnGateway(ground, options);
   try {
     await answers(`${gateway.web}/readyz`, gateway);
   } catch (error) {

@@ -15,7 +15,7 @@ do-nothing Node pipe, in interleaved rounds. Prints one Markdown table.
   --quick            one short round of everything: does it work?
   --json FILE        every figure
   --rounds N         interleaved rounds (5)
-  --workers N        the gateway's \`workers\` (left out: the product's default)
+  --workers N|auto   the gateway's processes (left out: the product's default)
   --clients N,…      of the point selects (1,8,32)
   --modes MODE,…     of ${MODES.join(', ')}
   --routes ROUTE,…   of ${ROUTES.join(', ')}
@@ -84,7 +84,8 @@ await benchPostgres(
   {
     quick: values.quick,
     rounds: values.rounds === undefined ? (values.quick ? 1 : 5) : count('rounds', values.rounds),
-    workers: values.workers === undefined ? undefined : count('workers', values.workers),
+    workers:
+      values.workers === undefined || values.workers === 'auto' ? values.workers : count('workers', values.workers),
     clients: (values.clients ?? '1,8,32').split(',').map((text) => count('clients', text)),
     modes: chosen('modes', values.modes, MODES),
     routes: chosen('routes', values.routes, ROUTES).filter(isRoute),

@@ -5,10 +5,12 @@ import { summarize } from './profile.ts';
 import { release } from './release.ts';
 import { machine, type Report, type Row, reportSchema, table } from './report.ts';
 import { output } from './routes.ts';
+import { rules } from './rules.ts';
 import { select } from './select.ts';
 import { type Options, type Part, startStage } from './stage.ts';
+import { start } from './start.ts';
 
-export const PARTS: readonly Part[] = [select, large, release];
+export const PARTS: readonly Part[] = [select, large, release, rules, start];
 
 /** Runs the parts named (or all) and prints a Markdown table; with `json` also writes every figure. */
 export async function benchPostgres(

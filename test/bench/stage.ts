@@ -12,7 +12,7 @@ import { directRoute, ROUTES, type Route, type RouteName, startPgbouncer, startP
 
 export type Options = {
   readonly quick: boolean;
-  readonly workers: number | undefined;
+  readonly workers: number | 'auto' | undefined;
   /** A compiled product to measure; left out: this tree is compiled. */
   readonly dist: string | undefined;
   readonly profile: string | undefined;
