@@ -1,12 +1,13 @@
 /** Gateways as an operator runs them: the compiled product under plain node, each a process of its own. */
-import { mkdir, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
 import { newKeyPair } from '../../queue/sign.ts';
-import { answers, launch, type Process } from '../support/launch.ts';
+import { launch, type Process } from '../support/launch.ts';
 import { freePort } from '../support/ports.ts';
 import { UPSTREAM_ROLE } from '../support/seed.ts';
 import type { Config, KeyPair, World } from '../support/world.ts';
+import { ask } from './ask.ts';
 import type { Route } from './routes.ts';
 
 export type GatewayOptions = {
@@ -40,6 +41,8 @@ export type Ground = {
 };
 
 const RULES = 100;
+const READY_MS = 60_000;
+const LOOK_MS = 20;
 let started = 0;
 
 /** A process that need not answer yet, and when it was started (`performance.now()`). */
@@ -53,7 +56,8 @@ export async function spawnGateway(
   await mkdir(auditDir);
   const at = { postgres: await freePort(), web: await freePort() };
   const path = join(dir, `${name}.yaml`);
-  await writeFile(path, stringify(configuration(ground, options, at, auditDir)));
+  const config = configuration(ground, options, at, auditDir);
+  await writeFile(path, stringify(config));
   const flags = [...(options.nodeFlags ?? []), ...(profile ? ['--cpu-prof', '--cpu-prof-dir', profile] : [])];
   const entry = options.sources
     ? [...flags, '--import', 'tsx', 'gateway/cli.ts', 'gateway']
@@ -67,7 +71,7 @@ export async function spawnGateway(
   };
   const from = performance.now();
   const process = launch(name, [...entry, '--config', path], env, options.sources ? { dir } : { dir, cwd: dist });
-  const web = `http://127.0.0.1:${at.web}`;
+  const web = `${config.tls ? 'https' : 'http'}://127.0.0.1:${at.web}`;
   const route = async (): Promise<Route> => ({
     name: 'gateway',
     port: at.postgres,
@@ -82,7 +86,7 @@ export async function spawnGateway(
 export async function startGateway(ground: Ground, options: GatewayOptions = {}): Promise<BenchGateway> {
   const { gateway } = await spawnGateway(ground, options);
   try {
-    await answers(`${gateway.web}/readyz`, gateway);
+    await answering(gateway);
   } catch (error) {
     await gateway.end();
     throw error;
@@ -90,12 +94,26 @@ export async function startGateway(ground: Ground, options: GatewayOptions = {})
   return gateway;
 }
 
+/** Resolves once it is ready. @throws Error when it ended, or is not ready within a minute */
+export async function answering(gateway: BenchGateway): Promise<void> {
+  const deadline = performance.now() + READY_MS;
+  for (;;) {
+    const answer = await ask(`${gateway.web}/readyz`).catch(() => undefined);
+    if (answer?.status === 200) return;
+    if (!gateway.alive() || performance.now() > deadline) {
+      const log = await readFile(gateway.log, 'utf8').catch(() => '');
+      throw new Error(`${gateway.name} is not ready: ${answer?.body ?? ''} ${log.slice(-2_000)}`);
+    }
+    await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
+  }
+}
+
 async function token(world: World, web: string): Promise<string> {
   const authorization = `Bearer ${await world.oidc.token('report-bot')}`;
-  const response = await fetch(`${web}/v1/token`, { method: 'POST', headers: { authorization } });
-  const body = (await response.json()) as { token?: string };
-  if (!response.ok || !body.token) throw new Error(`POST /v1/token: ${response.status} ${JSON.stringify(body)}`);
-  return body.token;
+  const { status, body } = await ask(`${web}/v1/token`, { method: 'POST', headers: { authorization } });
+  const { token } = status === 200 ? (JSON.parse(body) as { token?: string }) : {};
+  if (!token) throw new Error(`POST /v1/token: ${status} ${body}`);
+  return token;
 }
 
 function configuration(

@@ -19,6 +19,7 @@ do-nothing Node pipe, in interleaved rounds. Prints one Markdown table.
   --clients N,…      of the point selects (1,8,32)
   --modes MODE,…     of ${MODES.join(', ')}
   --routes ROUTE,…   of ${ROUTES.join(', ')}
+  --held N           connections that wait (9000)
   --dist DIR         measure that compiled product; left out: this tree is compiled, types unchecked
   --profile DIR      CPU profiles of the gateways go there, and a summary to stderr
 
@@ -47,6 +48,7 @@ function read() {
         clients: { type: 'string' },
         modes: { type: 'string' },
         routes: { type: 'string' },
+        held: { type: 'string' },
         dist: { type: 'string' },
         profile: { type: 'string' },
       },
@@ -89,6 +91,7 @@ await benchPostgres(
     clients: (values.clients ?? '1,8,32').split(',').map((text) => count('clients', text)),
     modes: chosen('modes', values.modes, MODES),
     routes: chosen('routes', values.routes, ROUTES).filter(isRoute),
+    held: values.held === undefined ? undefined : count('held', values.held),
     dist: values.dist && resolve(values.dist),
     profile: values.profile && resolve(values.profile),
   },

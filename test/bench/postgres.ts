@@ -1,5 +1,6 @@
 /** `npm run bench -- postgres`: every part in one run, one table, and every figure as JSON. */
 import { writeFile } from 'node:fs/promises';
+import { held } from './held.ts';
 import { large } from './large.ts';
 import { summarize } from './profile.ts';
 import { release } from './release.ts';
@@ -10,7 +11,7 @@ import { select } from './select.ts';
 import { type Options, type Part, startStage } from './stage.ts';
 import { start } from './start.ts';
 
-export const PARTS: readonly Part[] = [select, large, release, rules, start];
+export const PARTS: readonly Part[] = [select, large, release, rules, start, held];
 
 /** Runs the parts named (or all) and prints a Markdown table; with `json` also writes every figure. */
 export async function benchPostgres(

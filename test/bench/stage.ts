@@ -13,6 +13,8 @@ import { directRoute, ROUTES, type Route, type RouteName, startPgbouncer, startP
 export type Options = {
   readonly quick: boolean;
   readonly workers: number | 'auto' | undefined;
+  /** Connections of the part that holds thousands; left out: as many as DESIGN 11 names. */
+  readonly held: number | undefined;
   /** A compiled product to measure; left out: this tree is compiled. */
   readonly dist: string | undefined;
   readonly profile: string | undefined;

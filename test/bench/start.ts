@@ -1,8 +1,7 @@
 /** From the start of the process to the first accepted connection, and to ready. */
 import { connect } from 'node:net';
-import { answers } from '../support/launch.ts';
 import { type Spread, shown, spread } from './figures.ts';
-import { type GatewayOptions, spawnGateway } from './gateway.ts';
+import { answering, type GatewayOptions, spawnGateway } from './gateway.ts';
 import { atMost, type Row } from './report.ts';
 import type { Part, Stage } from './stage.ts';
 
@@ -41,7 +40,7 @@ async function once({ ground }: Stage, options: GatewayOptions): Promise<Started
       await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
     }
     const listening = seconds();
-    await answers(`${gateway.web}/readyz`, gateway);
+    await answering(gateway);
     return { listening, ready: seconds() };
   } finally {
     await gateway.end();
