@@ -27,10 +27,6 @@ export type ConnectionConfig = Config['connections'][number];
 
 type DeepReadonly<T> = T extends Secret ? T : T extends object ? { readonly [K in keyof T]: DeepReadonly<T[K]> } : T;
 
-/** `--config`, else `COUNTERSIGN_CONFIG`, else the file of that name where the process was started. */
-export const configPath = (option: string | undefined): string =>
-  option ?? process.env.COUNTERSIGN_CONFIG ?? 'countersign.yaml';
-
 /** @throws GatewayError CONFIG listing every problem of the file, one a line. */
 export function loadConfig(path: string, sources: SecretSources = processSources): Config {
   let text: string;

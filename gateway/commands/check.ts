@@ -3,7 +3,8 @@ import { constants } from 'node:fs';
 import { access, statfs } from 'node:fs/promises';
 import { connectCommands, connected, durabilityWarnings } from '../../queue/connection.ts';
 import { postgresConnection } from '../compose/connections.ts';
-import { type Config, type ConnectionConfig, configPath, loadConfig } from '../config.ts';
+import { configPath } from '../config/path.ts';
+import { type Config, type ConnectionConfig, loadConfig } from '../config.ts';
 import { connectUpstream } from '../listeners/postgres/upstream.ts';
 import { type Command, parse } from './command.ts';
 

@@ -1,5 +1,5 @@
 /** `countersign gateway`: runs the gateway until it is told to stop. */
-import { configPath } from '../config.ts';
+import { configPath } from '../config/path.ts';
 import { type Command, parse } from './command.ts';
 
 export const gateway: Command = {
@@ -8,7 +8,8 @@ export const gateway: Command = {
 
 Runs a gateway until SIGTERM or SIGINT: then held clients are told, running operations may end (30 s), exit 0.
 A second signal ends it at once. SIGHUP, or a change of the file, reloads rules, connections, keys and the
-certificate without dropping sessions; a file with mistakes is refused and the old one stays in force.
+certificate without dropping sessions; a file with mistakes is refused and the old one stays in force. With \`workers\`
+in the file, several processes serve the same addresses; signals go to the one that was started.
 
   --config FILE   default: COUNTERSIGN_CONFIG, else countersign.yaml`,
 

@@ -1,15 +1,14 @@
 /** The gateway as a process, or as several: its file, its signals, its end. */
 import { randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { WORKER_ENV, workerCount } from '../config/workers.ts';
-import { parseYaml } from '../config/yaml.ts';
+import { WORKER_ENV, workerCount, workersLine } from '../config/workers.ts';
 import { askedToEnd, DRAIN_MS, within } from './ending.ts';
 
 /** Runs until told to stop; resolves with the exit status. @throws GatewayError when it cannot start */
 export async function runGateway(path: string): Promise<0 | 1> {
   const worker = process.env[WORKER_ENV];
   if (worker !== undefined && process.send) return (await import('./cluster/worker.ts')).runWorker(worker);
-  const workers = workersWritten(path);
+  const workers = await workersWritten(path);
   return workers > 1 ? (await import('./cluster/primary.ts')).runPrimary(path, workers) : runAlone(path);
 }
 
@@ -37,9 +36,12 @@ async function runAlone(path: string): Promise<0 | 1> {
 }
 
 /** Only how many: what is wrong with a file, whoever reads all of it tells. */
-function workersWritten(path: string): number {
+async function workersWritten(path: string): Promise<number> {
   try {
-    const written: unknown = parseYaml(readFileSync(path, 'utf8'));
+    const text = readFileSync(path, 'utf8');
+    const plain = workersLine(text);
+    if (plain !== undefined) return workerCount(plain);
+    const written: unknown = (await import('../config/yaml.ts')).parseYaml(text);
     return typeof written === 'object' && written !== null && 'workers' in written ? workerCount(written.workers) : 1;
   } catch {
     return 1;

@@ -16,6 +16,17 @@ export function workerCount(written: unknown, cores: () => number = usableCores)
   return sensible ? written : 1;
 }
 
+/**
+ * The key as it is usually written, without reading the whole file as YAML (a tenth of a second at every start); what
+ * it stands for where the file does not have the word at all; undefined where only a parser can tell.
+ */
+export function workersLine(text: string): unknown {
+  if (!text.includes('workers')) return 1;
+  const [, written] = /^workers: *(auto|\d{1,4}) *(?:#.*)?\r?$/m.exec(text) ?? [];
+  if (written === undefined) return undefined;
+  return written === 'auto' ? written : Number(written);
+}
+
 /** Of this machine, or of the share of it that a container was given. */
 const usableCores = (): number => Math.min(availableParallelism(), quota('/sys/fs/cgroup/cpu.max'));
 

@@ -145,7 +145,7 @@ class Fleet {
   #started(member: Member): void {
     member.state = 'serving';
     this.#up = true;
-    this.#log.info({ worker: member.number, pid: member.pid }, 'a worker serves');
+    this.#log.info({ worker: member.number, pid: member.pid, serving: member.gateway }, 'a worker serves');
     for (const gateway of this.#unburied.splice(0)) void member.channel.tell('bury', { gateway });
     this.#services.retry();
     const all = [...this.#members.values()];
