@@ -117,7 +117,7 @@ describe('the audit writer', () => {
     const gate = newGate();
     let slow = false;
     const trail = await openTrail(newDir(), {
-      maxLagCharacters: 10_000,
+      maxLagBytes: 10_000,
       commitMs: 50,
       open: async (path) => {
         const handle = await open(path, 'ax');

@@ -13,16 +13,44 @@ const LINE =
 /** `,"hash":"…"}` */
 const HASH_SUFFIX_LENGTH = 75;
 
+const SLAB_BYTES = 256 * 1024;
+const MAX_UTF8 = 3; // bytes a UTF-16 unit
+
 /**
- * The next line (without its line feed) and where the chain stands after it. `members` are the entry's, as JSON without
- * braces. The hash is SHA-256 over the line's bytes without its own `hash` member, so that a verifier needs no
+ * Makes a chain's lines. Each lies in memory right behind the one before, so that what comes together can be written
+ * together; the hash is SHA-256 over the line's bytes without its own `hash` member, so that a verifier needs no
  * canonical form.
  */
-export function nextLine(link: Link, at: string, members: string): { line: string; link: Link } {
-  const seq = link.seq + 1;
-  const open = `{"seq":${seq},"at":"${at}","prev":"${link.hash}"${members === '' ? '' : `,${members}`}`;
-  const digest = hash('sha256', `${open}}`, 'hex');
-  return { line: `${open},"hash":"${digest}"}`, link: { seq, hash: digest } };
+export class Chain {
+  #link: Link;
+  #slab = Buffer.alloc(0);
+  #end = 0;
+
+  constructor(link: Link) {
+    this.#link = link;
+  }
+
+  get link(): Link {
+    return this.#link;
+  }
+
+  /** The next line, with its line feed. `members` are the entry's own, as JSON without braces. */
+  add(at: string, members: string): Buffer {
+    const seq = this.#link.seq + 1;
+    const body = `{"seq":${seq},"at":"${at}","prev":"${this.#link.hash}"${members === '' ? '' : `,${members}`}}`;
+    const most = body.length * MAX_UTF8 + HASH_SUFFIX_LENGTH + 1;
+    if (this.#slab.length - this.#end < most) {
+      this.#slab = Buffer.allocUnsafeSlow(Math.max(SLAB_BYTES, most));
+      this.#end = 0;
+    }
+    const slab = this.#slab;
+    const from = this.#end;
+    const to = from + slab.write(body, from);
+    const digest = hash('sha256', slab.subarray(from, to), 'hex');
+    this.#end = to - 1 + slab.write(`,"hash":"${digest}"}\n`, to - 1, 'latin1');
+    this.#link = { seq, hash: digest };
+    return slab.subarray(from, this.#end);
+  }
 }
 
 export type Line = {

@@ -2,8 +2,8 @@
 import { type FileHandle, open, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 
-/** Text for the file that is open, or the path of the file to open next. */
-type Item = { text: string } | { readonly path: string };
+/** A stretch of memory for the file that is open, or the path of the file to open next. */
+type Item = { readonly memory: ArrayBufferLike; readonly from: number; to: number } | { readonly path: string };
 type Waiter = { readonly upTo: number; resolve(): void; reject(error: Error): void };
 
 /** Must create: a file that is already there is never appended to. */
@@ -20,7 +20,7 @@ export class Disk {
   #path = '';
   #queue: Item[] = [];
   #waiters: Waiter[] = [];
-  /** Characters pushed, written to the kernel, and known to be on disk. */
+  /** Bytes pushed, written to the kernel, and known to be on disk. */
   #pushed = 0;
   #written = 0;
   #synced = 0;
@@ -40,21 +40,23 @@ export class Disk {
   }
 
   /** What has been pushed and not yet handed to the kernel. */
-  lag(): { readonly characters: number; readonly ms: number } {
-    const characters = this.#pushed - this.#written;
-    return { characters, ms: characters === 0 ? 0 : performance.now() - this.#oldestUnwritten };
+  lag(): { readonly bytes: number; readonly ms: number } {
+    const bytes = this.#pushed - this.#written;
+    return { bytes, ms: bytes === 0 ? 0 : performance.now() - this.#oldestUnwritten };
   }
 
   get dirty(): boolean {
     return this.#synced < this.#pushed;
   }
 
-  push(text: string): void {
+  /** The memory is left alone until it is on disk. What lies right behind the bytes pushed before leaves with them. */
+  push(bytes: Buffer): void {
     if (this.#pushed === this.#written) this.#oldestUnwritten = performance.now();
+    const { buffer: memory, byteOffset: from, length } = bytes;
     const last = this.#queue.at(-1);
-    if (last && 'text' in last) last.text += text;
-    else this.#queue.push({ text });
-    this.#pushed += text.length;
+    if (last && 'memory' in last && last.memory === memory && last.to === from) last.to += length;
+    else this.#queue.push({ memory, from, to: from + length });
+    this.#pushed += length;
     this.#timer ??= this.#running ? undefined : setTimeout(() => void this.#run(), WRITE_WITHIN_MS);
   }
 
@@ -125,10 +127,11 @@ export class Disk {
     const item = this.#queue.shift();
     if (item && 'path' in item) return this.#next(item.path);
 
-    const text = item?.text ?? '';
     const since = performance.now();
-    if (text !== '') await writeAll(this.#handle, Buffer.from(text, 'utf8'));
-    this.#written += text.length;
+    if (item) {
+      await writeAll(this.#handle, Buffer.from(item.memory as ArrayBuffer, item.from, item.to - item.from));
+      this.#written += item.to - item.from;
+    }
     this.#oldestUnwritten = since;
     if (this.#waiters.length > 0) await this.#sync();
   }

@@ -65,6 +65,7 @@ class Seen {
 
 const texts = new Seen();
 const identifiers = new Seen();
+const names = new Map<string, string>(); // of members: the code's own words
 /** Lists that never change, such as the effects of a statement, are written once for the name they stand under. */
 const frozen = new WeakMap<object, { readonly name: string; readonly json: string }>();
 
@@ -73,7 +74,17 @@ export function renderMembers(entry: Readonly<Record<string, unknown>>): string 
   let json = '';
   for (const name in entry) {
     const value = render(name, entry[name], 0);
-    if (value !== undefined) json += `${json === '' ? '' : ','}${text(OWN.has(name) ? `_${name}` : name)}:${value}`;
+    if (value !== undefined) json += `${json === '' ? '' : ','}${memberName(name)}${value}`;
+  }
+  return json;
+}
+
+/** With its colon. */
+function memberName(name: string): string {
+  let json = names.get(name);
+  if (json === undefined) {
+    json = `${text(OWN.has(name) ? `_${name}` : name)}:`;
+    names.set(name, json);
   }
   return json;
 }

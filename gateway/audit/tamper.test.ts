@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { after, describe, it } from 'node:test';
 import { newKeyPair, signingKey, verifyingKey } from '../../queue/sign.ts';
-import { GENESIS, type Link, nextLine } from './chain.ts';
+import { Chain, GENESIS } from './chain.ts';
 import { runAuditCommand } from './command.ts';
 import { listSegments } from './files.ts';
 import { renderMembers } from './render.ts';
@@ -37,16 +37,14 @@ describe('without the audit key', () => {
     const [first = ''] = files;
     const lines = (await readFile(first, 'utf8')).split('\n').slice(0, -1);
     for (const file of files) await rm(file);
-    let link: Link = GENESIS;
-    const made: string[] = [];
+    const chain = new Chain(GENESIS);
+    let made = '';
     for (const line of lines) {
       const { seq: _, at, prev: _p, hash: _h, ...fields } = JSON.parse(line);
       if (fields.kind === 'audit.checkpoint' || fields.kind === 'audit.sealed') continue;
-      const next = nextLine(link, at, renderMembers({ ...fields, ...(fields.shown ? { shown: 'SELECT 1' } : {}) }));
-      made.push(next.line);
-      link = next.link;
+      made += chain.add(at, renderMembers({ ...fields, ...(fields.shown ? { shown: 'SELECT 1' } : {}) })).toString();
     }
-    await writeFile(first, `${made.join('\n')}\n`);
+    await writeFile(first, made);
     const misfit = await verified(dir);
     assert.deepEqual([misfit?.what, misfit?.line], ['seal wrong', 2]);
     const other = await trailOf('gw-a', newKeyPair().secret);

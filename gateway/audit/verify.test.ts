@@ -9,7 +9,7 @@ import { describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { newKeyPair, signingKey } from '../../queue/sign.ts';
 import { keys, newDir, openTrail, operation, pair, written } from '../../test/support/trail.ts';
-import { nextLine } from './chain.ts';
+import { Chain } from './chain.ts';
 import { runAuditCommand } from './command.ts';
 import { listSegments, type SegmentName } from './files.ts';
 import { renderMembers } from './render.ts';
@@ -203,7 +203,7 @@ describe('the audit command', () => {
 function rehash(line: string, previous?: string): string {
   const { seq, at, prev, hash: _, ...fields } = JSON.parse(line);
   const link = previous ? JSON.parse(previous) : { seq: seq - 1, hash: prev };
-  return nextLine(link, at, renderMembers(fields)).line;
+  return new Chain(link).add(at, renderMembers(fields)).toString().trimEnd();
 }
 
 /** A trail whose process was killed in the middle of writing; what it was told to be committed goes into `commits`. */

@@ -3,7 +3,7 @@ import { mkdir, rm, stat, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { SigningKey } from '../../queue/sign.ts';
 import { GatewayError } from '../errors.ts';
-import { GENESIS, type Link, nextLine, signLink } from './chain.ts';
+import { Chain, GENESIS, type Link, signLink } from './chain.ts';
 import { Disk, type OpenFile } from './disk.ts';
 import type { Audit, AuditEntry, AuditKind } from './entry.ts';
 import { chainName, listSegments, type Predecessor, predecessor, segmentFile } from './files.ts';
@@ -30,7 +30,7 @@ export type AuditOptions = {
   readonly segmentBytes?: number;
   readonly segmentMs?: number;
   /** More than this waiting for the kernel, or for longer: refused until it has caught up. */
-  readonly maxLagCharacters?: number;
+  readonly maxLagBytes?: number;
   readonly maxLagMs?: number;
   /** A commit that is not on disk by then is refused; its entry may still arrive. */
   readonly commitMs?: number;
@@ -48,7 +48,7 @@ export type AuditTrail = Audit & {
   /** Seal, sync and let go. Later entries are refused. */
   close(): Promise<void>;
   /** For metrics: what waits for the disk. */
-  lag(): { readonly characters: number; readonly ms: number };
+  lag(): { readonly bytes: number; readonly ms: number };
   /** Remove what retention allows now. It is also done at start and once an hour. */
   expire(): Promise<readonly string[]>;
 };
@@ -95,9 +95,9 @@ class Trail implements AuditTrail {
   readonly #disk: Disk;
   readonly #chain: string;
   #after: Predecessor | undefined;
-  #link: Link;
+  readonly #lines: Chain;
   #segment = 0;
-  #segmentCharacters = 0;
+  #segmentBytes = 0;
   #segmentOpenedAt = 0;
   #checkpointed = 0;
   #closed = false;
@@ -111,7 +111,7 @@ class Trail implements AuditTrail {
     this.#now = options.now ?? Date.now;
     this.#chain = origin.chain;
     this.#after = origin.after;
-    this.#link = origin.after ?? GENESIS;
+    this.#lines = new Chain(origin.after ?? GENESIS);
     this.#disk = new Disk({
       ...(options.open ? { open: options.open } : {}),
       onFailure: (error) =>
@@ -160,7 +160,7 @@ class Trail implements AuditTrail {
   }
 
   head(): Link {
-    return this.#link;
+    return this.#lines.link;
   }
 
   trouble(): string | undefined {
@@ -205,22 +205,22 @@ class Trail implements AuditTrail {
   #refusal(kind: AuditKind): string | undefined {
     if (this.#closed) return 'the audit trail is closed';
     if (this.#disk.failure) return `the audit trail cannot be written: ${this.#disk.failure.message}`;
-    const { maxLagCharacters = 8 << 20, maxLagMs = 1_000 } = this.#options;
+    const { maxLagBytes = 8 << 20, maxLagMs = 1_000 } = this.#options;
     const lag = this.#disk.lag();
     if (BEGINNINGS.has(kind)) {
       if (this.#full) return 'the disk of the audit trail is almost full';
-      if (lag.characters > maxLagCharacters || lag.ms > maxLagMs) return 'the audit trail lags behind';
+      if (lag.bytes > maxLagBytes || lag.ms > maxLagMs) return 'the audit trail lags behind';
     }
     // Ends have twice the room, so that what was let through can still be closed.
-    return lag.characters > 2 * maxLagCharacters ? 'the audit trail lags behind' : undefined;
+    return lag.bytes > 2 * maxLagBytes ? 'the audit trail lags behind' : undefined;
   }
 
   #write(members: string): void {
     const { segmentBytes = 64 << 20, segmentMs = 86_400_000 } = this.#options;
-    if (this.#segmentCharacters >= segmentBytes || performance.now() - this.#segmentOpenedAt >= segmentMs) {
+    if (this.#segmentBytes >= segmentBytes || performance.now() - this.#segmentOpenedAt >= segmentMs) {
       const file = segmentFile(this.#chain, this.#segment);
       this.#seal();
-      this.#after = { file, ...this.#link, torn: 0, sha256: null };
+      this.#after = { file, ...this.#lines.link, torn: 0, sha256: null };
       this.#openSegment();
     }
     this.#add(members);
@@ -232,10 +232,9 @@ class Trail implements AuditTrail {
   }
 
   #add(members: string): void {
-    const { line, link } = nextLine(this.#link, this.#time(), members);
-    this.#link = link;
-    this.#segmentCharacters += line.length + 1;
-    this.#disk.push(`${line}\n`);
+    const line = this.#lines.add(this.#time(), members);
+    this.#segmentBytes += line.length;
+    this.#disk.push(line);
   }
 
   /** ISO 8601; made once a millisecond. */
@@ -250,7 +249,7 @@ class Trail implements AuditTrail {
 
   #openSegment(): void {
     this.#segment++;
-    this.#segmentCharacters = 0;
+    this.#segmentBytes = 0;
     this.#segmentOpenedAt = performance.now();
     this.#disk.file(join(this.#options.dir, segmentFile(this.#chain, this.#segment)));
     this.#line({
@@ -266,17 +265,17 @@ class Trail implements AuditTrail {
 
   #seal(): void {
     this.#sign('audit.sealed');
-    this.#options.onSeal?.({ file: segmentFile(this.#chain, this.#segment), ...this.#link });
+    this.#options.onSeal?.({ file: segmentFile(this.#chain, this.#segment), ...this.#lines.link });
   }
 
   #sign(kind: AuditKind): void {
-    this.#line({ kind, chain: this.#chain, signature: signLink(this.#chain, this.#link, this.#options.key) });
+    this.#line({ kind, chain: this.#chain, signature: signLink(this.#chain, this.#lines.link, this.#options.key) });
   }
 
   async #checkpoint(): Promise<void> {
-    if (this.#closed || this.#disk.failure || this.#link.seq === this.#checkpointed) return;
+    if (this.#closed || this.#disk.failure || this.#lines.link.seq === this.#checkpointed) return;
     this.#sign('audit.checkpoint');
-    this.#checkpointed = this.#link.seq;
+    this.#checkpointed = this.#lines.link.seq;
     await this.#disk.settled().catch(() => {});
     await this.#publish();
   }
@@ -284,7 +283,11 @@ class Trail implements AuditTrail {
   async #publish(): Promise<void> {
     if (this.#disk.failure) return;
     try {
-      await this.#options.publishHead?.({ chain: this.#chain, ...this.#link, at: new Date(this.#now()).toISOString() });
+      await this.#options.publishHead?.({
+        chain: this.#chain,
+        ...this.#lines.link,
+        at: new Date(this.#now()).toISOString(),
+      });
     } catch (error) {
       this.#warn('the head of the audit chain could not be published', error);
     }

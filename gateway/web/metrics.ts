@@ -19,7 +19,7 @@ export type MetricSources = {
   readonly holdsOpen: () => number;
   /** Age of the oldest open hold, ms; 0 without one. */
   readonly oldestHoldMs: () => number;
-  readonly auditLag: () => { readonly characters: number; readonly ms: number };
+  readonly auditLag: () => { readonly bytes: number; readonly ms: number };
   /** Names of the configured connections; any other becomes `other`. */
   readonly connections: () => readonly string[];
   /** Of the other processes of this gateway: what is read is all of them together. */
@@ -62,7 +62,7 @@ export function createMetrics(sources: MetricSources): Metrics {
   gauge('holds_open', 'Operations waiting for a human', 'sum', sources.holdsOpen);
   gauge('hold_oldest_seconds', 'Age of the oldest open hold', 'max', () => sources.oldestHoldMs() / 1_000);
   const waiting = 'Audit entries not yet handed to the kernel';
-  gauge('audit_queue_characters', waiting, 'sum', () => sources.auditLag().characters);
+  gauge('audit_queue_bytes', waiting, 'sum', () => sources.auditLag().bytes);
   gauge(
     'audit_lag_seconds',
     'Age of the oldest audit entry not yet handed to the kernel',

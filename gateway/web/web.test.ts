@@ -31,7 +31,7 @@ const sources: MetricSources = {
   sessions: () => 3,
   holdsOpen: () => 2,
   oldestHoldMs: () => 1_500,
-  auditLag: () => ({ characters: 10, ms: 2 }),
+  auditLag: () => ({ bytes: 10, ms: 2 }),
   connections: () => ['orders'],
 };
 
@@ -299,7 +299,7 @@ describe('/metrics', () => {
       'countersign_sessions 3',
       'countersign_holds_open 2',
       'countersign_hold_oldest_seconds 1.5',
-      'countersign_audit_queue_characters 10',
+      'countersign_audit_queue_bytes 10',
       'countersign_audit_lag_seconds 0.002',
       'countersign_operations_total{verdict="allow",protocol="other",connection="other"} 1000',
       'countersign_operations_total{verdict="deny",protocol="postgres",connection="orders"} 1',
