@@ -17,6 +17,7 @@ import { type HoldEvent, next } from './lifecycle.ts';
 import { type LinkedPerson, requesterSlack } from './linked.ts';
 import { Outbox } from './outbox.ts';
 import { type Authority, isGroupName, tally, unmeetable } from './quorum.ts';
+import { Waiting } from './waiting.ts';
 import { heldText, refusal, rulesOf } from './words.ts';
 
 const REMIND_MS = 15_000; // keeps NAT open and finds dead peers
@@ -62,6 +63,7 @@ export class Book {
   readonly deps: HoldsDeps;
   readonly directory: Directory;
   readonly attestor: Attestor;
+  readonly waiting = new Waiting();
   readonly #outbox: Outbox;
   readonly #holds = new Map<string, Hold>();
   readonly #recent = new Map<string, Remembered>();
@@ -76,6 +78,7 @@ export class Book {
 
   add(hold: Hold): void {
     this.#holds.set(hold.id, hold);
+    this.waiting.add(hold);
   }
 
   find(id: string): Hold | undefined {
@@ -100,6 +103,7 @@ export class Book {
     const phase = next(hold.phase, event);
     if (!phase) return false;
     hold.phase = phase;
+    if (phase.kind !== 'open' && phase.kind !== 'approved') this.waiting.leave(hold);
     switch (phase.kind) {
       case 'open':
       case 'approved':

@@ -238,15 +238,10 @@ class Broker implements Holds {
     }
   }
 
-  #refuseTooMany({ principal, connection }: Operation): void {
+  #refuseTooMany(operation: Operation): void {
+    const { principal, connection } = operation;
     const { openPerPrincipal, openPerConnection } = this.#book.deps.limits();
-    const key = principalKey(principal);
-    let mine = 0;
-    let here = 0;
-    for (const { operation } of this.#book.open()) {
-      if (principalKey(operation.principal) === key) mine += 1;
-      if (operation.connection === connection) here += 1;
-    }
+    const { mine, here } = this.#book.waiting.beside(operation);
     if (mine < openPerPrincipal && here < openPerConnection) return;
     const which = mine >= openPerPrincipal ? `${principal.name} has ${mine}` : `${connection} has ${here}`;
     throw new GatewayError('LIMIT', `${which} operations waiting for approval already`, {
