@@ -184,9 +184,11 @@ export class Replies {
         return type === 't' || ((type === 'T' || type === 'n') && this.#complete(reply));
       case 'execute':
         if (type === 's' || type === 'C' || type === 'I') {
+          // Read first: what cannot be is no answer, and its operation is still owed an outcome.
+          const tag = type === 'C' ? parseCommandComplete(frame) : '';
           this.#shift();
           if (type === 's') this.#events.suspended(reply);
-          else this.#events.statementDone(reply, type === 'C' ? parseCommandComplete(frame) : '');
+          else this.#events.statementDone(reply, tag);
           this.#wake();
           return true;
         }
