@@ -12,6 +12,7 @@ import { createSessions } from '../listeners/postgres/serve.ts';
 import { createPostgresListener, type DoorEvent, LIMITS } from '../listeners/postgres/server.ts';
 import { type Principal, principalKey } from '../operation.ts';
 import { described, redact } from './log.ts';
+import { Refusals } from './refusals.ts';
 import { Targets } from './targets.ts';
 
 export type DoorDeps = {
@@ -64,6 +65,7 @@ export function createDoor(deps: DoorDeps): Door {
       },
     },
   });
+  const refusals = new Refusals({ audit, log: (entry) => log.warn(entry, 'more refused at the door') });
   const { postgres } = config().listen;
   const listener =
     postgres &&
@@ -80,7 +82,7 @@ export function createDoor(deps: DoorDeps): Door {
       cancelKeys,
       runSession: (parts) => targets.during(parts.downstream.connection, () => sessions.runSession(parts)),
       drainSessions: sessions.drainSessions,
-      record: (event) => record(event, deps),
+      record: (event) => record(event, deps, refusals),
       listen: deps.listen,
       limits: {
         loginMs: config().limits.loginMs,
@@ -99,12 +101,19 @@ export function createDoor(deps: DoorDeps): Door {
         session.end(`connection "${session.connection}" is no longer open to you`);
       }
     },
-    close: () => targets.close(),
+    close: async () => {
+      try {
+        refusals.flush();
+      } catch {
+        // The trail cannot be written: it has said so itself.
+      }
+      await targets.close();
+    },
   };
 }
 
 /** `session.start` is written by the session itself; here only what never became one. */
-function record(event: DoorEvent, { audit, log, onSignIn }: DoorDeps): void {
+function record(event: DoorEvent, { log, onSignIn }: DoorDeps, refusals: Refusals): void {
   if (event.kind === 'sign-in') {
     onSignIn(event.principal, event.connection);
     return;
@@ -115,12 +124,12 @@ function record(event: DoorEvent, { audit, log, onSignIn }: DoorDeps): void {
     ...(principal === undefined ? {} : { principal: principalKey(principal) }),
     ...(connection === undefined ? {} : { connection: redact(connection.slice(0, 63)) }),
   };
-  log.warn({ ...who, ...described(error) }, 'refused at the door');
-  audit.append({
+  const inFull = refusals.record({
     kind: 'auth.refused',
     ...who,
     code: error.code,
     message: redact(error.message),
     ...(user === undefined ? {} : { user: redact(user.slice(0, 200)) }),
   });
+  if (inFull) log.warn({ ...who, ...described(error) }, 'refused at the door');
 }
