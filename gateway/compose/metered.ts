@@ -22,7 +22,7 @@ export function metered(
   });
 
   const passed = (permit: Permit, startedAt: number): Permit => {
-    if (held.has(permit.operation)) return permit;
+    if (permit.hold !== undefined) return permit; // counted as held
     count('allow', permit.operation);
     metrics.added(permit.operation.protocol, performance.now() - startedAt);
     return permit;

@@ -9,6 +9,7 @@ import {
   type MetricValue,
   Registry,
 } from 'prom-client';
+import { LatencyHistogram } from './latency.ts';
 
 /** Every metric of one process, as plain values. */
 export type MetricsAsJson = readonly MetricObjectWithValues<MetricValue<string>>[];
@@ -43,6 +44,19 @@ export type Metrics = {
   json(): Promise<MetricsAsJson>;
   stop(): void;
 };
+
+const PROTOCOLS = ['postgres', 'mysql', 'ssh', 'http', 'mcp', 'redis'] as const;
+const MAX_TALLIES = 64;
+
+type Tally = {
+  readonly connection: string;
+  readonly verdict: string;
+  readonly protocol: string;
+  readonly labels: { readonly verdict: string; readonly protocol: string; readonly connection: string };
+  count: number;
+};
+
+const among = (value: string, allowed: readonly string[]) => (allowed.includes(value) ? value : 'other');
 
 export function createMetrics(sources: MetricSources): Metrics {
   const registry = new Registry();
@@ -83,7 +97,26 @@ export function createMetrics(sources: MetricSources): Metrics {
     help: 'Operations by verdict',
     labelNames: ['verdict', 'protocol', 'connection'] as const,
     registers,
+    collect: () => {
+      for (const tally of tallies.splice(0)) operations.inc(tally.labels, tally.count);
+    },
   });
+  /** Counted since the metrics were last read: prom-client's own look-up of a series is no part of an operation's way. */
+  const tallies: Tally[] = [];
+  const count = (verdict: string, protocol: string, connection: string) => {
+    for (const tally of tallies) {
+      if (tally.connection !== connection || tally.verdict !== verdict || tally.protocol !== protocol) continue;
+      tally.count++;
+      return;
+    }
+    const labels = {
+      verdict: among(verdict, VERDICTS),
+      protocol: among(protocol, PROTOCOLS),
+      connection: among(connection, sources.connections()),
+    };
+    tallies.push({ connection, verdict, protocol, labels, count: 1 });
+    if (tallies.length > MAX_TALLIES) for (const tally of tallies.splice(0)) operations.inc(tally.labels, tally.count);
+  };
   const decisions = new Histogram({
     name: 'countersign_decision_seconds',
     help: 'Time from opening a hold to its end',
@@ -91,13 +124,16 @@ export function createMetrics(sources: MetricSources): Metrics {
     buckets: [1, 5, 15, 30, 60, 120, 300, 600, 900, 1_800, 3_600],
     registers,
   });
-  const latency = new Histogram({
-    name: 'countersign_added_latency_seconds',
-    help: 'What the gateway added to an operation nobody had to approve',
-    labelNames: ['protocol'] as const,
-    buckets: [0.000_025, 0.000_05, 0.000_1, 0.000_2, 0.000_5, 0.001, 0.002, 0.005, 0.01, 0.05, 0.25],
-    registers,
-  });
+  const latency = new LatencyHistogram(
+    {
+      name: 'countersign_added_latency_seconds',
+      help: 'What the gateway added to an operation nobody had to approve',
+      label: 'protocol',
+      values: PROTOCOLS,
+      buckets: [0.000_025, 0.000_05, 0.000_1, 0.000_2, 0.000_5, 0.001, 0.002, 0.005, 0.01, 0.05, 0.25],
+    },
+    registry,
+  );
   const votes = new Counter({
     name: 'countersign_votes_total',
     help: 'Votes',
@@ -111,17 +147,10 @@ export function createMetrics(sources: MetricSources): Metrics {
     registers,
   });
 
-  const among = (value: string, allowed: readonly string[]) => (allowed.includes(value) ? value : 'other');
-  const protocolOf = (protocol: string) => among(protocol, ['postgres', 'mysql', 'ssh', 'http', 'mcp', 'redis']);
   return {
-    operation: (verdict, protocol, connection) =>
-      operations.inc({
-        verdict: among(verdict, VERDICTS),
-        protocol: protocolOf(protocol),
-        connection: among(connection, sources.connections()),
-      }),
+    operation: count,
     decided: (state, ms) => decisions.observe({ state: among(state, ENDS) }, ms / 1_000),
-    added: (protocol, ms) => latency.observe({ protocol: protocolOf(protocol) }, ms / 1_000),
+    added: (protocol, ms) => latency.observe(protocol, ms / 1_000),
     vote: (counted) => votes.inc({ counted: String(counted) }),
     signIn: (accepted) => signIns.inc({ accepted: String(accepted) }),
     read: async () => {
