@@ -16,13 +16,15 @@ import { pgbench } from './pgbench.ts';
 import { atMost, type Row } from './report.ts';
 import { directRoute, ending, type Route } from './routes.ts';
 import type { Part, Stage } from './stage.ts';
-import { hold } from './waiter.ts';
+import { hold, type Place } from './waiter.ts';
 
 const CONNECTIONS = 9_000;
 const TLS_CONNECTIONS = 1_000;
 const QUICK_CONNECTIONS = 200;
 const SPARE_FILES = 1_000;
 const AT_ONCE = 64; // log-ins under way
+const TRIES = 10;
+const AGAIN_MS = 1_000;
 const MOST_MB = 400;
 const UNCHANGED = 0.9;
 const STATEMENT = 'DELETE FROM bench_held';
@@ -68,7 +70,7 @@ async function fill(stage: Stage, target: number, { tls }: { tls: boolean }): Pr
     const route = await gateway.route();
     const routes = [directRoute(ground.world.upstream), route];
     const place = { port: gateway.port, user: route.user, password: route.password, database: 'held', tls };
-    leave.push((await hold(place, STATEMENT)).leave); // the catalogue is loaded, the code is warm
+    leave.push((await heldBy(place)).leave); // the catalogue is loaded, the code is warm
     for (const each of routes) await pgbench(each, { mode: 'extended', clients: CLIENTS, seconds: 1 });
     const before = tls ? undefined : await share(routes, options);
     const empty = await rssBytes(gateway.pid);
@@ -77,7 +79,7 @@ async function fill(stage: Stage, target: number, { tls }: { tls: boolean }): Pr
     let left = count - 1;
     await Promise.all(
       Array.from({ length: AT_ONCE }, async () => {
-        while (left-- > 0) leave.push((await hold(place, STATEMENT)).leave);
+        while (left-- > 0) leave.push((await heldBy(place)).leave);
       }),
     );
     say(`${count} held after ${((performance.now() - from) / 1_000).toFixed(1)} s`);
@@ -92,6 +94,18 @@ async function fill(stage: Stage, target: number, { tls }: { tls: boolean }): Pr
     for (const end of leave) end();
     // Thousands of last cards are nobody's concern here; a profile is written by a process that ends by itself.
     await gateway.end(ground.profile ? 'SIGTERM' : 'SIGKILL');
+  }
+}
+
+/** A busy machine's gateway may refuse one for a moment (its disk lags): then the client tries again, as clients do. */
+async function heldBy(place: Place): ReturnType<typeof hold> {
+  for (let left = TRIES; ; left--) {
+    try {
+      return await hold(place, STATEMENT);
+    } catch (error) {
+      if (left <= 1) throw error;
+      await new Promise((resolve) => setTimeout(resolve, AGAIN_MS));
+    }
   }
 }
 
