@@ -175,6 +175,10 @@ class Judge {
     const query = this.#inner(body.query);
     const inner = { ...query, effects: [...query.effects, ...this.#making(body.argtypes)] };
     this.#findings.add('session', '');
+    // Literals become values, by their types' own code, as soon as the server parses the statement.
+    for (const { action, object } of query.effects) {
+      if (object.startsWith('type ')) this.#findings.add(action, object, { derived: true });
+    }
     const headline = `PREPARE ${displayName(textOf(body.name))}: ${inner.headline}`;
     return { headline, session: { kind: 'prepare', name: textOf(body.name), inner } };
   }
