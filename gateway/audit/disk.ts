@@ -11,7 +11,7 @@ export type OpenFile = (path: string) => Promise<FileHandle>;
 const createFile: OpenFile = (path) => open(path, 'ax', 0o600);
 
 /** What `push` alone asks for: on its way to the kernel within 5 ms. */
-const WRITE_WITHIN_MS = 2;
+const WRITE_WITHIN_MS = 3;
 
 export class Disk {
   readonly #open: OpenFile;
