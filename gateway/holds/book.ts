@@ -16,7 +16,7 @@ import { cardOf, type Hold } from './hold.ts';
 import { type HoldEvent, next } from './lifecycle.ts';
 import { type LinkedPerson, requesterSlack } from './linked.ts';
 import { Outbox } from './outbox.ts';
-import { type Authority, isGroupName, tally, unmeetable } from './quorum.ts';
+import { type Authority, covers, isGroupName, tally, unmeetable } from './quorum.ts';
 import { Waiting } from './waiting.ts';
 import { heldText, refusal, rulesOf } from './words.ts';
 
@@ -97,9 +97,9 @@ export class Book {
 
   /**
    * The one place where a hold changes its phase. False when the event came too late. An end is audited, told to the
-   * client and put on the card; `silent` keeps a card that was never sent from being sent.
+   * client and put on the card, where there is one.
    */
-  apply(hold: Hold, event: HoldEvent, { silent = false } = {}): boolean {
+  apply(hold: Hold, event: HoldEvent): boolean {
     const phase = next(hold.phase, event);
     if (!phase) return false;
     hold.phase = phase;
@@ -116,17 +116,18 @@ export class Book {
       case 'expired':
       case 'withdrawn':
         this.#stopClocks(hold);
+        this.#neverOpened(hold);
         this.record(hold, 'hold.settled', {
           state: phase.kind,
           ...('reason' in phase ? { reason: this.deps.redact(phase.reason) } : {}),
           ...('by' in phase ? { by: phase.by } : {}),
         });
         hold.reject(refusal(hold));
-        this.#bury(hold, silent);
+        this.#bury(hold);
         return true;
       case 'done':
       case 'unknown':
-        this.#bury(hold, silent);
+        this.#bury(hold);
         return true;
     }
   }
@@ -201,6 +202,7 @@ export class Book {
 
   /** Send the card as it is when its turn comes. */
   show(hold: Hold, { last = false } = {}): void {
+    hold.reached = 'queue';
     this.#outbox.push(hold.id, () => this.card(hold), last);
   }
 
@@ -209,6 +211,26 @@ export class Book {
       hold.context.tell({ kind, text });
     } catch (error) {
       this.deps.log('a waiting client could not be told', { hold: hold.id, error: String(error) });
+    }
+  }
+
+  /** Put its opening on record, once. @throws GatewayError AUDIT */
+  opened(hold: Hold): void {
+    if (hold.opened) return;
+    const { operation, digest, rules } = hold;
+    const { session, connection } = operation;
+    const principal = principalKey(operation.principal);
+    const about = { hold: hold.id, operation: operation.id, session, principal, connection };
+    this.deps.audit.append({ kind: 'hold.open', ...about, rules, digest });
+    hold.opened = true;
+  }
+
+  /** It ends before anybody was asked: its end shall not stand alone in the trail. */
+  #neverOpened(hold: Hold): void {
+    try {
+      this.opened(hold);
+    } catch (error) {
+      this.deps.log('the audit trail cannot be written', { hold: hold.id, error: asGatewayError(error).message });
     }
   }
 
@@ -316,15 +338,14 @@ export class Book {
     hold.stopListening();
   }
 
-  #bury(hold: Hold, silent: boolean): void {
+  #bury(hold: Hold): void {
     this.#holds.delete(hold.id);
     const { phase, releasedAt, receipts } = hold;
     this.#recent.set(hold.id, { phase, releasedAt, receipts });
     const oldest = this.#recent.keys().next().value;
     if (this.#recent.size > RECENT && oldest !== undefined) this.#recent.delete(oldest);
-    if (silent)
-      this.deps.lease.close(hold.id).catch(() => {}); // nothing of it reached Redis, or the lease's end clears it
-    else this.show(hold, { last: true });
+    if (hold.reached === 'queue') this.show(hold, { last: true });
+    else if (hold.reached === 'index') this.#outbox.drop(hold.id);
     this.deps.onEnd?.({ state: hold.phase.kind, ms: this.deps.clock.monotonic() - hold.openedMonotonic });
   }
 
@@ -378,17 +399,3 @@ export class Book {
 export const groupNames = (demands: readonly Demand[]): string[] => [
   ...new Set(demands.flatMap(({ approvers }) => approvers.filter(isGroupName))),
 ];
-
-/** Does an approval of `asked` say at least as much as `demand` now wants? */
-function covers(asked: Demand, demand: Demand): boolean {
-  const sameApprovers =
-    asked.approvers.length === demand.approvers.length &&
-    asked.approvers.every((name) => demand.approvers.includes(name));
-  return (
-    asked.rule === demand.rule &&
-    sameApprovers &&
-    asked.quorum >= demand.quorum &&
-    (asked.requireReason || !demand.requireReason) &&
-    asked.expiresMs <= demand.expiresMs
-  );
-}

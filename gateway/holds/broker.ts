@@ -54,10 +54,10 @@ class Broker implements Holds {
   }
 
   async open(operation: Operation, verdict: Verdict & { kind: 'hold' }, context: AdmitContext): Promise<Permit> {
-    const { audit, clock, policy } = this.#book.deps;
+    const { clock, policy } = this.#book.deps;
     this.#refuseUnasked(operation, verdict, context);
 
-    const { promise, hold } = this.#newHold(operation, verdict.demands, policy().version, context);
+    const { promise, hold } = this.#newHold(operation, verdict, policy().version, context);
     this.#book.add(hold); // counted against the limits from here on
     const onAbort = () => {
       if (hold.phase.kind === 'open') {
@@ -69,22 +69,12 @@ class Broker implements Holds {
     try {
       await this.#book.loadOidc(hold);
       const nobody = this.#book.unmeetable(hold);
-      audit.append({
-        kind: 'hold.open',
-        hold: hold.id,
-        operation: operation.id,
-        session: operation.session,
-        principal: principalKey(operation.principal),
-        connection: operation.connection,
-        rules: verdict.rules,
-        digest: hold.digest,
-      });
       if (nobody !== undefined) throw new GatewayError('NO_APPROVER', `nobody can approve this: ${nobody}`);
       this.#book.armDeadline(hold);
       if (hold.phase.kind === 'open') await this.#publish(hold);
     } catch (thrown) {
       const { code, message: reason } = asGatewayError(thrown);
-      this.#book.apply(hold, { kind: 'withdraw', at: clock.now(), code, reason }, { silent: true });
+      this.#book.apply(hold, { kind: 'withdraw', at: clock.now(), code, reason });
     }
     if (hold.phase.kind === 'open') {
       this.#book.tell(hold, 'held', heldText(hold));
@@ -127,11 +117,14 @@ class Broker implements Holds {
   }
 
   rulesChanged(): void {
-    for (const hold of this.#book.open()) if (hold.phase.kind === 'open') this.#book.judgeAgain(hold);
+    for (const hold of this.#book.open()) {
+      // One that nobody was asked about yet is judged again before anybody is.
+      if (hold.phase.kind === 'open' && hold.opened) this.#book.judgeAgain(hold);
+    }
   }
 
   republish(): void {
-    for (const hold of this.#book.open()) this.#book.show(hold);
+    for (const hold of this.#book.open()) if (hold.reached === 'queue') this.#book.show(hold);
   }
 
   withdrawAll(code: ErrorCode, reason: string): void {
@@ -153,27 +146,46 @@ class Broker implements Holds {
     await this.#book.close(ms);
   }
 
-  /** Index first, then the queue: a card that people see is one that a dead gateway's heirs can find. */
+  /**
+   * Index first, then the trail, then the queue: an opening on record and a card that people see are both of a hold that
+   * a dead gateway's heirs can find.
+   */
   async #publish(hold: Hold): Promise<void> {
-    const { lease, publish, log, clock } = this.#book.deps;
-    let noted = false;
+    const { lease, publish } = this.#book.deps;
     try {
-      const card = cardSchema.parse(this.#book.card(hold));
-      await lease.note(card);
-      noted = true;
-      if (hold.phase.kind !== 'open') return;
-      await publish.send({ kind: 'card', v: 1, card }, `card-${hold.id}-${card.sequence}`);
+      const first = cardSchema.parse(this.#book.card(hold));
+      hold.reached = 'index';
+      await lease.note(first);
+      if (hold.phase.kind !== 'open' || !this.#opens(hold)) return;
+      hold.reached = 'queue';
+      await publish.send({ kind: 'card', v: 1, card: first }, `card-${hold.id}-${first.sequence}`);
     } catch (error) {
-      log('a hold could not be published', { hold: hold.id, error: asGatewayError(error).message });
       const { code, message: reason } = nobodyToAsk(hold.demands.map(({ rule }) => rule));
-      // What was noted may have been sent as well, although the answer was lost: then the card must be ended too.
-      this.#book.apply(hold, { kind: 'withdraw', at: clock.now(), code, reason }, { silent: !noted });
+      this.#giveUp(hold, code, reason, error);
     }
+  }
+
+  /** Goes on record; false when that failed, or when it must be shown otherwise by now, or not at all. */
+  #opens(hold: Hold): boolean {
+    try {
+      this.#book.opened(hold);
+    } catch (error) {
+      const { code, message } = asGatewayError(error);
+      this.#giveUp(hold, code, message, error);
+      return false;
+    }
+    return this.#book.judgeAgain(hold) === 'same';
+  }
+
+  #giveUp(hold: Hold, code: ErrorCode, reason: string, error: unknown): void {
+    const { log, clock } = this.#book.deps;
+    log('a hold could not be published', { hold: hold.id, error: asGatewayError(error).message });
+    this.#book.apply(hold, { kind: 'withdraw', at: clock.now(), code, reason });
   }
 
   #newHold(
     operation: Operation,
-    demands: readonly Demand[],
+    { demands, rules }: Verdict & { kind: 'hold' },
     policyVersion: string,
     context: AdmitContext,
   ): { hold: Hold; promise: Promise<Permit> } {
@@ -200,6 +212,9 @@ class Broker implements Holds {
       revision: 1,
       sequence: 0,
       phase: { kind: 'open' },
+      rules,
+      opened: false,
+      reached: 'nobody',
       releasedAt: undefined,
       votes: new Map(),
       names: new Map(),

@@ -32,6 +32,12 @@ export type Hold = {
   revision: number;
   sequence: number;
   phase: Phase;
+  /** All rules that matched when it was asked for. */
+  readonly rules: readonly string[];
+  /** Is its opening in the audit trail? */
+  opened: boolean;
+  /** How far it got towards people: `index` where Redis may know of it, `queue` where a bot may have its card. */
+  reached: 'nobody' | 'index' | 'queue';
   releasedAt: number | undefined;
   /** Approvals in order, by Slack user. (A denial settles at once.) */
   readonly votes: Map<string, Vote>;

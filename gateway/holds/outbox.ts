@@ -9,7 +9,8 @@ const FIRST_RETRY_MS = 200;
 const LAST_RETRY_MS = 1_000;
 const MOST_WAITING = 20_000; // holds whose last card could not be sent; beyond, the oldest are left to the lease's end
 
-type Slip = { readonly make: () => Card; readonly last: boolean };
+/** `last`: nothing follows. Without `make` there is no card to send any more, only the index to leave. */
+type Slip = { readonly make: (() => Card) | undefined; readonly last: boolean };
 
 export type OutboxDeps = {
   readonly publish: CardPublisher;
@@ -32,9 +33,18 @@ export class Outbox {
 
   /** `make` is called when the card is sent, so that what goes out is the newest. After the `last` the hold leaves the index. */
   push(hold: string, make: () => Card, last: boolean): void {
+    this.#take(hold, { make, last });
+  }
+
+  /** Nobody saw its card and nobody shall: it only leaves the index. */
+  drop(hold: string): void {
+    this.#take(hold, { make: undefined, last: true });
+  }
+
+  #take(hold: string, slip: Slip): void {
     const oldest = this.#waiting.keys().next().value;
     if (this.#waiting.size >= MOST_WAITING && oldest !== undefined) this.#waiting.delete(oldest);
-    this.#waiting.set(hold, { make, last });
+    this.#waiting.set(hold, slip);
     if (!this.#busy.has(hold)) void this.#send(hold);
   }
 
@@ -59,9 +69,9 @@ export class Outbox {
     let wait = FIRST_RETRY_MS;
     for (let slip = this.#waiting.get(hold); slip && !this.#closed; slip = this.#waiting.get(hold)) {
       try {
-        const card = slip.make();
-        if (!slip.last) await lease.note(card);
-        await publish.send({ kind: 'card', v: 1, card }, `card-${hold}-${card.sequence}`);
+        const card = slip.make?.();
+        if (card && !slip.last) await lease.note(card);
+        if (card) await publish.send({ kind: 'card', v: 1, card }, `card-${hold}-${card.sequence}`);
         if (slip.last) await lease.close(hold);
         if (this.#waiting.get(hold) === slip) this.#waiting.delete(hold);
         wait = FIRST_RETRY_MS;

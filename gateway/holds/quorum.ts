@@ -154,3 +154,17 @@ export function unmeetable(
   }
   return undefined;
 }
+
+/** Does an approval of `asked` say at least as much as `demand` now wants? */
+export function covers(asked: Demand, demand: Demand): boolean {
+  const sameApprovers =
+    asked.approvers.length === demand.approvers.length &&
+    asked.approvers.every((name) => demand.approvers.includes(name));
+  return (
+    asked.rule === demand.rule &&
+    sameApprovers &&
+    asked.quorum >= demand.quorum &&
+    (asked.requireReason || !demand.requireReason) &&
+    asked.expiresMs <= demand.expiresMs
+  );
+}
