@@ -73,6 +73,8 @@ export class Replies {
   #queue: Reply[] = [];
   #first = 0;
   #boundaries = 0;
+  /** COPY FROM STDIN that may still start in what is owed: counted, because it is asked for with every message. */
+  #copies = 0;
   #failing = false;
   #waiting: (() => void)[] = [];
   /** A large frame to the client has begun and not ended. */
@@ -86,6 +88,7 @@ export class Replies {
 
   push(reply: Reply): void {
     if (reply.kind === 'sync' || reply.kind === 'query') this.#boundaries++;
+    if (reply.kind === 'execute' || reply.kind === 'query') this.#copies += reply.copies;
     this.#queue.push(reply);
   }
 
@@ -100,11 +103,7 @@ export class Replies {
 
   /** Something sent may still ask for COPY data. */
   get mayCopyIn(): boolean {
-    for (let i = this.#first; i < this.#queue.length; i++) {
-      const reply = this.#queue[i]!;
-      if ((reply.kind === 'execute' || reply.kind === 'query') && reply.copies > 0) return true;
-    }
-    return false;
+    return this.#copies > 0;
   }
 
   /** Operations that are upstream and have no outcome. */
@@ -126,6 +125,7 @@ export class Replies {
     this.#queue = [];
     this.#first = 0;
     this.#boundaries = 0;
+    this.#copies = 0;
     this.#wake();
   }
 
@@ -213,6 +213,7 @@ export class Replies {
     if (type !== 'G') return false;
     if (reply.copies <= 0) return false; // the parser saw no COPY FROM STDIN: it and the server disagree
     reply.copies--;
+    this.#copies--;
     this.#events.copyIn(reply, frame.bytes[5] === 1);
     this.#wake();
     return true;
@@ -234,7 +235,7 @@ export class Replies {
         this.#shift();
       }
     } else if (reply) {
-      if (reply.kind === 'query') reply.copies = 0;
+      if (reply.kind === 'query') this.#noCopy(reply);
       this.#failing = true;
     }
     this.#events.failed(reply, error, skipped);
@@ -261,10 +262,16 @@ export class Replies {
   #shift(): void {
     const reply = this.#queue[this.#first++];
     if (reply?.kind === 'sync' || reply?.kind === 'query') this.#boundaries--;
+    if (reply?.kind === 'execute' || reply?.kind === 'query') this.#noCopy(reply);
     if (this.empty) {
       this.#queue = [];
       this.#first = 0;
     }
+  }
+
+  #noCopy(reply: ReplyOf<'execute'> | ReplyOf<'query'>): void {
+    this.#copies -= reply.copies;
+    reply.copies = 0;
   }
 
   #wake(): void {
