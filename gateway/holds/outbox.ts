@@ -2,6 +2,7 @@
 import { ZodError } from 'zod';
 import type { Card } from '../../queue/cards.ts';
 import type { CardPublisher } from '../../queue/carry.ts';
+import type { Audit } from '../audit/entry.ts';
 import type { Lease } from '../state/lease.ts';
 import type { Clock } from './clock.ts';
 
@@ -15,6 +16,7 @@ type Slip = { readonly make: (() => Card) | undefined; readonly last: boolean };
 export type OutboxDeps = {
   readonly publish: CardPublisher;
   readonly lease: Lease;
+  readonly audit: Audit;
   readonly clock: Clock;
   readonly log: (message: string, details?: Record<string, unknown>) => void;
 };
@@ -72,7 +74,7 @@ export class Outbox {
         const card = slip.make?.();
         if (card && !slip.last) await lease.note(card);
         if (card) await publish.send({ kind: 'card', v: 1, card }, `card-${hold}-${card.sequence}`);
-        if (slip.last) await lease.close(hold);
+        if (slip.last && (await this.#onRecord(hold))) await lease.close(hold);
         if (this.#waiting.get(hold) === slip) this.#waiting.delete(hold);
         wait = FIRST_RETRY_MS;
       } catch (error) {
@@ -89,6 +91,17 @@ export class Outbox {
     }
     this.#busy.delete(hold);
     if (this.#busy.size === 0) for (const wake of this.#idle.splice(0)) wake();
+  }
+
+  /** Its end is on disk. Where it never gets there, the hold stays in the index: an heir puts it on record. */
+  async #onRecord(hold: string): Promise<boolean> {
+    try {
+      await this.#deps.audit.flush();
+      return true;
+    } catch (error) {
+      this.#deps.log('the end of a hold is left for an heir to record', { hold, error: String(error) });
+      return false;
+    }
   }
 
   #pause(ms: number): Promise<void> {

@@ -16,6 +16,10 @@ const SOAKS: Readonly<Record<string, Soak>> = {
     about: '10,000 half-open sockets at a byte a minute, and floods of log-ins: others still get in',
     run: async (args) => (await import('./floods.ts')).floods(args),
   },
+  holds: {
+    about: 'the life of a hold in every order: votes, ends, outages, crashes; one end, at most one execution',
+    run: async (args) => (await import('./holds.ts')).holds(args),
+  },
 };
 
 const USAGE = `Usage: npm run soak -- <what> [options]
