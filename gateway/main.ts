@@ -5,6 +5,7 @@ import { cardPublisher, consumeVotes } from '../queue/carry.ts';
 import { LeaseWatch } from '../queue/leases.ts';
 import { signingKey } from '../queue/sign.ts';
 import type { AuditEntry } from './audit/entry.ts';
+import { endsBeside } from './audit/files.ts';
 import { openAudit } from './audit/writer.ts';
 import { secureContext } from './compose/certificate.ts';
 import { alone, type Crew, shareOf } from './compose/crew.ts';
@@ -245,6 +246,10 @@ export async function startGateway(
       bury: shared.bury,
     });
     log.info({ ...addresses, connections: first.connections.length }, 'gateway started');
+    endsBeside(dir, id).then(
+      (others) => others.length > 0 && note({ kind: 'audit.beside', ends: others }),
+      (error) => log.warn(described(error), 'the other audit chains could not be read'),
+    );
 
     return {
       id,

@@ -23,6 +23,7 @@ const AUDIT_KINDS = [
   'audit.checkpoint', // the newest hash, signed with the audit key; the second line of every file is one
   'audit.closed', // no file follows: the process ended in order
   'audit.sealed', // last line of a finished file, signed
+  'audit.beside', // where the other chains of the directory ended, or had come to, when this process started
   'audit.retention', // files removed because they were old enough
 ] as const;
 export type AuditKind = (typeof AUDIT_KINDS)[number];

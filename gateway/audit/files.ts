@@ -100,6 +100,23 @@ export async function predecessor(dir: string, segments: readonly SegmentName[])
   return undefined;
 }
 
+const MOST_BESIDE = 32; // chains; those before have been named by later ones
+
+/**
+ * Where the other chains of the directory end, the newest first: those of processes that live beside this one, and of
+ * those that ended. A chain is tied to one of them by its first line; the rest would have nothing behind it.
+ */
+export async function endsBeside(dir: string, gateway: string): Promise<Omit<Predecessor, 'torn' | 'sha256'>[]> {
+  const newest = new Map<string, SegmentName>();
+  for (const name of await listSegments(dir)) if (!name.chain.endsWith(gateway)) newest.set(name.chain, name);
+  const ends: Omit<Predecessor, 'torn' | 'sha256'>[] = [];
+  for (const name of [...newest.values()].reverse().slice(0, MOST_BESIDE)) {
+    const end = await predecessor(dir, [name]);
+    if (end) ends.push({ file: end.file, seq: end.seq, hash: end.hash });
+  }
+  return ends;
+}
+
 const END_BYTES = 1 << 20; // holds thousands of ordinary lines; reading a whole segment would delay the start
 
 /** The last good line within the last `within` bytes; what is behind a misfit is not to be built upon. */

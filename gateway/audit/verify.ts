@@ -41,6 +41,7 @@ export async function verifyDir(dir: string, { keys, heads = [] }: VerifyOptions
   const names = await listSegments(dir);
   const segments = new Map<string, Segment>();
   const removed = new Map<string, string>();
+  const named: { readonly file: string; readonly seq: number; readonly hash: string; readonly by: string }[] = [];
   const hashes = new Map<string, string>(); // what later files and heads ask for, by `file seq`, and by `seq` alone
   const wanted = await wantedSeqs(dir, names, heads);
   const report = { entries: 0, sealed: 0, unsigned: 0, torn: [] as { file: string; line: number; bytes: number }[] };
@@ -101,6 +102,7 @@ export async function verifyDir(dir: string, { keys, heads = [] }: VerifyOptions
       }
       if (kind !== 'audit.sealed') closed = kind === 'audit.closed';
       if (kind === 'audit.retention') for (const [gone, hash] of removals(line)) removed.set(gone, hash);
+      if (kind === 'audit.beside') named.push(...endsNamed(line, file));
       if (wanted.has(line.link.seq)) {
         hashes.set(`${file} ${line.link.seq}`, line.link.hash);
         hashes.set(`${line.link.seq} ${line.link.hash}`, file);
@@ -109,7 +111,8 @@ export async function verifyDir(dir: string, { keys, heads = [] }: VerifyOptions
     }
     if (!last || !header) {
       // A crash between creating a file and its first line leaves this; so does emptying it, which its successor shows.
-      if (tail || names.at(-1)?.file === file)
+      // Of several processes that start at once, any may be the one that crashed.
+      if (tail || !(await isNamed(dir, names, file)))
         report.torn.push({ file, line: 1, bytes: tail?.kind === 'tail' ? tail.bytes : 0 });
       else return misfit(0, undefined, 'truncated tail', 'the file is empty');
       continue;
@@ -123,6 +126,14 @@ export async function verifyDir(dir: string, { keys, heads = [] }: VerifyOptions
     .map((segment) => checkOrigin(segment, segments, removed, hashes))
     .find(Boolean);
   if (between) return finish(between);
+  for (const { file, seq, hash, by } of named) {
+    const segment = segments.get(file);
+    if (!segment && removed.has(file)) continue;
+    const short = segment && segment.last.seq < seq;
+    if (segment && !short && (segment.last.seq > seq || segment.last.hash === hash)) continue;
+    const what = !segment ? 'missing' : short ? 'truncated tail' : 'altered';
+    return finish({ file, line: 0, seq, what, detail: `it had come to entry ${seq} when ${by} named it` });
+  }
   for (const segment of segments.values()) {
     const next = segments.get(nameOfNext(segment));
     if (!segment.sealed && next) {
@@ -214,6 +225,29 @@ function removals(line: Line): [file: string, lastHash: string][] {
     const { file, lastHash } = (item ?? {}) as Record<string, unknown>;
     return typeof file === 'string' && typeof lastHash === 'string' ? [[file, lastHash]] : [];
   });
+}
+
+function endsNamed(line: Line, by: string): { file: string; seq: number; hash: string; by: string }[] {
+  if (!Array.isArray(line.entry.ends)) return [];
+  return line.entry.ends.flatMap((item: unknown) => {
+    const { file, seq, hash } = (item ?? {}) as Record<string, unknown>;
+    return typeof file === 'string' && typeof seq === 'number' && typeof hash === 'string'
+      ? [{ file, seq, hash, by }]
+      : [];
+  });
+}
+
+/** Does any other file say that there was something in this one? */
+async function isNamed(dir: string, names: readonly SegmentName[], file: string): Promise<boolean> {
+  for (const name of names) {
+    if (name.file === file) continue;
+    for await (const read of readSegment(join(dir, name.file))) {
+      if (read.kind !== 'line') continue;
+      if (headerOf(read.line, name)?.after?.file === file) return true;
+      if (endsNamed(read.line, file).some((end) => end.file === file)) return true;
+    }
+  }
+  return false;
 }
 
 /** The numbers that some file's first line, or a head, refers to: only those need remembering. */
