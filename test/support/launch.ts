@@ -16,6 +16,9 @@ export type Process = {
   signal(signal: NodeJS.Signals): void;
 };
 
+/** Generous: what starts may share two cores with a dozen others. */
+const START_MS = 120_000;
+
 type Place = { readonly dir: string; readonly cwd?: string; readonly ownGroup?: boolean };
 
 /** One of the product's own entry points, as the Procfile would start it. Logs go to a file in `dir`. */
@@ -59,7 +62,7 @@ export function launch(
 
 /** Waits until the address answers 200; fails at once when the process has ended. */
 export async function answers(url: string, process: Process, signal?: AbortSignal): Promise<void> {
-  const deadline = performance.now() + 30_000;
+  const deadline = performance.now() + START_MS;
   for (;;) {
     const ok = await fetch(url).then(
       (response) => response.ok,
