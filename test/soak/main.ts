@@ -12,6 +12,10 @@ const SOAKS: Readonly<Record<string, Soak>> = {
     about: 'hostile bytes: the codec, and whole sessions before a target that knows what was judged',
     run: async (args) => (await import('./fuzz.ts')).fuzz(args),
   },
+  differential: {
+    about: 'generated SQL, judged and then run on a real PostgreSQL: nothing that changed something passed as a read',
+    run: async (args) => (await import('../differential/differential.ts')).differential(args),
+  },
   floods: {
     about: '10,000 half-open sockets at a byte a minute, and floods of log-ins: others still get in',
     run: async (args) => (await import('./floods.ts')).floods(args),
@@ -25,7 +29,7 @@ const SOAKS: Readonly<Record<string, Soak>> = {
 const USAGE = `Usage: npm run soak -- <what> [options]
 
 ${Object.entries(SOAKS)
-  .map(([name, { about }]) => `  ${name.padEnd(8)} ${about}`)
+  .map(([name, { about }]) => `  ${name.padEnd(12)} ${about}`)
   .join('\n')}
 
 npm run soak -- <what> --help says what each takes.
