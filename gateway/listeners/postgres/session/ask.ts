@@ -1,5 +1,5 @@
 /** The wait at the gate: a permit at once where nobody must be asked, else one that cancel, leaving and overflow end. */
-import { asGatewayError, type GatewayError } from '../../../errors.ts';
+import { asGatewayError, GatewayError } from '../../../errors.ts';
 import type { AdmitContext, Gate, Permit } from '../../../gate.ts';
 import type { Operation } from '../../../operation.ts';
 import { Run } from './run.ts';
@@ -32,7 +32,17 @@ export class Ask {
 
   /** @throws GatewayError as the gate does, or what the operation was withdrawn with; also as a rejection. */
   admit(operation: Operation): Run | Promise<Run> {
-    const answer = this.#deps.gate.admit(operation, this.#context);
+    // Its client may have left while earlier statements ran: nobody is asked for it then.
+    if (!this.#deps.alive() && this.preview(operation) === 'hold') {
+      this.begin();
+      this.withdraw(new GatewayError('WITHDRAWN', 'the client left before this was asked'));
+    }
+    let answer: Permit | Promise<Permit>;
+    try {
+      answer = this.#deps.gate.admit(operation, this.#context);
+    } catch (error) {
+      throw this.end() ?? error;
+    }
     return answer instanceof Promise ? this.#await(answer) : new Run(answer);
   }
 
