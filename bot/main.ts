@@ -190,6 +190,8 @@ function consume(
     connection,
     async (job) => {
       const read = readPayload(job.data, CARDS_QUEUE, config.gateways, reader);
+      // In a fleet that is being rolled a newer bot takes it, or this one once it is newer itself.
+      if (!read.ok && read.newer) throw new Error(`left to a newer bot: ${read.why}`);
       metrics.jobs.inc({ kind: read.ok ? read.value.kind : 'forged' });
       if (!read.ok) return log.error({ job: job.id, why: read.why }, 'a job was dropped: no gateway wrote it');
       await deliverer.handle(read.value, job.data as Envelope);

@@ -117,6 +117,8 @@ export function consume<T>(name: string, reader: Reader<T>, jobMs: number, optio
     async (job) => {
       const read = readPayload(job.data, name, options.keys(), reader);
       if (!read.ok) {
+        // In a fleet that is being rolled a newer process takes it, or this one once it is newer itself.
+        if (read.newer) throw new Error(`left to a newer process: ${read.why}`);
         options.onForged(read.why);
         return { dropped: 'FORGED' };
       }

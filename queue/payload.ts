@@ -7,7 +7,8 @@ type Upcasters = Readonly<Record<number, (payload: Record<string, unknown>) => R
 
 export type Read<T> =
   | { readonly ok: true; readonly value: T; readonly by: string }
-  | { readonly ok: false; readonly why: string };
+  /** `newer`: a trusted key sealed it, and this process is too old to read it. One that is not shall have it. */
+  | { readonly ok: false; readonly why: string; readonly newer: boolean };
 
 export type Reader<T> = {
   readonly schema: z.ZodType<T>;
@@ -24,18 +25,27 @@ export function readPayload<T>(
   reader: Reader<T>,
 ): Read<T> {
   const opened = unseal(envelope, context, keys);
-  if (!opened) return { ok: false, why: `not sealed for ${context} by a key that is trusted here` };
+  if (!opened) return { ok: false, why: `not sealed for ${context} by a key that is trusted here`, newer: false };
   const current = upcast(opened.payload, reader);
-  if (!current) return { ok: false, why: `a version other than ${reader.version} and the one before it` };
+  if (!current) {
+    const newer = versionOf(opened.payload) > reader.version;
+    return { ok: false, why: `a version other than ${reader.version} and the one before it`, newer };
+  }
   const parsed = reader.schema.safeParse(current);
   if (!parsed.success) {
     const issue = parsed.error.issues[0];
     return {
       ok: false,
       why: `does not fit: ${issue?.path.join('.') || 'payload'} ${issue?.message ?? ''}`.slice(0, 300),
+      newer: false,
     };
   }
   return { ok: true, value: parsed.data, by: opened.by };
+}
+
+function versionOf(payload: unknown): number {
+  const version = (payload as { v?: unknown } | null)?.v;
+  return typeof version === 'number' ? version : 0;
 }
 
 function upcast(payload: unknown, { version, upcasters }: Reader<unknown>): Record<string, unknown> | undefined {
