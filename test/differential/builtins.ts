@@ -1,7 +1,5 @@
 /** Every function, operator, cast and relation that the catalogue calls harmless: really called, and looked at. */
 import type pg from 'pg';
-import { claimOf } from './claim.ts';
-import type { Stage } from './stage.ts';
 
 export type Call = { readonly sql: string; readonly what: string };
 
@@ -146,16 +144,6 @@ export async function builtinCalls(client: pg.Client): Promise<{ calls: Call[]; 
     calls.push({ what: name!, sql: `SELECT * FROM ${name}` });
   }
   return { calls, uncallable };
-}
-
-/** Those the inspector lets pass: the ones whose effects matter. */
-export async function harmlessCalls(stage: Stage, calls: readonly Call[]): Promise<Call[]> {
-  const passing: Call[] = [];
-  for (const call of calls) {
-    const claim = await claimOf(stage.inspector, [call.sql]);
-    if (!('refused' in claim) && claim.harmless) passing.push(call);
-  }
-  return passing;
 }
 
 /** Every argument list to try: each position takes each of its values at least once. */

@@ -63,9 +63,8 @@ export class Observer {
    * Runs the statements in one transaction, looks, and takes them back; what needed no transaction id is committed,
    * so that what happens at commit (notifications, LISTEN, cursors WITH HOLD) is seen too.
    * @param suspicious the script may have ended the transaction by itself: look at all rows in any case
-   * @param deep name the relations whose rows changed
    */
-  async run(script: readonly string[], { deep = true, suspicious = false } = {}): Promise<Observation> {
+  async run(script: readonly string[], { suspicious = false } = {}): Promise<Observation> {
     const client = await this.#session();
     const before = this.#clean!;
     const changes: Change[] = [];
@@ -85,11 +84,11 @@ export class Observer {
       } else {
         const now = await this.#look(client);
         const xid = now.state.xid !== null;
-        if ((xid && deep) || suspicious) {
+        if (xid || suspicious) {
           const rows = await this.#changedRows(client);
           changes.push(...rows);
           if (xid && rows.length === 0) changes.push({ kind: 'xid', name: '' });
-        } else if (xid) changes.push({ kind: 'rows', name: '?' });
+        }
         changes.push(...differences(before, now));
         committed = !xid || suspicious;
         await client.query(xid ? 'ROLLBACK' : 'COMMIT').catch((error) => {
