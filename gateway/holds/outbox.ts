@@ -66,7 +66,7 @@ export class Outbox {
   }
 
   async #send(hold: string): Promise<void> {
-    const { publish, lease } = this.#deps;
+    const { publish, lease, audit } = this.#deps;
     this.#busy.add(hold);
     let wait = FIRST_RETRY_MS;
     for (let slip = this.#waiting.get(hold); slip && !this.#closed; slip = this.#waiting.get(hold)) {
@@ -74,7 +74,14 @@ export class Outbox {
         const card = slip.make?.();
         if (card && !slip.last) await lease.note(card);
         if (card) await publish.send({ kind: 'card', v: 1, card }, `card-${hold}-${card.sequence}`);
-        if (slip.last && (await this.#onRecord(hold))) await lease.close(hold);
+        if (slip.last) {
+          if (this.#waiting.get(hold) === slip) {
+            slip = { make: undefined, last: true }; // sent: what fails from here on is tried without the card
+            this.#waiting.set(hold, slip);
+          }
+          await audit.flush(); // an end that never gets to the disk is left in the index, for an heir to record
+          await lease.close(hold);
+        }
         if (this.#waiting.get(hold) === slip) this.#waiting.delete(hold);
         wait = FIRST_RETRY_MS;
       } catch (error) {
@@ -91,17 +98,6 @@ export class Outbox {
     }
     this.#busy.delete(hold);
     if (this.#busy.size === 0) for (const wake of this.#idle.splice(0)) wake();
-  }
-
-  /** Its end is on disk. Where it never gets there, the hold stays in the index: an heir puts it on record. */
-  async #onRecord(hold: string): Promise<boolean> {
-    try {
-      await this.#deps.audit.flush();
-      return true;
-    } catch (error) {
-      this.#deps.log('the end of a hold is left for an heir to record', { hold, error: String(error) });
-      return false;
-    }
   }
 
   #pause(ms: number): Promise<void> {
