@@ -24,8 +24,8 @@ class SqlError extends Error {}
 
 const CODEC = {
   maxFrameBytes: 1 << 26,
-  streamed: types(''),
-  streamAboveBytes: 1 << 26,
+  streamed: types('d'), // a client may declare a gigabyte of COPY data: it passes in pieces
+  streamAboveBytes: 1 << 16,
   allowed: types('QPBDCESHXdcfpF'),
 };
 const OWN = 'countersign_'; // names the gateway gives to its own statements
