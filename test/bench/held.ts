@@ -71,7 +71,8 @@ async function fill(stage: Stage, target: number, { tls }: { tls: boolean }): Pr
     const routes = [directRoute(ground.world.upstream), route];
     const place = { port: gateway.port, user: route.user, password: route.password, database: 'held', tls };
     leave.push((await heldBy(place)).leave); // the catalogue is loaded, the code is warm
-    for (const each of routes) await pgbench(each, { mode: 'extended', clients: CLIENTS, seconds: 1 });
+    for (const each of routes)
+      await pgbench(each, { mode: 'extended', clients: CLIENTS, seconds: 1, transactions: 3_000 });
     const before = tls ? undefined : await share(routes, options);
     const empty = await rssBytes(gateway.pid);
 

@@ -14,6 +14,7 @@ do-nothing Node pipe, in interleaved rounds. Prints one Markdown table.
   --only PART,…      of ${PARTS.map(({ name }) => name).join(', ')}
   --quick            one short round of everything: does it work?
   --json FILE        every figure
+  --readme           put the table of a whole run into README.md
   --rounds N         interleaved rounds (5)
   --workers N|auto   the gateway's processes (left out: the product's default)
   --clients N,…      of the point selects (1,8,32)
@@ -42,6 +43,7 @@ function read() {
         help: { type: 'boolean', short: 'h', default: false },
         quick: { type: 'boolean', default: false },
         json: { type: 'string' },
+        readme: { type: 'boolean', default: false },
         only: { type: 'string' },
         rounds: { type: 'string' },
         workers: { type: 'string' },
@@ -75,6 +77,7 @@ if (values.help) {
   console.log(USAGE);
   process.exit(0);
 }
+if (values.readme && (values.only || values.quick)) misused('--readme wants a whole run: leave out --only and --quick');
 if (positionals.length !== 1 || positionals[0] !== 'postgres') misused('expected what to measure: postgres');
 
 await benchPostgres(
@@ -95,5 +98,5 @@ await benchPostgres(
     dist: values.dist && resolve(values.dist),
     profile: values.profile && resolve(values.profile),
   },
-  { json: values.json, command: ['npm run bench --', ...process.argv.slice(2)].join(' ') },
+  { json: values.json, readme: values.readme, command: ['npm run bench --', ...process.argv.slice(2)].join(' ') },
 );

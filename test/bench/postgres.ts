@@ -3,6 +3,7 @@ import { writeFile } from 'node:fs/promises';
 import { held } from './held.ts';
 import { large } from './large.ts';
 import { summarize } from './profile.ts';
+import { writeToReadme } from './readme.ts';
 import { release } from './release.ts';
 import { machine, type Report, type Row, reportSchema, table } from './report.ts';
 import { output } from './routes.ts';
@@ -17,7 +18,7 @@ export const PARTS: readonly Part[] = [select, large, release, rules, start, hel
 export async function benchPostgres(
   only: readonly string[],
   options: Options,
-  { json, command }: { json: string | undefined; command: string },
+  { json, readme, command }: { json: string | undefined; readme: boolean; command: string },
 ): Promise<Report> {
   const from = performance.now();
   const stage = await startStage(options);
@@ -33,6 +34,7 @@ export async function benchPostgres(
     const seconds = Math.round((performance.now() - from) / 1_000);
     const report = reportSchema.parse({ command, machine: about, seconds, rows });
     if (json) await writeFile(json, `${JSON.stringify(report, null, 2)}\n`);
+    if (readme) await writeToReadme(report);
     console.log(table(rows));
     console.error(`${seconds} s`);
     if (options.profile) console.error(await summarize(options.profile));

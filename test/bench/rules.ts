@@ -89,7 +89,7 @@ async function throughput({ ground, options }: Stage): Promise<Row> {
     const routes = await Promise.all(gateways.map((gateway) => gateway.route()));
     const tps: number[][] = [];
     const load = { mode: 'simple', clients: CLIENTS, seconds: options.quick ? 1 : 2 } as const;
-    for (const route of routes) await pgbench(route, { ...load, seconds: 1 });
+    for (const route of routes) await pgbench(route, { ...load, transactions: 3_000 });
     for (let round = 0; round < options.rounds; round++) {
       const now: number[] = [];
       for (const route of routes) now.push((await pgbench(route, load)).tps);
