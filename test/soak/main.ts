@@ -24,6 +24,14 @@ const SOAKS: Readonly<Record<string, Soak>> = {
     about: 'the life of a hold in every order: votes, ends, outages, crashes; one end, at most one execution',
     run: async (args) => (await import('./holds.ts')).holds(args),
   },
+  chaos: {
+    about: 'every part killed, paused, cut off or slowed at every stage of a hold; what everybody says afterwards',
+    run: async (args) => (await import('./chaos.ts')).chaos(args),
+  },
+  load: {
+    about: 'half an hour of mixed load with holds: memory, handles and event-loop lag stay flat',
+    run: async (args) => (await import('./load.ts')).load(args),
+  },
 };
 
 const USAGE = `Usage: npm run soak -- <what> [options]
