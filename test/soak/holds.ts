@@ -12,6 +12,7 @@ export async function holds(args: readonly string[]): Promise<number> {
     {
       runs: { value: 100_000, about: 'stories (100,000)' },
       seed: { value: Date.now() % 2 ** 31, about: 'to repeat what was found' },
+      seconds: { value: undefined, about: 'end in order after so long, whatever is left' },
       story: { value: undefined, about: 'only this one of the seed, told whole' },
       commands: { value: 40, about: 'most commands in a story (40)' },
     },
@@ -22,8 +23,9 @@ export async function holds(args: readonly string[]): Promise<number> {
   console.log(`seed ${seed}`);
   const tally: Tally = {};
   const began = performance.now();
+  const limit = options.seconds === undefined ? {} : { interruptAfterTimeLimit: options.seconds * 1_000 };
   const chosen = only === undefined ? { numRuns: runs } : { numRuns: 1, path: String(only) };
-  const found = await fc.check(holdProperty(commands, tally), { seed, ...chosen, endOnFailure: true });
+  const found = await fc.check(holdProperty(commands, tally), { seed, ...chosen, ...limit, endOnFailure: true });
   for (const [what, n] of Object.entries(tally)) console.log(`${what.padEnd(28)} ${n.toLocaleString('en-US')}`);
   console.log(`${((performance.now() - began) / 1_000).toFixed(0)} s`);
   if (!found.failed) return 0;
