@@ -83,6 +83,20 @@ describe('what a statement is said to do, beside what it did', () => {
     }
   });
 
+  it('counts a cast as code that a superuser made of a function of PostgreSQL that does something', async () => {
+    const superuser = await stage.connect('postgres');
+    const claimed = async () => {
+      await stage.inspector.refresh();
+      const claim = await claimOf(stage.inspector, ['SELECT x::bigint::boolean FROM den.base']);
+      return 'harmless' in claim && claim.harmless;
+    };
+    await superuser.query('CREATE CAST (bigint AS boolean) WITH FUNCTION pg_try_advisory_lock(bigint)');
+    assert.equal(await claimed(), false);
+    await superuser.query('DROP CAST (bigint AS boolean)');
+    assert.equal(await claimed(), true);
+    await superuser.end();
+  });
+
   it('reads every odd literal, comment, number and name as the server does', async () => {
     const readings = await differentReadings(stage, 11, 600);
     assert.deepEqual(readings.wrong, []);
