@@ -9,7 +9,9 @@ const [scenario = '', table = ''] = process.argv.slice(2);
 const url = process.env.DRIVER_URL ?? '';
 const dir = await mkdtemp(join(tmpdir(), 'countersign-pgbench-'));
 
-class PgbenchError extends Error {}
+class PgbenchError extends Error {
+  readonly shown = 'ERROR';
+}
 
 /** Resolves when the script ran as often as asked; an aborted client is an error with what pgbench printed. */
 async function pgbench(

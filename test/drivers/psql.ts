@@ -30,6 +30,7 @@ function psql(input: string, options: { before?: string[]; alive?: (kill: () => 
 }
 
 class PsqlError extends Error {
+  readonly shown = 'ERROR';
   readonly code: string | undefined;
   constructor(text: string) {
     super(text);
@@ -38,7 +39,7 @@ class PsqlError extends Error {
 }
 
 /** Between the marks `\echo` left, one piece for each statement; each becomes a step. */
-async function told_as(names: readonly string[], { out, err }: Ended): Promise<void> {
+async function tellAs(names: readonly string[], { out, err }: Ended): Promise<void> {
   const results = out.split('--\n');
   const errors = err.split('--\n');
   for (const [at, name] of names.entries())
@@ -120,7 +121,7 @@ if (scenario === 'timeout') {
       if (scenario === 'cancel') void told().then(interrupt);
     },
   });
-  await told_as(
+  await tellAs(
     steps.map(([name]) => name),
     ended,
   );

@@ -27,7 +27,7 @@ export function table(rows: readonly Row[]): string {
     };
     const error = (step: Step | undefined) => named(step?.error);
     const shown = [
-      `${client.name} ${row.version ?? ''}`,
+      `${client.name.replace(/ v?\d+$/, '')} ${row.version ?? ''}`,
       cell(['approve'], () => client.words.shows),
       cell(['approve'], (step) => (client.counts ? `${step('held')?.value} rows` : 'goes on')),
       cell(['deny'], (step) => error(step('held'))),

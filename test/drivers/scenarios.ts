@@ -1,6 +1,6 @@
 /** What each client is put through, what people do meanwhile, and what has to have come of it. */
 import assert from 'node:assert/strict';
-import { hasButton, type Message, shownBy, type Workspace } from '../support/workspace.ts';
+import { eventually, hasButton, type Message, shownBy, type Workspace } from '../support/workspace.ts';
 import type { Story } from './story.ts';
 
 /** One client in one scenario, as its checks see it. */
@@ -88,8 +88,10 @@ function failed({ story, client }: Scene, name: string, sqlstate: string, messag
   assert.match(error.message, message, name);
 }
 
-function wasTold({ story, client }: Scene): void {
+/** While it still waits: nobody has clicked yet. */
+async function isTold({ story, client }: Scene): Promise<void> {
   if (!client.notices) return;
+  await eventually(() => story.notices.length > 0);
   assert.match(story.notices.join('\n'), /held for approval · [0-9a-f]{6} · asking @dba-oncall \(0 of 1\) · until /);
 }
 
@@ -101,9 +103,11 @@ export const SCENARIOS: readonly Scenario[] = [
   {
     name: 'approve',
     claim: 'waits, is told whom for, and goes on by itself when approved',
-    drive: (scene) => approve(scene).then(() => {}),
+    drive: async (scene) => {
+      await isTold(scene);
+      await approve(scene);
+    },
     check: async (scene) => {
-      wasTold(scene);
       succeeded(scene, 'held', 3);
       succeeded(scene, 'after');
       assert.deepEqual(await scene.rows(), []);

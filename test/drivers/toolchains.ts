@@ -4,7 +4,7 @@ import { createHash } from 'node:crypto';
 import { cp, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { promisify } from 'node:util';
+import { promisify, stripVTControlCharacters } from 'node:util';
 import type { Program } from './story.ts';
 
 const run = promisify(execFile);
@@ -37,8 +37,11 @@ async function attempt(missing: string, command: string, have: () => Promise<Had
   try {
     return await have();
   } catch (error) {
-    const { stderr, message } = error as { stderr?: string; message: string };
-    const last = (stderr || message).trim().split('\n').slice(-3).join(' / ');
+    const { stderr = '', message } = error as { stderr?: string; message: string };
+    const lines = stripVTControlCharacters(`${message}\n${stderr}`)
+      .split('\n')
+      .filter((line) => line.trim() !== '');
+    const last = lines.slice(-3).join(' / ');
     return { skipped: `${missing} could not bring it in: ${last}` };
   }
 }

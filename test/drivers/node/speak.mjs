@@ -23,7 +23,7 @@ export async function step(name, act, shape = plain) {
 export function plain(error) {
   const code = error?.code;
   return {
-    class: error?.constructor?.name ?? typeof error,
+    class: error?.shown ?? error?.constructor?.name ?? typeof error,
     ...(typeof code === 'string' ? { sqlstate: code } : {}),
     message: String(error?.message ?? error),
   };
