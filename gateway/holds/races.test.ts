@@ -102,6 +102,36 @@ describe('a hold under everything at once', () => {
     }
   });
 
+  it('records a release under a card that is newer than every card shown while the release was being written', async () => {
+    const held = await stage.hold();
+    const { hold } = held.card;
+    stage.audit.beforeCommit = async ({ kind }) => {
+      if (kind !== 'hold.released') return;
+      // Its card is sealed in the first turn, behind what was begun before it.
+      for (let turn = 0; turn < 2; turn++) await new Promise((resolve) => setImmediate(resolve));
+      stage.holds.republish();
+      await stage.card((card) => card.hold === hold && card.state === 'approved', 'the card while it is approved');
+    };
+    const { release } = stage.lease;
+    let recorded = 0;
+    stage.lease.release = (card) => {
+      const record = release(card);
+      return () => {
+        recorded = card.sequence;
+        return record();
+      };
+    };
+    try {
+      await stage.vote(held.card, 'U0ALICE');
+      await held.answer;
+    } finally {
+      stage.lease.release = release;
+    }
+    const shown = stage.jobs.flatMap((job) => (job.kind === 'card' && job.card.hold === hold ? [job.card] : []));
+    const newest = Math.max(...shown.filter(({ state }) => state === 'approved').map(({ sequence }) => sequence));
+    assert.ok(recorded > newest, `${recorded} is not newer than ${newest}`);
+  });
+
   it('ends once when the same happens tick by tick', async () => {
     for (const order of permutations(Object.keys(actions))) {
       const held = await stage.hold();
