@@ -123,7 +123,7 @@ function broken(name: string, error: unknown): Result {
       audit: { says: 'none', entries: [] },
     },
     verdict: undefined,
-    wrong: [error instanceof Error ? (error.stack ?? error.message) : String(error)],
+    wrong: [error instanceof Error ? `${error.message}; ${error.cause ?? error.stack}` : String(error)],
     trueAfter: 0,
   };
 }

@@ -1,4 +1,5 @@
 /** What clients do all day: each worker repeats its kind of work until it is stopped. */
+import { setMaxListeners } from 'node:events';
 import pg from 'pg';
 import { hasButton, type Workspace } from '../support/workspace.ts';
 import { PEOPLE, type World } from '../support/world.ts';
@@ -22,6 +23,7 @@ type Worked = {
 };
 
 const HOLD_EVERY_MS = 6_000;
+const CANCEL_AGAIN_MS = 1_000;
 
 const open = async (url: string): Promise<pg.Client> => {
   const client = new pg.Client(url);
@@ -135,8 +137,16 @@ const WORKERS: readonly Worker[] = [
         query.on('end', () => reject(new Error('it was not cancelled')));
       });
       it.client.query(query);
-      await cancel(it, query);
-      await answered;
+      // As a person does: a cancel that overtook its statement on the way is sent again.
+      let over = false;
+      const ended = answered.finally(() => {
+        over = true;
+      });
+      while (!over) {
+        await Promise.race([ended, cancel(it, query)]);
+        await Promise.race([ended, new Promise((resolve) => setTimeout(resolve, CANCEL_AGAIN_MS))]);
+      }
+      await ended;
     },
   },
   {
@@ -163,6 +173,7 @@ export async function startWork(world: World, slack: Workspace): Promise<{ tally
   const tally: Tally = new Map();
   const stopping = new AbortController();
   const { signal } = stopping;
+  setMaxListeners(0, signal); // every worker waits for it
   const failures: string[] = [];
   const url = await world.downstream();
   const run = async ({ kind, everyMs, run }: Worker, first: number) => {

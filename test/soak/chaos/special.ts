@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import type { Config, WorldOptions } from '../../support/world.ts';
-import { type Asked, ask, clickOnce, isRunning, judged, openCard, pressOn, type Result } from './cell.ts';
+import { type Asked, approved, ask, clickOnce, isRunning, judged, openCard, pressOn, type Result } from './cell.ts';
 import { openStage, type Stage, until } from './stage.ts';
 
 const run = promisify(execFile);
@@ -36,8 +36,7 @@ function special(
       asked.send();
       await openCard(stage, asked.table);
       if (running) {
-        void clickOnce(stage, asked.table).catch(() => {});
-        await until('a statement that runs', () => isRunning(stage, asked.table));
+        await approved(stage, asked.table, () => isRunning(stage, asked.table), 'a statement that runs');
       }
       await body(stage, asked);
       const back = performance.now();

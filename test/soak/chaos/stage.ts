@@ -140,7 +140,7 @@ export function failing(why: string): never {
 }
 
 /** @throws Error when it does not come true within `ms`. */
-export async function until<T>(what: string, ask: () => Promise<T | undefined | false>, ms = 30_000): Promise<T> {
+export async function until<T>(what: string, ask: () => Promise<T | undefined | false>, ms = 60_000): Promise<T> {
   const answer = await eventually(async () => ask().catch(() => undefined), ms);
   return answer || failing(`it never came to: ${what}`);
 }
