@@ -85,6 +85,7 @@ export const LIMITS: DoorLimits = {
   halfOpen: 2_048,
   halfOpenPerAddress: 1_024, // one load balancer's address may stand for everyone
 };
+const KEEP_ALIVE_MS = 60_000; // a client whose machine is gone says nothing: its idle session would stay for an hour
 const LINGER_MS = 1_000; // for the client to read why it was refused
 
 export function createPostgresListener(deps: PostgresListenerDeps): Listener {
@@ -164,6 +165,7 @@ type Progress = {
 async function visit(socket: Socket, deps: PostgresListenerDeps, door: Door): Promise<void> {
   const peer = socket.remoteAddress ?? '';
   socket.on('error', () => {}); // 'close' follows, and that is what is acted on
+  socket.setKeepAlive(true, KEEP_ALIVE_MS);
   const progress: Progress = { stream: socket, startup: undefined, credential: undefined };
   const login = new AbortController();
   const leave = door.halfOpen.enter(peer, () => {
