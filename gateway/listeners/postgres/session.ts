@@ -44,6 +44,7 @@ export type PostgresSession = {
   readonly info: LiveSession;
 };
 
+const FRAME_COST = 64; // bytes a waiting message counts besides its own: a megabyte of Syncs would take 34
 const MAX_UNSENT_FOR_NOTICE = 256 * 1024; // bytes: a client that reads nothing is told nothing
 
 export const createSession = (deps: SessionDeps): PostgresSession => new Session(deps);
@@ -188,7 +189,7 @@ class Session implements PostgresSession {
       this.#pipeline.nextTurn();
       for (const frame of frames) {
         this.#inbox.push(frame);
-        this.#inboxBytes += frame.bytes.length;
+        this.#inboxBytes += frame.bytes.length + FRAME_COST;
       }
     } catch (error) {
       this.#fatal(asGatewayError(error, 'PROTOCOL'));
@@ -238,7 +239,7 @@ class Session implements PostgresSession {
           );
           break;
         }
-        this.#inboxBytes -= frame.bytes.length;
+        this.#inboxBytes -= frame.bytes.length + FRAME_COST;
       }
     } catch (error) {
       this.#fatal(asGatewayError(error));
@@ -256,7 +257,7 @@ class Session implements PostgresSession {
 
   #resume(frame: Frame): void {
     this.#busy = false;
-    this.#inboxBytes -= frame.bytes.length;
+    this.#inboxBytes -= frame.bytes.length + FRAME_COST;
     this.#pipeline.nextTurn();
     this.#pump();
     this.#boundInbox();
