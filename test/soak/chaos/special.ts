@@ -6,8 +6,20 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import type { Config, WorldOptions } from '../../support/world.ts';
-import { type Asked, approved, ask, clickOnce, isRunning, judged, openCard, pressOn, type Result } from './cell.ts';
+import {
+  type Asked,
+  approved,
+  ask,
+  clickOnce,
+  endedOnRecord,
+  isRunning,
+  judged,
+  openCard,
+  pressOn,
+  type Result,
+} from './cell.ts';
 import { openStage, type Stage, until } from './stage.ts';
+import { isOver, type Seen } from './witness.ts';
 
 const run = promisify(execFile);
 const MINUTE_MS = 60_000;
@@ -28,7 +40,12 @@ function special(
   about: string,
   expected: Result['verdict'],
   body: Body,
-  { running = false, options, trail }: { running?: boolean; options?: WorldOptions; trail?: string } = {},
+  {
+    running = false,
+    trailless = false,
+    options,
+    trail,
+  }: { running?: boolean; trailless?: boolean; options?: WorldOptions; trail?: string } = {},
 ): Special {
   const through = async (stage: Stage): Promise<Result> => {
     const asked = await ask(stage, { locked: running });
@@ -40,8 +57,9 @@ function special(
       }
       await body(stage, asked);
       const back = performance.now();
-      const seen = await pressOn(stage, asked, MINUTE_MS);
-      return await judged(stage, name, seen, (performance.now() - back) / 1_000, expected);
+      const over = (seen: Seen) => isOver(trailless ? endedOnRecord(seen) : seen);
+      const seen = await pressOn(stage, asked, MINUTE_MS, over);
+      return await judged(stage, name, seen, (performance.now() - back) / 1_000, { expected, trailless });
     } finally {
       asked.end();
       asked.unlock();
@@ -229,7 +247,10 @@ function fullDisk(name: string, about: string, minFree: string): Special {
           // dd stops where the disk does
           await run('dd', ['if=/dev/zero', `of=${join(dir, 'full')}`, 'bs=1k', ...count]).catch(() => {});
         };
-        return await special(name, about, 'refused', fill, { options, trail: dir }).run(built, shared);
+        return await special(name, about, 'refused', fill, { options, trail: dir, trailless: minFree === '0KB' }).run(
+          built,
+          shared,
+        );
       } finally {
         if (mounted) await run('umount', [dir]);
         await rm(dir, { recursive: true, force: true });
