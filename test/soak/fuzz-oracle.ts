@@ -4,52 +4,26 @@ import * as build from '../../gateway/listeners/postgres/builders.ts';
 import * as read from '../../gateway/listeners/postgres/messages.ts';
 import { FAILING_STATEMENT } from '../../gateway/listeners/postgres/session/refusal.ts';
 import type { StatementFacts } from '../../gateway/listeners/postgres/types.ts';
-import { type Frame, FrameDecoder, types } from '../../gateway/listeners/postgres/wire.ts';
+import { type Frame, FrameDecoder } from '../../gateway/listeners/postgres/wire.ts';
 import type { Operation } from '../../gateway/operation.ts';
-import { TinyInspector } from '../support/tiny-inspector.ts';
 import { frame as message, mutate } from './fuzz-grammar.ts';
 import { type Ledger, turns } from './fuzz-ledger.ts';
+import {
+  CODEC,
+  COLUMNS,
+  dataRow,
+  leaves,
+  type Made,
+  type Portal,
+  ROW,
+  runsNothing,
+  SqlError,
+  TAG,
+  understood,
+} from './fuzz-sql.ts';
 import type { Random } from './random.ts';
 
-type Made = { readonly text: string; readonly source: string; readonly facts: StatementFacts | undefined };
-type Portal = Made & {
-  permitted: boolean;
-  readonly fits: (operation: Operation) => boolean;
-  started: boolean;
-  /** WITH HOLD, and whether it was committed. */
-  readonly cursor?: boolean;
-  kept?: boolean;
-};
-class SqlError extends Error {}
-
-const CODEC = {
-  maxFrameBytes: 1 << 26,
-  streamed: types('d'), // a client may declare a gigabyte of COPY data: it passes in pieces
-  streamAboveBytes: 1 << 16,
-  allowed: types('QPBDCESHXdcfpF'),
-};
 const OWN = 'countersign_'; // names the gateway gives to its own statements
-const LEAVES = ['commit', 'rollback', 'rollback-to', 'prepare'];
-const TAG: Readonly<Record<string, string>> = {
-  read: 'SELECT 1',
-  delete: 'DELETE 1',
-  insert: 'INSERT 0 1',
-  update: 'UPDATE 1',
-};
-const ROW = message('D', Buffer.from([0, 1, 0, 0, 0, 1, 0x31]));
-const COLUMNS = message('T', Buffer.from([0, 1]), Buffer.from('a\0'), Buffer.alloc(16), Buffer.from([0, 0]));
-const inspector = new TinyInspector();
-
-function understood(text: string): readonly StatementFacts[] {
-  if (text === FAILING_STATEMENT) throw new SqlError('syntax error');
-  inspector.frames.length = 0;
-  try {
-    return inspector.inspect(text, { frame: '' }) as readonly StatementFacts[];
-  } catch {
-    throw new SqlError('syntax error');
-  }
-}
-
 export class Oracle {
   readonly #socket: Duplex;
   readonly #ledger: Ledger;
@@ -114,8 +88,6 @@ export class Oracle {
     this.#pumping = false;
   }
 
-  // ── what must be judged ───────────────────────────────────────────────────────────────────────────────────────
-
   #mayRun(text: string, permits: number, fits: (operation: Operation) => boolean): void {
     if (!this.#ledger.use(permits, fits)) this.#ledger.blame(`ran unjudged: ${text}`);
   }
@@ -163,8 +135,6 @@ export class Oracle {
     }
   }
 
-  // ── simple ────────────────────────────────────────────────────────────────────────────────────────────────────
-
   async #query(text: string, permits: number): Promise<void> {
     if (this.#skipping) {
       if (!this.#lied) this.#ledger.blame('a Query behind an error, before its Sync');
@@ -197,8 +167,6 @@ export class Oracle {
     }
     this.#ready();
   }
-
-  // ── extended ──────────────────────────────────────────────────────────────────────────────────────────────────
 
   #parse({ name, text }: read.ParseMessage): void {
     this.#parsed.set(name, [...(this.#parsed.get(name) ?? []), text]);
@@ -287,8 +255,6 @@ export class Oracle {
     this.#say(build.commandComplete('SELECT 1'));
   }
 
-  // ── running ───────────────────────────────────────────────────────────────────────────────────────────────────
-
   async #run(facts: StatementFacts, source: string): Promise<void> {
     if (this.#status === 'E' && !leaves(facts)) throw new SqlError('aborted');
     if (source.includes('fails')) throw new SqlError('failed');
@@ -371,8 +337,6 @@ export class Oracle {
     }
   }
 
-  // ── COPY ──────────────────────────────────────────────────────────────────────────────────────────────────────
-
   #copyIn(how: { simple: boolean; rest: readonly StatementFacts[] }): void {
     this.#copying = how;
     this.#everCopied = true;
@@ -389,8 +353,6 @@ export class Oracle {
     this.#say(build.commandComplete('COPY 1'));
     if (simple) await this.#runAll(rest);
   }
-
-  // ── answering ─────────────────────────────────────────────────────────────────────────────────────────────────
 
   #sync(): void {
     this.#skipping = false;
@@ -427,25 +389,4 @@ export class Oracle {
     if (this.#random.once(10)) this.#socket.destroy();
     else this.#socket.write(this.#random.once(4) ? Buffer.concat([bytes, bytes]) : mutate(bytes, this.#random));
   }
-}
-
-const leaves = ({ session }: StatementFacts): boolean =>
-  session.kind === 'transaction' && LEAVES.includes(session.verb);
-
-function runsNothing(text: string): boolean {
-  try {
-    return understood(text).length === 0;
-  } catch {
-    return true; // nothing that can be bound came of it
-  }
-}
-
-function dataRow(values: readonly (string | undefined)[]): Buffer {
-  const parts = values.map((value = '') => {
-    const bytes = Buffer.from(value);
-    const length = Buffer.alloc(4);
-    length.writeInt32BE(bytes.length);
-    return Buffer.concat([length, bytes]);
-  });
-  return message('D', Buffer.from([0, parts.length]), ...parts);
 }
