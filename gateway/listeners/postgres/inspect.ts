@@ -7,9 +7,11 @@ import { objectName, type Snapshot } from './catalog/snapshot.ts';
 import { type ClassifyContext, classifyStatement } from './inspect/classify.ts';
 import { Known } from './inspect/known.ts';
 import { type ParsedStatement, Parser } from './inspect/parser.ts';
+import { alike, speaksForAll, templated } from './inspect/template.ts';
 import type { InspectContext, Inspector, StatementFacts } from './types.ts';
 
 const MAX_CACHED_TEXT = 16 * 1024; // UTF-16 units; longer ones are seldom sent twice
+const TEMPLATES = 2_000; // distinct ones of one target
 const PARAMETER_CHARACTERS = 2_000;
 
 /**
@@ -27,11 +29,13 @@ export function createInspector(options: {
   const { catalog, maskLiteral, cacheEntries } = options;
   const parser = new Parser({ serverMajor: options.serverMajor, deadlineMs: options.workerDeadlineMs });
   const cache = new Known(cacheEntries);
+  const templates = new Known(TEMPLATES);
   let cachedFor: Snapshot | undefined;
 
   const renew = (snapshot: Snapshot | undefined): void => {
     if (snapshot === cachedFor) return;
     cache.clear();
+    templates.clear();
     cachedFor = snapshot;
   };
   const remember = (
@@ -71,12 +75,17 @@ export function createInspector(options: {
       renew(state?.snapshot);
       const known = state?.fresh ? cache.get(context, text) : undefined;
       if (known) return known;
+      const plain = state?.fresh ? templated(text) : undefined;
+      const like = plain && templates.get(context, plain.template);
+      const same = like && alike(plain, like, maskLiteral);
+      if (same) return same;
       const parsed = parser.parse(text);
       if (parsed instanceof Promise) return parsed.then((trees) => judgeTwice(text, trees, context));
       if (!state?.fresh) return judgeTwice(text, parsed, context);
       const judged = judge(text, parsed, context, state);
       if (judged.missing) return judgeTwice(text, parsed, context);
-      remember(text, context, state, judged.facts);
+      if (!plain || !speaksForAll(judged.facts)) remember(text, context, state, judged.facts);
+      else if (state.snapshot === cachedFor) templates.set(context, plain.template, judged.facts);
       return judged.facts;
     },
     boundTypes: (types) =>
