@@ -94,6 +94,19 @@ describe('cancel', () => {
     }
   });
 
+  it('ends a statement that is still being looked into, before any of it is upstream', async () => {
+    const client = await withKey();
+    let go = (): void => undefined;
+    world.inspector.refresh = () => new Promise((resolve) => (go = resolve));
+    client.send(build.query('create table looked_into (id int)'), build.query('select pg_sleep(30)'));
+    await client.until('Z'); // what follows waits for the catalogue
+    await cancel(client.key);
+    go();
+    assert.equal(brief(await client.until('Z')), 'E(57014) Z(I)');
+    assert.equal(client.sentBytes().includes('pg_sleep'), false);
+    assert.equal(brief(await client.send(build.query('drop table looked_into')).until('Z')), 'C(DROP TABLE) Z(I)');
+  });
+
   it('works for psql: Ctrl-C withdraws', async () => {
     const psql = spawn('psql', ['-X', '-At', world.url], { stdio: ['pipe', 'pipe', 'pipe'] });
     const out = collect(psql);

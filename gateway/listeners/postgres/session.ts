@@ -152,7 +152,7 @@ class Session implements PostgresSession {
   }
 
   async cancel(): Promise<void> {
-    this.#ask.withdraw(cancelled());
+    if (!this.#ask.withdraw(cancelled())) this.#pipeline.cancelLearning(cancelled());
     await cancelRunning(this.#stay, this.#deps.upstream);
   }
 

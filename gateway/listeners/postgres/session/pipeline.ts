@@ -7,6 +7,7 @@ import type { Frame } from '../wire.ts';
 import type { Ask } from './ask.ts';
 import { copyStep } from './copy-step.ts';
 import { Judge, type JudgeDeps, type Style, type Wait } from './judge.ts';
+import { Learning } from './learning.ts';
 import { knownStatement, type Portal, type Statement } from './names.ts';
 import {
   checkTogether,
@@ -17,7 +18,6 @@ import {
   subjectOf,
   unsettles,
 } from './operation.ts';
-import { readFrame } from './probe.ts';
 import { NativeError, transactionFailed, unknownPortal } from './refusal.ts';
 import { factsOf, inspect, resolve, resolveAll } from './resolve.ts';
 import type { Run } from './run.ts';
@@ -33,6 +33,7 @@ export class Pipeline {
   readonly #ask: Ask;
   readonly #judge: Judge;
   readonly #terminate: () => void;
+  readonly #learning: Learning;
   #turn = 0;
 
   constructor(deps: PipelineDeps) {
@@ -40,6 +41,7 @@ export class Pipeline {
     this.#ask = deps.ask;
     this.#judge = new Judge(deps);
     this.#terminate = deps.terminate;
+    this.#learning = new Learning(deps.stay);
   }
 
   /** New bytes came: what was permitted for an execution before may be looked at again. */
@@ -117,22 +119,19 @@ export class Pipeline {
     return this.#again(this.#stay.replies.changed(), frame);
   }
 
-  /** Are names, settings and catalogue known as they will be when the next message runs? */
-  #known(): boolean {
-    const stay = this.#stay;
-    return !stay.unsettled && (!stay.frame.stale || stay.status === 'E') && !stay.refreshing;
-  }
-
   async #learn(frame: Frame): Promise<void> {
     const stay = this.#stay;
     await this.#judge.settleEarlier(false);
     if (stay.over) return;
-    if (!stay.skipping) {
-      stay.unsettled = false;
-      if (stay.refreshing) await stay.refreshing;
-      if (stay.frame.stale && stay.status !== 'E') await readFrame(stay);
-    }
-    return this.step(frame);
+    const cancelled = stay.skipping ? undefined : await this.#learning.learn();
+    const type = String.fromCharCode(frame.type);
+    if (!cancelled || stay.over || !'QPBE'.includes(type)) return this.step(frame);
+    return this.#judge.refuse(cancelled, frame, type === 'Q' ? 'simple' : 'extended', { audited: false });
+  }
+
+  /** The client cancelled: what is not upstream yet, but on its way to a verdict, is refused with this. */
+  cancelLearning(error: GatewayError): void {
+    this.#learning.cancel(error);
   }
 
   /** Go on with what was found, at once if it was found at once; refuse where it could not be. */
@@ -167,7 +166,7 @@ export class Pipeline {
   // ── extended ──────────────────────────────────────────────────────────────────────────────────────────────────
 
   #parse(frame: Frame): Wait {
-    if (!this.#known()) return this.#learn(frame);
+    if (!this.#learning.done) return this.#learn(frame);
     const message = parseParse(frame);
     const unnamed = message.name === '';
     const tooMuch =
@@ -208,7 +207,7 @@ export class Pipeline {
   }
 
   #bind(frame: Frame): Wait {
-    if (!this.#known()) return this.#learn(frame);
+    if (!this.#learning.done) return this.#learn(frame);
     const message = parseBind(frame);
     const tooMuch =
       this.#judge.tooLongName(message.portal) ??
@@ -269,7 +268,7 @@ export class Pipeline {
   }
 
   #describe(frame: Frame): Wait {
-    if (!this.#known()) return this.#learn(frame);
+    if (!this.#learning.done) return this.#learn(frame);
     const { kind, name } = parseDescribe(frame);
     const { statements, portals } = this.#stay.names;
     if (kind === 'S' ? !statements.get(name) : !portals.get(name)) return this.#refuseUnknown(kind, name, frame);
@@ -290,7 +289,7 @@ export class Pipeline {
 
   #execute(frame: Frame): Wait {
     const stay = this.#stay;
-    if (!this.#known()) return this.#learn(frame);
+    if (!this.#learning.done) return this.#learn(frame);
     const { portal: name } = parseExecute(frame);
     const portal = stay.names.portals.get(name);
     if (!portal) return this.#refuseUnknown('P', name, frame);
@@ -330,7 +329,7 @@ export class Pipeline {
   }
 
   #close(frame: Frame): Wait {
-    if (!this.#known()) return this.#learn(frame);
+    if (!this.#learning.done) return this.#learn(frame);
     const { kind, name } = parseClose(frame);
     const tooLong = this.#judge.tooLongName(name);
     if (tooLong) return this.#judge.refuse(tooLong, frame, 'extended', { audited: false });
@@ -345,7 +344,7 @@ export class Pipeline {
   // ── simple ────────────────────────────────────────────────────────────────────────────────────────────────────
 
   #query(frame: Frame): Wait {
-    if (!this.#known()) return this.#learn(frame);
+    if (!this.#learning.done) return this.#learn(frame);
     if (!this.#stay.replies.empty) return this.#learnAll(frame);
     const text = parseQuery(frame);
     const { names } = this.#stay;
