@@ -10,9 +10,10 @@ import { IdleClock } from './session/idle.ts';
 import type { Wait } from './session/judge.ts';
 import { Outbox } from './session/outbox.ts';
 import { Pipeline } from './session/pipeline.ts';
-import { cancelled, greeting, notice } from './session/refusal.ts';
+import { cancelled, greeting, notice, sentence } from './session/refusal.ts';
 import { Replies } from './session/replies.ts';
 import { DEFAULT_LIMITS, type SessionLimits, Stay } from './session/stay.ts';
+import { flushThisTurn } from './session/turn.ts';
 import type { Downstream, Inspector, Upstream } from './types.ts';
 import { backendDecoder, type Frame, frontendDecoder } from './wire.ts';
 
@@ -167,7 +168,15 @@ class Session implements PostgresSession {
     this.#drainIfQuiet();
   }
 
-  // ── the client ────────────────────────────────────────────────────────────────────────────────────────────────
+  flush(): void {
+    this.#flushTarget();
+    this.#flushClient();
+  }
+
+  #flushSoon(): void {
+    flushThisTurn(this);
+    if (this.#draining || this.#clientEnded) this.#drainIfQuiet();
+  }
 
   #watchClient(): void {
     const { socket } = this.#deps.downstream;
@@ -231,8 +240,7 @@ class Session implements PostgresSession {
         const wait: Wait = this.#pipeline.step(frame);
         if (wait) {
           this.#busy = true;
-          this.#flushTarget();
-          this.#flushClient();
+          this.flush();
           wait.then(
             () => this.#resume(frame),
             (error) => this.#fatal(asGatewayError(error)),
@@ -250,9 +258,7 @@ class Session implements PostgresSession {
       this.#inbox = [];
       this.#next = 0;
     }
-    this.#flushTarget();
-    this.#flushClient();
-    if (this.#draining || this.#clientEnded) this.#drainIfQuiet();
+    this.#flushSoon();
   }
 
   #resume(frame: Frame): void {
@@ -301,8 +307,6 @@ class Session implements PostgresSession {
     this.#boundInbox();
   }
 
-  // ── the target ────────────────────────────────────────────────────────────────────────────────────────────────
-
   #watchTarget(): void {
     const { socket } = this.#deps.upstream;
     socket.on('data', this.#onTargetData);
@@ -329,8 +333,7 @@ class Session implements PostgresSession {
       this.#departure.look(this.#targetGone);
       return;
     }
-    this.#flushClient();
-    if (this.#draining || this.#clientEnded) this.#drainIfQuiet();
+    this.#flushSoon();
   };
 
   readonly #onTargetDrain = (): void => {
@@ -369,8 +372,6 @@ class Session implements PostgresSession {
     );
   }
 
-  // ── the end ───────────────────────────────────────────────────────────────────────────────────────────────────
-
   readonly #onCredentialEnded = (): void => this.end(sentence(this.#deps.downstream.credential.ended.reason));
 
   #drainIfQuiet(): void {
@@ -396,5 +397,3 @@ class Session implements PostgresSession {
     this.#departure.look(this.#targetGone);
   }
 }
-
-const sentence = (reason: unknown): string => (reason instanceof Error ? reason.message : String(reason));

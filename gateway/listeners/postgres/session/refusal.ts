@@ -55,3 +55,6 @@ export const tooManySessions = ({ name }: Principal): GatewayError =>
 
 export const unknownPortal = (name: string, what: 'portal' | 'cursor'): GatewayError =>
   new NativeError('UNKNOWN_NAME', '34000', `${what} "${name}" does not exist`);
+
+/** An abort's reason in words. */
+export const sentence = (reason: unknown): string => (reason instanceof Error ? reason.message : String(reason));
