@@ -189,7 +189,7 @@ class Broker implements Holds {
     policyVersion: string,
     context: AdmitContext,
   ): { hold: Hold; promise: Promise<Permit> } {
-    const { clock, newId } = this.#book.deps;
+    const { clock, lease, newId } = this.#book.deps;
     const id = newId();
     const salt = randomBytes(SALT_BYTES);
     let settle: Pick<Hold, 'resolve' | 'reject'> | undefined;
@@ -206,6 +206,7 @@ class Broker implements Holds {
       salt,
       openedAt: clock.now(),
       openedMonotonic: clock.monotonic(),
+      term: lease.term(),
       demands,
       policyVersion,
       digest: digestOf({ hold: id, salt, operation, demands, policyVersion }),

@@ -26,6 +26,8 @@ export type Hold = {
   /** Epoch and monotonic ms. */
   readonly openedAt: number;
   readonly openedMonotonic: number;
+  /** The lease's term it was opened in: it is released in no other. */
+  readonly term: number;
   demands: readonly Demand[];
   policyVersion: string;
   digest: string;

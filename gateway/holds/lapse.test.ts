@@ -1,9 +1,12 @@
 /** A gateway that slept while its release was being written: by the time it wakes, others may have called the hold lost. */
 import assert from 'node:assert/strict';
-import { it } from 'node:test';
+import { describe, it } from 'node:test';
+import { openHolds } from '../../queue/leases.ts';
+import { KEYS } from '../../test/support/hold-model-gateway.ts';
 import { scripted } from '../../test/support/hold-model-script.ts';
 
-it('does not send what was approved before the lease lapsed, although the lease is back', async () => {
+/** Approved, the disk slow, and everything asleep until others have called it lost. */
+async function lostWhileAsleep() {
   const { world, run } = scripted();
   await world.startGateway();
   await run();
@@ -12,7 +15,7 @@ it('does not send what was approved before the lease lapsed, although the lease 
   const [entry] = world.bot.entries.values();
   assert.ok(entry?.card);
   world.click('U0ALICE', entry.card, {});
-  await run((label) => label === 'fsync'); // approved, and the disk is slow
+  await run((label) => label === 'fsync');
   world.gateway.process.state = 'stopped';
   for (const ms of [45_000, 11_000]) {
     await world.time.advance(ms);
@@ -21,10 +24,65 @@ it('does not send what was approved before the lease lapsed, although the lease 
     await run();
   }
   assert.equal(world.bot.shown(entry.card.hold)?.state, 'lost');
-  await world.gateway.process.wake(true); // what is overdue fails before the lease can be back
-  await run((label) => label === 'fsync');
-  assert.equal(world.gateway.lease.valid(), true);
-  await run();
-  assert.equal(world.clients[0]?.permit, undefined);
-  world.check();
+  return { world, run, hold: entry.card.hold };
+}
+
+describe('what was approved before the lease lapsed', () => {
+  it('is not sent although the lease is back', async () => {
+    const { world, run } = await lostWhileAsleep();
+    await world.gateway.process.wake(true); // what is overdue fails before the lease can be back
+    await run((label) => label === 'fsync');
+    assert.equal(world.gateway.lease.valid(), true);
+    await run();
+    assert.equal(world.clients[0]?.permit, undefined);
+    world.check();
+  });
+
+  it('is not sent although the lease is back and the disk was given all the time it took', async () => {
+    const { world, run, hold } = await lostWhileAsleep();
+    world.gateway.trail.patient = true;
+    await world.gateway.process.wake(true);
+    await run((label) => label === 'fsync');
+    assert.equal(world.gateway.lease.valid(), true);
+    await run();
+    assert.ok(world.gateway.trail.disk.some((entry) => entry.kind === 'hold.released' && entry.hold === hold));
+    assert.equal(world.clients[0]?.permit, undefined);
+    assert.equal(world.reference.holds.get(hold)?.end, 'unknown');
+  });
+});
+
+describe('what a broken connection still had under way', () => {
+  it('does not put an older card back over one that is released, nor bring back a hold that has ended', async () => {
+    const { world, run } = scripted();
+    await world.startGateway();
+    await run();
+    world.open(0, false, 3_600_000);
+    await run();
+    const [entry] = world.bot.entries.values();
+    assert.ok(entry?.card);
+    const { gateway, redis } = world;
+    const index = () => openHolds(gateway.connection.redis, gateway.id, KEYS.trusted);
+    const states = async () => {
+      let found: string[] | undefined;
+      void index().then((cards) => {
+        found = cards.map(({ state }) => state);
+      });
+      await run((label) => label.endsWith(': late'));
+      return found;
+    };
+    const late = gateway.lease.note(entry.card);
+    world.faults.push('stuck');
+    const failed = assert.rejects(late);
+    await run();
+    gateway.connection.reconnected();
+    await run((label) => label.endsWith(': late'));
+    world.click('U0ALICE', entry.card, {});
+    await run((label) => label.endsWith(': late'));
+    assert.ok(world.clients[0]?.permit);
+    assert.deepEqual(await states(), ['released']);
+    await run();
+    assert.deepEqual(await states(), ['released']);
+    await failed;
+    assert.equal(redis.down, false);
+  });
 });

@@ -114,8 +114,8 @@ describe('a hold under everything at once', () => {
     };
     const { release } = stage.lease;
     let recorded = 0;
-    stage.lease.release = (card) => {
-      const record = release(card);
+    stage.lease.release = (card, term) => {
+      const record = release(card, term);
       return () => {
         recorded = card.sequence;
         return record();

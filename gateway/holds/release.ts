@@ -103,7 +103,7 @@ function obstacle(book: Book, hold: Hold): HoldEvent | 'changed' | undefined {
   if (!hold.context.alive()) {
     return { kind: 'withdraw', at, code: 'WITHDRAWN', reason: 'the session it was held on is gone' };
   }
-  if (!lease.valid()) {
+  if (!lease.unbrokenSince(hold.term)) {
     return {
       kind: 'withdraw',
       at,
@@ -141,7 +141,7 @@ async function release(book: Book, hold: Hold): Promise<void> {
   });
   const at = clock.now();
   const early = afterThisTurn(() => {
-    const record = lease.release(book.releasedCard(hold, at));
+    const record = lease.release(book.releasedCard(hold, at), hold.term);
     return { record, sequence: hold.sequence };
   });
   await onDisk;
@@ -150,7 +150,7 @@ async function release(book: Book, hold: Hold): Promise<void> {
   book.apply(hold, { kind: 'release', at });
   // Whatever was shown meanwhile is newer than what was sealed: then it is made anew.
   const sealed = await early;
-  const record = sealed?.sequence === hold.sequence ? sealed.record : lease.release(book.card(hold));
+  const record = sealed?.sequence === hold.sequence ? sealed.record : lease.release(book.card(hold), hold.term);
   const recorded = await record().catch((error) => {
     book.deps.log('a release could not be recorded in Redis', { hold: hold.id, error: String(error) });
     return false;

@@ -13,8 +13,23 @@ import {
 import type { Clock } from '../holds/clock.ts';
 import type { SignedStore } from './signed.ts';
 
-/** Writes the released card only while the lease is there: one step, so that nobody can call it lost in between. */
-const RELEASE = `if redis.call('EXISTS', KEYS[1]) == 1 then redis.call('HSET', KEYS[2], ARGV[1], ARGV[2]) return 1 end return 0`;
+/**
+ * Before every write to the index: what an earlier connection still had under way when it broke may reach Redis after
+ * what a later one wrote, and must not put an older card back.
+ */
+const IN_ORDER = `local newest = redis.call('GET', KEYS[1])
+if newest and tonumber(newest) > tonumber(ARGV[1]) then return 0 end
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+`;
+const NOTE = `${IN_ORDER}redis.call('HSET', KEYS[2], ARGV[3], ARGV[4]) return 1`;
+const CLOSE = `${IN_ORDER}redis.call('HDEL', KEYS[2], ARGV[3]) return 1`;
+/** Only while the lease is there: one step, so that nobody can call it lost in between. */
+const RELEASE = `${IN_ORDER}if redis.call('EXISTS', KEYS[3]) == 0 then return 0 end
+redis.call('HSET', KEYS[2], ARGV[3], ARGV[4]) return 1`;
+const IN_ORDER_MS = 24 * 3_600_000; // longer than any network keeps the bytes of a broken connection
+
+/** Which of this gateway's connections wrote to its index last: a number that grows. */
+const connectionKey = (gateway: string): string => `countersign:connection:${gateway}`;
 
 export type Lease = {
   readonly gateway: string;
@@ -22,13 +37,18 @@ export type Lease = {
   start(): Promise<void>;
   /** Renewed within the last 20 s (monotonic)? Asked before every release. */
   valid(): boolean;
+  /** A number that is another one after every moment without a lease, whether or not anybody looked meanwhile. */
+  term(): number;
+  /** Has there been a lease all the time since `term()` answered this? */
+  unbrokenSince(term: number): boolean;
   /** Put a hold's newest card into the index. @throws Error while Redis is gone. */
   note(card: Card): Promise<void>;
   /**
-   * Seal a release now; what it answers records it, durably, when called. False when the lease is gone by then.
+   * Seal a release now; what it answers records it, durably, when called. False when the lease is gone by then, or was
+   * gone at any time since `term`: others may have called the hold lost, although the lease is back.
    * @throws Error while Redis is gone.
    */
-  release(card: Card): () => Promise<boolean>;
+  release(card: Card, term: number): () => Promise<boolean>;
   /** Its card is settled: take the hold from the index. */
   close(hold: string): Promise<void>;
   /** Give the lease back: at the end of a drain. The index stays for whoever looks after what is left in it. */
@@ -56,13 +76,22 @@ export function createLease(deps: LeaseDeps): Lease {
     renewMs: LEASE_RENEW_MS,
   };
   let renewedAt = Number.NEGATIVE_INFINITY;
+  let term = 0;
+  let connection = 0; // connections that broke before the one in use
   let reportedLost = true; // nothing is lost before the first renewal
   let stopped = false;
   let failed = false;
   let cancelRenewal = () => {};
   let cancelWatch = () => {};
 
-  const valid = () => !stopped && clock.monotonic() - renewedAt < selfMs;
+  const lapsed = () => clock.monotonic() - renewedAt >= selfMs;
+  const valid = () => !stopped && !lapsed();
+  const unbrokenSince = (since: number) => valid() && term === since;
+  const tellLost = () => {
+    if (reportedLost) return;
+    reportedLost = true;
+    deps.onLost();
+  };
 
   const renew = async () => {
     const startedAt = clock.monotonic(); // the lease runs from before the write, not from when its answer came
@@ -74,6 +103,10 @@ export function createLease(deps: LeaseDeps): Lease {
     const refused = replies?.find(([error]) => error)?.[0];
     if (!replies || refused) throw refused ?? new Error('Redis discarded the renewal of the lease');
     if (stopped) return;
+    if (lapsed()) {
+      term += 1;
+      tellLost();
+    }
     // Renewed before, and yet not among the gateways any more: Redis came back without its data.
     const forgotten = renewedAt !== Number.NEGATIVE_INFINITY && replies[1]?.[1] === 1;
     renewedAt = Math.max(renewedAt, startedAt);
@@ -90,8 +123,7 @@ export function createLease(deps: LeaseDeps): Lease {
       cancelWatch = clock.after(Math.max(1, renewedAt + selfMs - clock.monotonic()), watch);
       return;
     }
-    reportedLost = true;
-    deps.onLost();
+    tellLost();
   };
   const tryToRenew = () =>
     renew().catch((error) => {
@@ -107,33 +139,44 @@ export function createLease(deps: LeaseDeps): Lease {
   };
   /** Redis is there again: without a lease nobody can be asked, so it is not left to the next turn. */
   const connected = () => void tryToRenew();
+  const broken = () => {
+    connection += 1;
+  };
+  const inOrder = (script: string, more: readonly string[], ...args: string[]) => {
+    const keys = [connectionKey(gateway), holdsKey(gateway), ...more];
+    return store.redis.eval(script, keys.length, ...keys, connection, IN_ORDER_MS, ...args);
+  };
   const sealedCard = (card: Card) => store.sealed(card, holdContext(gateway, card.hold));
 
   return {
     gateway,
     valid,
+    term: () => term,
+    unbrokenSince,
     start: async () => {
       keepOn();
       store.redis.on('ready', connected);
+      store.redis.on('close', broken);
       await renew();
     },
     note: async (card) => {
-      await store.redis.hset(holdsKey(gateway), card.hold, sealedCard(card));
+      await inOrder(NOTE, [], card.hold, sealedCard(card));
     },
-    release: (card) => {
+    release: (card, since) => {
       const sealed = sealedCard(card);
       return async () => {
-        if (!valid()) return false;
-        const reply = await store.redis.eval(RELEASE, 2, leaseKey(gateway), holdsKey(gateway), card.hold, sealed);
-        return z.literal(1).safeParse(reply).success;
+        if (!unbrokenSince(since)) return false;
+        const reply = await inOrder(RELEASE, [leaseKey(gateway)], card.hold, sealed);
+        return z.literal(1).safeParse(reply).success && unbrokenSince(since);
       };
     },
     close: async (hold) => {
-      await store.redis.hdel(holdsKey(gateway), hold);
+      await inOrder(CLOSE, [], hold);
     },
     stop: async () => {
       stopped = true;
       store.redis.off('ready', connected);
+      store.redis.off('close', broken);
       cancelRenewal();
       cancelWatch();
       await store.redis.del(leaseKey(gateway)).catch(deps.onTrouble);

@@ -190,7 +190,7 @@ const BAD: typeof ORDINARY = [
   [
     2,
     fc
-      .constantFrom('refused' as const, 'unanswered' as const)
+      .constantFrom('refused' as const, 'unanswered' as const, 'stuck' as const)
       .map((fault) => new Step(`next command ${fault}`, (world) => void world.faults.push(fault))),
   ],
   [
@@ -208,6 +208,18 @@ const BAD: typeof ORDINARY = [
     simple('the disk fails', (world) => {
       world.gateway.trail.fails = true;
       world.unrecorded = true;
+    }),
+  ],
+  [
+    1,
+    simple('the disk may take its time', (world) => {
+      world.gateway.trail.patient = true;
+    }),
+  ],
+  [
+    1,
+    simple('reconnect', ({ gateway, redis }) => {
+      if (!redis.down) gateway.connection.reconnected();
     }),
   ],
   [

@@ -4,8 +4,11 @@ import type { Process, Time } from './hold-model-time.ts';
 
 const COMMAND_MS = 2_000; // as `connectCommands` has it
 
-/** What happens to a command: `refused` was not executed, `unanswered` was, and nobody learns of it. */
-export type Fault = 'refused' | 'unanswered';
+/**
+ * What happens to a command: `refused` was not executed, `unanswered` was, and nobody learns of it; `stuck`: it and what
+ * follows on its connection is executed some time after the next connection is there.
+ */
+export type Fault = 'refused' | 'unanswered' | 'stuck';
 /** Lets something happen at a moment that the scheduler chooses. */
 export type Schedule = (label: string) => Promise<void>;
 
@@ -79,7 +82,9 @@ export class Connection {
   readonly #it: ConnectionOptions;
   #requests: Promise<unknown> = Promise.resolve();
   #replies: Promise<unknown> = Promise.resolve();
-  #ready: (() => void)[] = [];
+  #listeners: (readonly [string, () => void])[] = [];
+  #free: (() => void) | undefined;
+  #connection = 0;
   #cut = false;
 
   constructor(store: Store, options: ConnectionOptions) {
@@ -93,7 +98,13 @@ export class Connection {
 
   /** The connection is there again. */
   reconnected(): void {
-    for (const ready of this.#ready) this.#it.owner.deliver(ready);
+    this.#requests = Promise.resolve();
+    this.#replies = Promise.resolve();
+    this.#connection += 1;
+    this.#free?.();
+    this.#free = undefined;
+    for (const name of ['close', 'ready'])
+      for (const [event, listener] of this.#listeners) if (event === name) this.#it.owner.deliver(listener);
   }
 
   /** Its process died: what it had not handed to the kernel yet is never executed. */
@@ -107,12 +118,20 @@ export class Connection {
     return new Promise<T>((resolve, reject) => {
       if (this.#store.down) return void schedule(`${label}: no Redis`).then(() => owner.deliver(() => reject(GONE())));
       const cancel = time.after(COMMAND_MS, owner, () => reject(new Error('Command timed out')));
+      const connection = this.#connection;
       const executed = this.#requests.then(async () => {
         await schedule(label);
         if (this.#cut) return undefined;
         const trouble = this.#store.down ? 'refused' : fault();
+        if (trouble === 'stuck') {
+          await new Promise<void>((free) => {
+            this.#free = free;
+          });
+          await schedule(`${label}: late`);
+          if (this.#cut || this.#store.down) return undefined;
+        }
         const value = trouble === 'refused' ? undefined : { of: execute(this.#store) };
-        return trouble === undefined ? value : undefined;
+        return trouble === undefined && connection === this.#connection ? value : undefined;
       });
       this.#requests = executed;
       this.#replies = Promise.all([this.#replies, executed]).then(async ([, value]) => {
@@ -126,12 +145,12 @@ export class Connection {
     });
   }
 
-  on(_: string, ready: () => void): this {
-    this.#ready.push(ready);
+  on(event: string, listener: () => void): this {
+    this.#listeners.push([event, listener]);
     return this;
   }
-  off(_: string, ready: () => void): this {
-    this.#ready = this.#ready.filter((other) => other !== ready);
+  off(event: string, listener: () => void): this {
+    this.#listeners = this.#listeners.filter(([name, other]) => name !== event || other !== listener);
     return this;
   }
 
@@ -154,21 +173,20 @@ export class Connection {
     };
     return chain;
   }
-  /** The one script of the lease: write this field of a hash while a key is there (and, given, only while it may). */
-  eval(_script: string, _keys: number, lease: string, holds: string, ...args: string[]) {
-    return this.call('release', (store) => {
-      const [hold = '', card = ''] = args;
-      const free = store.get(lease) !== null;
-      if (free) store.hash(holds).set(hold, card);
-      this.#it.onScript?.(card, free);
+  /** The lease's scripts, told apart by what they call. */
+  eval(script: string, keys: number, ...all: (string | number)[]) {
+    const [order = '', holds = '', lease] = all.slice(0, keys).map(String);
+    const [connection, , hold = '', card = ''] = all.slice(keys).map(String);
+    const label = lease !== undefined ? 'release' : script.includes('HDEL') ? 'close' : 'note';
+    return this.call(label, (store) => {
+      const late = script.includes('newest') && Number(store.get(order) ?? 0) > Number(connection);
+      const free = !late && (lease === undefined || store.get(lease) !== null);
+      if (!late) store.set(order, String(connection));
+      if (free && label === 'close') store.hash(holds).delete(hold);
+      else if (free) store.hash(holds).set(hold, card);
+      if (label === 'release') this.#it.onScript?.(card, free);
       return free ? 1 : 0;
     });
-  }
-  hset(key: string, field: string, value: string) {
-    return this.call('note', (store) => store.hash(key).set(field, value).size);
-  }
-  hdel(key: string, field: string) {
-    return this.call('close', (store) => Number(store.hash(key).delete(field)));
   }
   hgetall(key: string) {
     return this.call('read holds', (store) => Object.fromEntries(store.hash(key)));

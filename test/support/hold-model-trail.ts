@@ -20,6 +20,8 @@ export class Trail implements Audit {
   refuses = 0;
   /** The next write fails, and with it everything after. */
   fails = false;
+  /** No write is given up for taking too long. */
+  patient = false;
   broken = false;
   closed = false;
   readonly #it: TrailOptions;
@@ -52,7 +54,9 @@ export class Trail implements Audit {
 
   flush(): Promise<void> {
     return new Promise((resolve, reject) => {
-      const cancel = this.#it.owner.clock.after(COMMIT_MS, () => reject(AUDIT('the disk did not answer in time')));
+      const cancel = this.#it.owner.clock.after(COMMIT_MS, () => {
+        if (!this.patient) reject(AUDIT('the disk did not answer in time'));
+      });
       const done = (end: () => void) => () => {
         cancel();
         end();
