@@ -165,7 +165,21 @@ const BAD: typeof ORDINARY = [
   [2, wake],
   [1, crash],
   [1, simple('restart', (world) => (world.gateway.process.state === 'dead' ? world.startGateway() : undefined))],
-  [1, simple('drain', (world) => world.drain(world.gateway))],
+  [
+    1,
+    fc
+      .boolean()
+      .map((stay) => new Step(`drain(${stay})`, (world) => world.drain(world.gateway, { sessionsStay: stay }))),
+  ],
+  [
+    1,
+    fc.nat({ max: 1 }).map(
+      (n) =>
+        new Step(`${n + 1} sealings fail`, ({ gateway }) => {
+          gateway.sealingsFail = n + 1;
+        }),
+    ),
+  ],
   [2, look],
   [
     1,

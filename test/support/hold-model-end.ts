@@ -2,7 +2,7 @@
 import { getEventListeners } from 'node:events';
 import { isOver } from '../../bot/words.ts';
 import { holdsKey } from '../../queue/leases.ts';
-import type { World } from './hold-model-world.ts';
+import { isEnd, type World } from './hold-model-world.ts';
 
 const STEP_MS = 5_000;
 const ENOUGH_MS = 180_000; // past every deadline of the model, and the time in which the dead are looked after
@@ -67,9 +67,7 @@ function lookAround(world: World): void {
       if (known.gateway !== id) continue;
       const onDisk = trail.disk.filter(({ hold }) => hold === known.id);
       if (!onDisk.some(({ kind }) => kind === 'hold.open')) continue;
-      const ended = onDisk.some(
-        ({ kind, state }) => kind === 'outcome' || (kind === 'hold.settled' && state !== 'approved'),
-      );
+      const ended = onDisk.some(isEnd);
       const excused = world.unrecorded || (world.forgetful && process.state === 'dead');
       must(
         ended || known.inherited !== undefined || excused,
@@ -80,6 +78,8 @@ function lookAround(world: World): void {
   }
   for (const client of world.clients) {
     const { gateway, controller, ended, operation } = client;
+    const known = reference.ofOperation(operation);
+    if (gateway.leftInOrder && !known?.approved) must(ended, 'a client that a drain left waiting', operation);
     if (gateway.process.state !== 'live') continue;
     must(ended, 'a client that waits for ever', operation);
     must(getEventListeners(controller.signal, 'abort').length === 0, 'a listener left on a signal', operation);

@@ -26,6 +26,9 @@ export type GatewayOptions = {
   readonly fault: () => Fault | undefined;
   readonly onAppend: (gateway: string, entry: AuditEntry) => void;
   readonly onRefused: (entry: AuditEntry) => void;
+  readonly onCommitted: (entry: AuditEntry) => void;
+  /** A hold left the index. */
+  readonly onClosed: (hold: string) => void;
   readonly onScript: (card: string, written: boolean) => void;
   readonly onRenewal: () => void;
   /** A card, a question or a notice reached its queue. */
@@ -42,6 +45,10 @@ export class ModelGateway {
   readonly holds: Holds;
   readonly gate: Gate;
   stopping: Promise<void> | undefined;
+  /** The next so many releases cannot be sealed. */
+  sealingsFail = 0;
+  /** It drained to its end. */
+  leftInOrder = false;
 
   constructor(options: GatewayOptions) {
     const { id, time, redis, schedule, policy, newId } = options;
@@ -53,6 +60,7 @@ export class ModelGateway {
       schedule,
       onAppend: (entry) => options.onAppend(id, entry),
       onRefused: options.onRefused,
+      onCommitted: options.onCommitted,
     });
     const { trail } = this;
     this.connection = new Connection(redis, {
@@ -61,6 +69,7 @@ export class ModelGateway {
       schedule,
       fault: options.fault,
       onScript: options.onScript,
+      onClosed: options.onClosed,
       onRenewal: options.onRenewal,
     });
     const { connection } = this;
@@ -90,7 +99,14 @@ export class ModelGateway {
         close: async () => {},
       },
       store,
-      lease: this.lease,
+      lease: {
+        ...this.lease,
+        release: (card, term) => {
+          if (this.sealingsFail === 0) return this.lease.release(card, term);
+          this.sealingsFail -= 1;
+          throw new Error('it cannot be sealed');
+        },
+      },
       people: () => PEOPLE,
       oidcMembers: (group) => soon('members', () => (group === 'dba' ? OIDC.dba : [])),
       names: () => ['@dba', '@security'],
@@ -120,6 +136,7 @@ export class ModelGateway {
       await this.lease.stop();
       this.process.deliver(() => {
         this.trail.close();
+        this.leftInOrder = true;
         this.process.state = 'dead';
       });
     })();

@@ -73,6 +73,7 @@ export type ConnectionOptions = {
   readonly fault: () => Fault | undefined;
   /** Every script that writes: the model checks what it did. */
   readonly onScript?: (card: string, written: boolean) => void;
+  readonly onClosed?: (hold: string) => void;
   readonly onRenewal?: () => void;
 };
 
@@ -184,6 +185,7 @@ export class Connection {
       if (!late) store.set(order, String(connection));
       if (free && label === 'close') store.hash(holds).delete(hold);
       else if (free) store.hash(holds).set(hold, card);
+      if (label === 'close' && free) this.#it.onClosed?.(hold);
       if (label === 'release') this.#it.onScript?.(card, free);
       return free ? 1 : 0;
     });

@@ -11,6 +11,7 @@ export type TrailOptions = {
   readonly schedule: Schedule;
   readonly onAppend: (entry: AuditEntry) => void;
   readonly onRefused?: (entry: AuditEntry) => void;
+  readonly onCommitted?: (entry: AuditEntry) => void;
 };
 
 export class Trail implements Audit {
@@ -50,6 +51,7 @@ export class Trail implements Audit {
   async commit(entry: AuditEntry): Promise<void> {
     this.append(entry);
     await this.flush();
+    this.#it.onCommitted?.(entry);
   }
 
   flush(): Promise<void> {

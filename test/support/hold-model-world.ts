@@ -89,6 +89,11 @@ export class World {
       fault: () => this.faults.shift(),
       onAppend: (id, entry) => this.reference.appended(id, entry),
       onRefused: (entry) => this.reference.unrecorded(entry),
+      onCommitted: (entry) => this.reference.committed(entry),
+      onClosed: (hold) => {
+        const onDisk = gateway.trail.disk.some((entry) => entry.hold === hold && isEnd(entry));
+        this.reference.must(onDisk || this.unrecorded, 'out of the index before its end was on disk', hold);
+      },
       onScript: (card, written) => this.#wrote(card, written),
       onRenewal: () => {
         if (gateway === this.gateway) this.#renewedAt = this.time.now;
@@ -224,12 +229,12 @@ export class World {
   }
 
   /** SIGTERM: no more votes, sessions end, holds are withdrawn, the lease goes back, the trail is closed. */
-  drain(gateway: ModelGateway): void {
+  drain(gateway: ModelGateway, { sessionsStay = false } = {}): void {
     if (gateway.process.state !== 'live' || gateway.stopping) return;
     const stopping = () => {
       for (const client of this.clients) if (client.gateway === gateway) this.endSession(client.session);
     };
-    stopping();
+    if (!sessionsStay) stopping();
     void gateway.stop();
   }
 
@@ -311,5 +316,9 @@ export class World {
     return heir;
   }
 }
+
+/** Does this entry say how a hold ended? */
+export const isEnd = ({ kind, state }: AuditEntry): boolean =>
+  kind === 'outcome' || (kind === 'hold.settled' && state !== 'approved');
 
 const QUESTION = { connection: 'orders', principal: REQUESTER, effects: [], inTransaction: false };

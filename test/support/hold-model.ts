@@ -24,6 +24,7 @@ type Known = {
   readonly counted: Set<string>;
   approved: boolean;
   released: boolean;
+  onDisk: boolean;
   /** Its own gateway's last word. */
   end: string | undefined;
   denied: boolean;
@@ -112,7 +113,7 @@ export class Reference {
           return;
         }
         this.must(!['denied', 'expired', 'withdrawn'].includes(known.end ?? ''), 'ended twice', id);
-        this.must(known.permits === 0, `${String(entry.state)} after it was sent`, id);
+        this.must(known.permits === 0 && !known.onDisk, `${String(entry.state)} after it was released`, id);
         this.#end(known, String(entry.state));
         return;
       case 'hold.released':
@@ -134,6 +135,12 @@ export class Reference {
     if (!known || known.end !== undefined) return;
     if (kind === 'outcome') known.end = String(outcome);
     if (kind === 'hold.settled' && state !== 'approved') known.end = String(state);
+  }
+
+  /** A gateway knows that this is on disk. */
+  committed({ kind, hold }: AuditEntry): void {
+    const known = hold === undefined ? undefined : this.holds.get(hold);
+    if (known && kind === 'hold.released') known.onDisk = true;
   }
 
   /** The client holds the permit: the statement goes upstream. */
@@ -204,6 +211,7 @@ export class Reference {
     const known = this.holds.get(card.hold);
     if (!known) return;
     const { state, settled } = card;
+    this.must(card.expiresAt > 0, 'a card that says no time', card.hold);
     if (settled?.executed === 'no' && state !== 'approved') this.nothingRun(card.hold, `the card said ${state}`);
     if (state === 'denied' || state === 'expired' || state === 'withdrawn')
       this.must(known.end === state, `a card that says ${state}, a trail that says ${known.end}`, card.hold);
@@ -224,6 +232,7 @@ export class Reference {
       counted: new Set(),
       approved: false,
       released: false,
+      onDisk: false,
       end: undefined,
       denied: false,
       inherited: undefined,
