@@ -1,5 +1,7 @@
 /** One permitted execution on its way: settled exactly once, whatever happens to the session. */
 import type { Permit } from '../../../gate.ts';
+import type { Outcome } from '../../../operation.ts';
+import { afterFlush } from './turn.ts';
 
 const MAX_TAG = 200; // characters: a multi-statement string has a tag each
 
@@ -23,13 +25,16 @@ export class Run {
     if (this.#tag.length < MAX_TAG) this.#tag = this.#tag === '' ? tag : `${this.#tag}; ${tag}`;
   }
 
-  /** Everything asked for was done; `tag` where no CommandComplete said so. */
+  /** Everything asked for was done; `tag` where no CommandComplete said so. Where nobody was asked, the client's answer goes first. */
   done(tag?: string): void {
     if (this.#settled) return;
     this.#settled = true;
     // The tag of a portal read in parts counts its last part only.
     const rows = this.rowsSent > (this.#rows ?? 0) ? this.rowsSent : this.#rows;
-    this.permit.settle({ kind: 'done', tag: this.#tag || (tag ?? ''), rows, ms: this.#ms() });
+    const outcome: Outcome = { kind: 'done', tag: this.#tag || (tag ?? ''), rows, ms: this.#ms() };
+    const { permit } = this;
+    if (permit.hold === undefined) afterFlush(() => permit.settle(outcome));
+    else permit.settle(outcome); // people wait for this one
   }
 
   failed(sqlstate: string, message: string): void {
