@@ -8,8 +8,9 @@ import type { Authenticator, Credential } from '../../identity/identity.ts';
 import { isLoopback } from '../../loopback.ts';
 import type { Principal } from '../../operation.ts';
 import { type Listen, type Listener, listenHere } from '../listener.ts';
-import { errorResponse, negotiateProtocolVersion } from './builders.ts';
+import { negotiateProtocolVersion } from './builders.ts';
 import type { CancelKeys, OnCancel } from './cancel.ts';
+import { endSoon, ignore, refuse } from './closing.ts';
 import { authenticateDownstream } from './credentials.ts';
 import { HalfOpen } from './half-open.ts';
 import { tooManySessions } from './session/refusal.ts';
@@ -86,7 +87,7 @@ export const LIMITS: DoorLimits = {
   halfOpenPerAddress: 1_024, // one load balancer's address may stand for everyone
 };
 const KEEP_ALIVE_MS = 60_000; // a client whose machine is gone says nothing: its idle session would stay for an hour
-const LINGER_MS = 1_000; // for the client to read why it was refused
+const NOTHING = Buffer.alloc(0);
 
 export function createPostgresListener(deps: PostgresListenerDeps): Listener {
   const limits = { ...LIMITS, ...deps.limits };
@@ -94,10 +95,14 @@ export function createPostgresListener(deps: PostgresListenerDeps): Listener {
   const sockets = new Set<Socket>();
   const draining = new AbortController();
   setMaxListeners(0, draining.signal); // one for each log-in going on
+  const door: Door = { limits, halfOpen, draining: draining.signal };
+  const forget = function (this: Socket) {
+    sockets.delete(this);
+  };
   const server = createServer({ noDelay: true, allowHalfOpen: true }, (socket) => {
     sockets.add(socket);
-    socket.once('close', () => sockets.delete(socket));
-    void visit(socket, deps, { limits, halfOpen, draining: draining.signal });
+    socket.on('close', forget);
+    void visit(socket, deps, door);
   });
   const shutdown = new GatewayError('SHUTDOWN', 'the gateway is stopping', { hint: 'Connect again in a moment.' });
 
@@ -161,11 +166,17 @@ type Progress = {
   credential: Credential | undefined;
 };
 
-/** One client from accept to the end of its session. Never throws. */
+/** One client from accept to the end of its session, of which nothing keeps what its log-in took. Never throws. */
 async function visit(socket: Socket, deps: PostgresListenerDeps, door: Door): Promise<void> {
-  const peer = socket.remoteAddress ?? '';
-  socket.on('error', () => {}); // 'close' follows, and that is what is acted on
+  socket.on('error', ignore); // 'close' follows, and that is what is acted on
   socket.setKeepAlive(true, KEEP_ALIVE_MS);
+  const parts = await comeIn(socket, deps, door);
+  if (parts) void runSession(parts, deps);
+}
+
+/** A client's log-in: undefined when it has been refused, or was none. Never throws. */
+async function comeIn(socket: Socket, deps: PostgresListenerDeps, door: Door): Promise<LoggedIn | undefined> {
+  const peer = socket.remoteAddress ?? '';
   const progress: Progress = { stream: socket, startup: undefined, credential: undefined };
   const login = new AbortController();
   const leave = door.halfOpen.enter(peer, () => {
@@ -192,7 +203,7 @@ async function visit(socket: Socket, deps: PostgresListenerDeps, door: Door): Pr
     await turn();
     ended();
     if (!parts) socket.destroy();
-    else await runSession(parts, deps);
+    return parts;
   } catch (thrown) {
     ended();
     // What nobody foresaw is for the log, not for a stranger at the door.
@@ -202,8 +213,8 @@ async function visit(socket: Socket, deps: PostgresListenerDeps, door: Door): Pr
         : new GatewayError('UNAVAILABLE', 'the gateway could not complete the log-in', { cause: thrown });
     refuse(progress.stream, socket, error);
     await recordRefusal(deps, peer, progress, error);
-  } finally {
     progress.credential?.release();
+    return undefined;
   }
 }
 
@@ -211,7 +222,7 @@ async function visit(socket: Socket, deps: PostgresListenerDeps, door: Door): Pr
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 type LoggedIn = Omit<SessionParts, 'onCancel'> & { readonly key: Key };
-type Key = { release(): void; onCancel: OnCancel };
+type Key = { readonly pid: number; readonly secret: Buffer; release(): void; onCancel: OnCancel };
 
 /** @throws GatewayError of every kind the log-in knows; the signal's reason */
 async function logIn(
@@ -228,7 +239,7 @@ async function logIn(
     cancel: (pid, secret) => deps.cancelKeys.handle(pid, secret),
     signal,
     onSecure: (secured) => {
-      secured.on('error', () => {});
+      secured.on('error', ignore);
       progress.stream = secured;
     },
   });
@@ -242,7 +253,7 @@ async function logIn(
   const credential = await authenticateDownstream(stream, { authenticator, peer, encrypted, isLocal, signal });
   progress.credential = credential;
   leaveHalfOpen(); // a known principal: from here on its own limits count
-  const leftover: Buffer = stream.read() ?? Buffer.alloc(0);
+  const leftover: Buffer = stream.read() ?? NOTHING;
   if (leftover.length > 0 && !isFrontendType(leftover[0]!)) {
     throw new GatewayError('PROTOCOL', 'a second start-up packet in one connection');
   }
@@ -269,10 +280,8 @@ async function logIn(
         encrypted,
       });
       signal.throwIfAborted();
-      const cancels: { onCancel: OnCancel } = { onCancel: () => {} };
-      const cancelKey = deps.cancelKeys.register(() => cancels.onCancel(), startup.minor >= 2 ? 32 : 4);
-      const key = Object.assign(cancels, { release: () => cancelKey.release() });
-      const { pid, secret } = cancelKey;
+      const key = newKey(deps.cancelKeys, startup.minor >= 2 ? 32 : 4);
+      const { pid, secret } = key;
       return {
         downstream: {
           socket: stream,
@@ -298,6 +307,15 @@ async function logIn(
     stopWatching();
     credential.ended.removeEventListener('abort', tokenEnded);
   }
+}
+
+/** A key that does nothing until it is told what. @throws GatewayError LIMIT */
+function newKey(keys: CancelKeys, secretBytes: number): Key {
+  const held: { onCancel: OnCancel } = { onCancel: ignore };
+  return Object.assign(
+    held,
+    keys.register(() => held.onCancel(), secretBytes),
+  );
 }
 
 /** An unknown name and a forbidden one are told in the same words: names cannot be probed. */
@@ -337,38 +355,12 @@ async function runSession(
   } finally {
     onCounted();
     key.release();
+    downstream.credential.release();
     if (upstream.socket.writableEnded)
       endSoon(upstream.socket); // its Terminate may still be on the way
     else upstream.socket.destroy();
     endSoon(downstream.socket);
   }
-}
-
-/** A FATAL in the client's own protocol, then the end, whether the client reads it or not. */
-function refuse(stream: Duplex, socket: Socket, error: GatewayError): void {
-  if (socket.destroyed) return;
-  if (error.code === 'WITHDRAWN' || !stream.writable) {
-    socket.destroy();
-    return;
-  }
-  const { sqlstate, message, hint } = error;
-  stream.write(errorResponse({ severity: 'FATAL', sqlstate, message, hint }));
-  endSoon(stream, socket);
-}
-
-/** Flush, half-close, discard what still comes (else the kernel resets and the client loses the error), then close. */
-function endSoon(stream: Duplex, socket: Duplex = stream): void {
-  if (stream.destroyed) {
-    socket.destroy();
-    return;
-  }
-  const timer = setTimeout(() => {
-    stream.destroy();
-    socket.destroy();
-  }, LINGER_MS);
-  socket.once('close', () => clearTimeout(timer));
-  stream.end();
-  stream.resume();
 }
 
 async function recordRefusal(

@@ -4,6 +4,7 @@ import type { Duplex } from 'node:stream';
 import { type ConnectionOptions, connect as connectTls } from 'node:tls';
 import { GatewayError } from '../../errors.ts';
 import { sslRequest } from './builders.ts';
+import { ignore } from './closing.ts';
 import { take } from './take.ts';
 import type { PostgresConnection } from './types.ts';
 
@@ -24,7 +25,7 @@ export async function openStream(connection: PostgresConnection, signal: AbortSi
   socket.setKeepAlive(true, KEEP_ALIVE_MS);
   const abort = () => socket.destroy();
   signal.addEventListener('abort', abort, { once: true });
-  socket.on('error', () => {});
+  socket.on('error', ignore);
   try {
     await settled(socket, 'connect', signal, (cause) => unreachable(connection, cause));
     if (upstream.tls === 'disable') return { stream: socket, encrypted: false, verified: false };
@@ -79,7 +80,7 @@ async function secured(connection: PostgresConnection, socket: Socket, signal: A
     ...(tls === 'verify-full' ? {} : { checkServerIdentity: () => undefined }),
   };
   const stream = connectTls(options);
-  stream.on('error', () => {});
+  stream.on('error', ignore);
   await settled(stream, 'secureConnect', signal, (cause) => unverified(connection, cause));
   return { stream, encrypted: true, verified };
 }

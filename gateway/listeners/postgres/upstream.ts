@@ -40,18 +40,29 @@ export async function connectUpstream(
     try {
       const result = await unlessAborted(handshake(connection, open, parameters), bounded);
       const serverMajor = checkSettings(connection, result.parameters);
+      const { key } = result;
       return {
         socket: open.stream,
-        parameters: result.parameters,
+        parameters: shared(connection, result.parameters),
         leftover: result.leftover,
         serverMajor,
-        cancel: () => cancelUpstream(connection, result.key),
+        cancel: () => cancelUpstream(connection, key),
       };
     } catch (error) {
       open.stream.destroy();
       throw error;
     }
   });
+}
+
+const lastParameters = new WeakMap<PostgresConnection, ReadonlyMap<string, string>>();
+
+/** A target greets all its sessions alike, and thousands may be open: they keep its words once. */
+function shared(connection: PostgresConnection, parameters: ReadonlyMap<string, string>): ReadonlyMap<string, string> {
+  const last = lastParameters.get(connection);
+  if (last?.size === parameters.size && [...parameters].every(([name, value]) => last.get(name) === value)) return last;
+  lastParameters.set(connection, parameters);
+  return parameters;
 }
 
 type Handshake = {
@@ -131,7 +142,9 @@ class HandshakeConnection extends pg.Connection {
           const { name, value } = parseParameterStatus(frame);
           this.#parameters.set(name, value);
         } else if (frame.type === BACKEND_KEY_DATA) {
-          this.#key = parseBackendKeyData(frame);
+          const { pid, secret } = parseBackendKeyData(frame);
+          // In memory of its own: in that of Node's pool it would keep 8 KB for as long as the session lives.
+          this.#key = { pid, secret: Buffer.from(Uint8Array.from(secret).buffer) };
         } else if (frame.type === READY_FOR_QUERY) {
           if (this.#unproven) throw new GatewayError('PROTOCOL', 'the server left SCRAM before its proof');
           this.detach();

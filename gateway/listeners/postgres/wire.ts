@@ -24,6 +24,7 @@ type DecoderOptions = {
 };
 
 const HEADER_BYTES = 5;
+const NOTHING = Buffer.alloc(0); // one for all: an ArrayBuffer for each of thousands of idle decoders adds up
 const MAX_LENGTH_FIELD = 0x7fff_ffff; // the field is a signed Int32
 
 /** Type codes of a string of type letters. */
@@ -37,24 +38,35 @@ const STREAM_ABOVE_BYTES = 64 * 1024; // about one read of a socket: a longer me
 const MAX_FRONTEND_BYTES = 16 << 20; // a Bind with a large document fits; more than that goes through COPY
 const MAX_BACKEND_BYTES = 16 << 20; // error texts may be long; rows and COPY data are streamed
 
+const FRONTEND: DecoderOptions = {
+  maxFrameBytes: MAX_FRONTEND_BYTES,
+  streamed: FRONTEND_STREAMED,
+  streamAboveBytes: STREAM_ABOVE_BYTES,
+  allowed: FRONTEND_TYPES,
+};
+const BACKEND: DecoderOptions = {
+  maxFrameBytes: MAX_BACKEND_BYTES,
+  streamed: BACKEND_STREAMED,
+  streamAboveBytes: STREAM_ABOVE_BYTES,
+  allowed: BACKEND_TYPES,
+};
+const COALESCED: DecoderOptions = { ...BACKEND, coalesced: BACKEND_STREAMED };
+
 /** What a client may send after its start-up. */
-export const frontendDecoder = ({ maxFrameBytes = MAX_FRONTEND_BYTES } = {}): FrameDecoder =>
-  new FrameDecoder({
-    maxFrameBytes,
-    streamed: FRONTEND_STREAMED,
-    streamAboveBytes: STREAM_ABOVE_BYTES,
-    allowed: FRONTEND_TYPES,
-  });
+export const frontendDecoder = ({ maxFrameBytes }: { maxFrameBytes?: number } = {}): FrameDecoder =>
+  new FrameDecoder(maxFrameBytes === undefined ? FRONTEND : { ...FRONTEND, maxFrameBytes });
 
 /** What a server may send. `coalesce`: rows and COPY data that are only passed on need not be looked at one by one. */
-export const backendDecoder = ({ maxFrameBytes = MAX_BACKEND_BYTES, coalesce = false } = {}): FrameDecoder =>
-  new FrameDecoder({
-    maxFrameBytes,
-    streamed: BACKEND_STREAMED,
-    streamAboveBytes: STREAM_ABOVE_BYTES,
-    allowed: BACKEND_TYPES,
-    ...(coalesce ? { coalesced: BACKEND_STREAMED } : {}),
-  });
+export const backendDecoder = ({
+  maxFrameBytes,
+  coalesce = false,
+}: {
+  maxFrameBytes?: number;
+  coalesce?: boolean;
+} = {}): FrameDecoder => {
+  const options = coalesce ? COALESCED : BACKEND;
+  return new FrameDecoder(maxFrameBytes === undefined ? options : { ...options, maxFrameBytes });
+};
 
 /** Is this a first byte a client's message may have? */
 export const isFrontendType = (type: number): boolean => FRONTEND_TYPES.has(type);
@@ -66,7 +78,7 @@ export const isFrontendType = (type: number): boolean => FRONTEND_TYPES.has(type
 export class FrameDecoder {
   readonly #options: DecoderOptions;
   /** Start of a frame whose rest has not come. */
-  #held = Buffer.alloc(0);
+  #held = NOTHING;
   #heldBytes = 0;
   /** The frame now passing in pieces, and how much of it is to come. */
   #streamType = 0;
@@ -100,7 +112,7 @@ export class FrameDecoder {
       at = this.#whole(chunk, at, frames);
       if (at < chunk.length) this.#hold(chunk, at, chunk.length);
     } catch (error) {
-      this.#held = Buffer.alloc(0);
+      this.#held = NOTHING;
       this.#heldBytes = 0;
       if (error instanceof GatewayError) this.#broken = error;
       throw error;
@@ -222,7 +234,7 @@ export class FrameDecoder {
 
   #takeHeld(): Buffer {
     const taken = this.#held.subarray(0, this.#heldBytes);
-    this.#held = Buffer.alloc(0);
+    this.#held = NOTHING;
     this.#heldBytes = 0;
     return taken;
   }

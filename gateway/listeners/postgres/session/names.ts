@@ -35,40 +35,47 @@ export type Portal = {
   turn: number;
 };
 
-/** One namespace. `offer` is believed only within its own pipeline, until the target confirms or refuses it. */
+/**
+ * One namespace. `offer` is believed only within its own pipeline, until the target confirms or refuses it. Its maps are
+ * made with the first name: most of thousands of idle sessions have none.
+ */
 class Namespace<T> {
-  readonly #confirmed = new Map<string, T>();
-  readonly #offered = new Map<string, T | undefined>();
+  #confirmed: Map<string, T> | undefined;
+  #offered: Map<string, T | undefined> | undefined;
 
   get(name: string): T | undefined {
-    return this.#offered.has(name) ? this.#offered.get(name) : this.#confirmed.get(name);
+    return this.#offered?.has(name) ? this.#offered.get(name) : this.#confirmed?.get(name);
   }
 
   /** Sent upstream, unanswered: undefined for a Close. */
   offer(name: string, value: T | undefined): void {
+    this.#offered ??= new Map();
     this.#offered.set(name, value);
   }
 
   /** No answer is outstanding: what was not confirmed did not happen. */
   forgetOffers(): void {
-    if (this.#offered.size > 0) this.#offered.clear();
+    if (this.#offered && this.#offered.size > 0) this.#offered.clear();
   }
 
   /** Returns what was there before. */
   confirm(name: string, value: T | undefined): T | undefined {
-    const before = this.#confirmed.get(name);
-    if (value === undefined) this.#confirmed.delete(name);
-    else this.#confirmed.set(name, value);
-    if (this.#offered.get(name) === value) this.#offered.delete(name);
+    const before = this.#confirmed?.get(name);
+    if (value === undefined) this.#confirmed?.delete(name);
+    else {
+      this.#confirmed ??= new Map();
+      this.#confirmed.set(name, value);
+    }
+    if (this.#offered?.get(name) === value) this.#offered?.delete(name);
     return before === value ? undefined : before;
   }
 
   get size(): number {
-    return this.#confirmed.size + this.#offered.size;
+    return (this.#confirmed?.size ?? 0) + (this.#offered?.size ?? 0);
   }
 
-  entries(): IterableIterator<[string, T]> {
-    return this.#confirmed.entries();
+  entries(): Iterable<[string, T]> {
+    return this.#confirmed?.entries() ?? [];
   }
 }
 
