@@ -29,7 +29,7 @@ import { createMetrics } from './web/metrics.ts';
 import { troublesOf } from './web/ready.ts';
 import { MAX_CONNECTIONS } from './web/server.ts';
 
-const VOTES_AT_ONCE = 20;
+const VOTES_AT_ONCE = 200; // a click may wait for answers that come on the same queue, and must not keep them out
 const HEAD_KEPT_MS = 30 * 86_400_000; // long enough to compare with a trail that was cut
 const CARDS_MS = 5_000; // how long an end waits until its last cards are in Redis
 

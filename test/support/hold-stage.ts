@@ -289,7 +289,7 @@ export async function startHoldStage(
       key: keys.gateway,
       url: redis.url,
       keys: () => [publicOf(keys.bot)],
-      concurrency: 50,
+      concurrency: 200,
       handle: (message) => (holds ? holds.receive(message) : Promise.resolve(undefined)),
       onForged: log,
       onTrouble: noop,
