@@ -1,5 +1,6 @@
 /** The one door. Every listener calls `admit` for every operation; bytes reach a target only with a permit in hand. */
 import type { Audit, AuditEntry } from './audit/entry.ts';
+import type { Ending } from './ending.ts';
 import { GatewayError } from './errors.ts';
 import { outcomeFields } from './holds/record.ts';
 import { withdrawnBy } from './holds/withdrawal.ts';
@@ -11,7 +12,7 @@ export type Tell = (news: { readonly kind: 'held' | 'waiting' | 'changed'; reado
 
 export type AdmitContext = {
   /** Aborted when the client cancels or leaves, or its session ends; `reason` becomes the withdrawal's text. */
-  readonly signal: AbortSignal;
+  readonly signal: Ending;
   readonly tell: Tell;
   /** When the client's token ends, epoch ms; a hold never outlives it. Read again as a later token extends it. */
   readonly credentialEndsAt: () => number;

@@ -1,7 +1,8 @@
 /** Why a waiting operation was given up, from the signal that ended it. Pure. */
+import type { Ending } from '../ending.ts';
 import { type ErrorCode, GatewayError } from '../errors.ts';
 
-export function withdrawal(signal: AbortSignal): { readonly code: ErrorCode; readonly reason: string } {
+export function withdrawal(signal: Ending): { readonly code: ErrorCode; readonly reason: string } {
   const reason: unknown = signal.reason;
   if (reason instanceof GatewayError) return { code: reason.code, reason: reason.message };
   if (typeof reason === 'string' && reason !== '') return { code: 'WITHDRAWN', reason };
@@ -9,7 +10,7 @@ export function withdrawal(signal: AbortSignal): { readonly code: ErrorCode; rea
   return { code: 'WITHDRAWN', reason: 'the requester withdrew it' };
 }
 
-export function withdrawnBy(signal: AbortSignal): GatewayError {
+export function withdrawnBy(signal: Ending): GatewayError {
   const { code, reason } = withdrawal(signal);
   return new GatewayError(code, reason, { hint: 'Nothing was run.' });
 }

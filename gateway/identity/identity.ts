@@ -1,4 +1,5 @@
 /** Who is at the door: the contract between identity and the listeners. */
+import type { Ending } from '../ending.ts';
 import type { Principal } from '../operation.ts';
 
 /** A verified credential; lives as long as the session that presented it. */
@@ -6,8 +7,8 @@ export type Credential = {
   readonly principal: Principal;
   /** Epoch ms; moves later when the same principal posts a later token. */
   expiresAt(): number;
-  /** Aborted when it expires or is revoked; `signal.reason` is a sentence for the client. Monotonic timer inside. */
-  readonly ended: AbortSignal;
+  /** Aborted when it expires or is revoked; its `reason` is a sentence for the client. Monotonic timer inside. */
+  readonly ended: Ending;
   /** Stop watching; call when the session ends. */
   release(): void;
 };

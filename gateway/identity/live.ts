@@ -1,4 +1,5 @@
 /** One credential in use: ends at its time by a monotonic timer, when revoked, or later when a later token comes. */
+import { End } from '../ending.ts';
 import type { Principal } from '../operation.ts';
 import type { Revocable } from '../state/revocations.ts';
 import type { Credential } from './identity.ts';
@@ -24,8 +25,8 @@ export class LiveCredential implements Credential {
   readonly identity: Identity;
   /** Its own token and every later one that extended it: whichever is revoked ends it. */
   readonly revocables: Revocable[];
+  readonly ended = new End();
   readonly #options: LiveOptions;
-  readonly #controller = new AbortController();
   #expiresAt: number;
   /** The same moment on the monotonic clock. */
   #endsAt: number;
@@ -42,10 +43,6 @@ export class LiveCredential implements Credential {
     this.#arm();
   }
 
-  get ended(): AbortSignal {
-    return this.#controller.signal;
-  }
-
   expiresAt(): number {
     return this.#expiresAt;
   }
@@ -57,7 +54,7 @@ export class LiveCredential implements Credential {
 
   end(reason: string): void {
     this.release();
-    this.#controller.abort(reason);
+    this.ended.abort(reason);
   }
 
   /** True when it now lives longer. Another set of groups is another authority, which a session cannot take up. */

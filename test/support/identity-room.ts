@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, before } from 'node:test';
 import { Redis } from 'ioredis';
+import type { Ending } from '../../gateway/ending.ts';
 import { GatewayError } from '../../gateway/errors.ts';
 import { GatewayAuthenticator } from '../../gateway/identity/authenticator.ts';
 import type { IssuerConfig } from '../../gateway/identity/issuers.ts';
@@ -122,7 +123,7 @@ export const accepted = async (authenticator: GatewayAuthenticator, token: strin
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
 };
-export const endOf = (signal: AbortSignal, ms = 10_000) =>
+export const endOf = (signal: Ending, ms = 10_000) =>
   new Promise<string>((resolve, reject) => {
     const timer = setTimeout(() => reject(new Error('never ended')), ms);
     const ended = () => {

@@ -1,4 +1,5 @@
 /** The wait at the gate: a permit at once where nobody must be asked, else one that cancel, leaving and overflow end. */
+import { End } from '../../../ending.ts';
 import { asGatewayError, GatewayError } from '../../../errors.ts';
 import type { AdmitContext, Gate, Permit } from '../../../gate.ts';
 import type { Operation } from '../../../operation.ts';
@@ -13,7 +14,7 @@ export type AskDeps = {
 
 export class Ask {
   readonly #deps: AskDeps;
-  #controller = new AbortController();
+  #ending = new End();
   #context: AdmitContext;
   #withdrawn: GatewayError | undefined;
   /** Something is being decided, or made ready to be: `withdraw` has something to act on. */
@@ -50,7 +51,7 @@ export class Ask {
   withdraw(error: GatewayError): boolean {
     if (!this.waiting || this.#withdrawn) return false;
     this.#withdrawn = error;
-    this.#controller.abort(error.message);
+    this.#ending.abort(error.message);
     return true;
   }
 
@@ -66,14 +67,14 @@ export class Ask {
     const withdrawn = this.#withdrawn;
     if (withdrawn) {
       this.#withdrawn = undefined;
-      this.#controller = new AbortController();
+      this.#ending = new End();
       this.#context = this.#newContext();
     }
     return withdrawn;
   }
 
   async #await(answer: Promise<Permit>): Promise<Run> {
-    const { signal } = this.#controller;
+    const signal = this.#ending;
     this.waiting = true;
     let left: (() => void) | undefined;
     const withdrawal = new Promise<undefined>((resolve) => {
@@ -104,7 +105,7 @@ export class Ask {
   #newContext(): AdmitContext {
     const { tell, credentialEndsAt, alive } = this.#deps;
     return {
-      signal: this.#controller.signal,
+      signal: this.#ending,
       credentialEndsAt,
       alive,
       tell: (news) => {
