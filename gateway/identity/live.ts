@@ -8,6 +8,7 @@ import type { Identity } from './principals.ts';
 const MAX_TIMER_MS = 2 ** 31 - 1; // a longer setTimeout fires at once
 /** This long before the end, another gateway's word of a later token is looked for. */
 const LOOK_BEFORE_MS = 5_000;
+const COARSE_MS = 10_000;
 
 export type LiveOptions = {
   readonly identity: Identity;
@@ -76,7 +77,8 @@ export class LiveCredential implements Credential {
       this.end('your token has expired; sign in again');
       return;
     }
-    const wait = this.#looked ? left : Math.max(0, left - Math.min(LOOK_BEFORE_MS, left / 2));
+    let wait = this.#looked ? left : Math.max(0, left - Math.min(LOOK_BEFORE_MS, left / 2));
+    if (wait > COARSE_MS) wait -= wait % COARSE_MS; // Node keeps a list for every duration; the rest is waited for then
     this.#timer = setTimeout(() => this.#due(), Math.min(Math.ceil(wait), MAX_TIMER_MS));
     this.#timer.unref();
   }

@@ -49,11 +49,12 @@ export function createSessions(deps: ServeDeps): Sessions {
         turnAway(deps, parts, asGatewayError(error));
         return;
       }
-      const stay = serve(deps, parts, session);
+      const stay = serve(deps, parts, session).then(() => {
+        live.delete(session);
+      });
       live.set(session, stay);
       if (stopping) session.drain(SHUTTING_DOWN);
-      await stay;
-      live.delete(session);
+      return stay; // not awaited: nothing of the start is kept for as long as the session lasts
     },
     drainSessions: async (signal) => {
       stopping = true;

@@ -182,9 +182,9 @@ class Session implements PostgresSession {
     const { socket } = this.#deps.downstream;
     socket.on('data', this.#onClientData);
     socket.on('drain', this.#onClientDrain);
-    socket.once('end', () => this.#onClientEnd());
-    socket.once('error', () => this.#onClientGone());
-    socket.once('close', () => this.#onClientGone());
+    socket.on('end', this.#onClientEnd);
+    socket.on('error', this.#onClientGone);
+    socket.on('close', this.#onClientGone);
     if (socket.readableEnded) this.#onClientEnd();
     if (socket.destroyed) this.#onClientGone();
   }
@@ -269,7 +269,7 @@ class Session implements PostgresSession {
     this.#boundInbox();
   }
 
-  #onClientEnd(): void {
+  readonly #onClientEnd = (): void => {
     if (this.#clientEnded) return;
     this.#clientEnded = true;
     const left = new GatewayError('WITHDRAWN', 'the client left while this was waiting');
@@ -279,14 +279,14 @@ class Session implements PostgresSession {
     } else {
       this.#drainIfQuiet();
     }
-  }
+  };
 
-  #onClientGone(): void {
+  readonly #onClientGone = (): void => {
     this.#clientEnded = true;
     this.#clientGone = true;
     this.#ask.withdraw(new GatewayError('WITHDRAWN', 'the client left while this was waiting'));
     this.#close('the client left', undefined);
-  }
+  };
 
   #flushClient(): void {
     if (this.#stay.toClient.flush() || this.#clientFull || this.#clientGone) return;
@@ -311,9 +311,9 @@ class Session implements PostgresSession {
     const { socket } = this.#deps.upstream;
     socket.on('data', this.#onTargetData);
     socket.on('drain', this.#onTargetDrain);
-    socket.once('end', () => this.#onTargetGone());
-    socket.once('error', () => this.#onTargetGone());
-    socket.once('close', () => this.#onTargetGone());
+    socket.on('end', this.#onTargetGone);
+    socket.on('error', this.#onTargetGone);
+    socket.on('close', this.#onTargetGone);
     if (socket.destroyed || socket.readableEnded) this.#onTargetGone();
   }
 
@@ -348,7 +348,7 @@ class Session implements PostgresSession {
     this.#pauseReading(true);
   }
 
-  #onTargetGone(): void {
+  readonly #onTargetGone = (): void => {
     if (this.#targetGone) return;
     this.#targetGone = true;
     if (this.#replies.doomed && !this.#stay.over) {
@@ -358,7 +358,7 @@ class Session implements PostgresSession {
       return;
     }
     this.#fatal(new GatewayError('UPSTREAM_GONE', 'the target closed the connection', { hint: 'Connect again.' }));
-  }
+  };
 
   #alive(): boolean {
     const { socket } = this.#deps.upstream;

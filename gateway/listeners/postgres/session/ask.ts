@@ -77,15 +77,15 @@ export class Ask {
     const signal = this.#ending;
     this.waiting = true;
     let left: (() => void) | undefined;
-    const withdrawal = new Promise<undefined>((resolve) => {
-      left = () => resolve(undefined);
-      if (signal.aborted) left();
-      else signal.addEventListener('abort', left, { once: true });
-    });
     let permit: Permit | undefined;
     let refused: unknown;
     try {
-      permit = await Promise.race([answer, withdrawal]);
+      permit = await new Promise<Permit | undefined>((resolve, reject) => {
+        left = () => resolve(undefined);
+        if (signal.aborted) left();
+        else signal.addEventListener('abort', left, { once: true });
+        answer.then(resolve, reject);
+      });
     } catch (error) {
       refused = error;
     }

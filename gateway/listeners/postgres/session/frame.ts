@@ -48,7 +48,7 @@ export class SessionFrame {
 
   /** What a text is inspected in; the same object until something of it changes. */
   get context(): InspectContext {
-    this.#context ??= { frame: this.text, searchPath: this.searchPath };
+    this.#context ??= contextOf(this.text, this.searchPath);
     return this.#context;
   }
 
@@ -57,6 +57,21 @@ export class SessionFrame {
     this.#text ??= JSON.stringify([...this.#settings].sort(([a], [b]) => (a < b ? -1 : 1)));
     return this.#text;
   }
+}
+
+const MAX_CONTEXTS = 64; // sessions of one gateway share a few
+const contexts = new Map<string, InspectContext>();
+
+/** Thousands of sessions in the same frame share one object, and with it what inspectors keep for it. */
+function contextOf(frame: string, searchPath: readonly string[]): InspectContext {
+  const key = JSON.stringify([frame, searchPath]);
+  let context = contexts.get(key);
+  if (!context) {
+    if (contexts.size >= MAX_CONTEXTS) contexts.clear();
+    context = { frame, searchPath };
+    contexts.set(key, context);
+  }
+  return context;
 }
 
 /** `"$user", public` → `['$user', 'public']`, as PostgreSQL's SplitIdentifierString reads it. */
