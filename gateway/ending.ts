@@ -15,7 +15,8 @@ export class End implements Ending {
   #listeners: (() => void)[] = [];
 
   addEventListener(_type: 'abort', listener: () => void, _once?: { once: true }): void {
-    if (!this.aborted && !this.#listeners.includes(listener)) this.#listeners.push(listener);
+    if (this.aborted || this.#listeners.includes(listener)) return;
+    this.#listeners = [...this.#listeners, listener]; // pushed to, it would have room for 17
   }
 
   removeEventListener(_type: 'abort', listener: () => void): void {

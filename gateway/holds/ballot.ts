@@ -44,10 +44,12 @@ export function receiveVote(book: Book, click: VoteOf): Promise<Receipt> {
 
 function remember(book: Book, hold: Hold, click: Click, judge: () => Promise<Receipt>): Promise<Receipt> {
   const { user } = click.voter;
+  hold.clicks ??= new Map();
   const clicks = (hold.clicks.get(user) ?? 0) + 1;
   hold.clicks.set(user, clicks);
   if (clicks > MAX_CLICKS) return Promise.resolve(refuse(book, hold, click, click.voter, TOO_OFTEN));
   const judged = judge();
+  hold.receipts ??= new Map();
   hold.receipts.set(click.id, judged);
   const oldest = hold.receipts.keys().next().value;
   if (hold.receipts.size > MAX_RECEIPTS && oldest !== undefined) hold.receipts.delete(oldest);
@@ -92,6 +94,7 @@ async function count(book: Book, hold: Hold, click: VoteOf): Promise<Receipt> {
     ...(remark === undefined ? {} : { remark }),
   });
   if (!recorded) return refused(click, 'the audit trail cannot be written; nothing passes unrecorded');
+  hold.names ??= new Map();
   hold.names.set(voter.user, voter.name);
 
   if (click.decision === 'deny') {
@@ -177,7 +180,7 @@ export function receiveKill(book: Book, click: KillOf): Promise<Receipt> {
     book.note({ kind: 'kill', hold: click.hold, ...seen(book, click, click.voter), counted: false, why });
     return Promise.resolve(refused(click, why));
   }
-  const known = hold.receipts.get(click.id);
+  const known = hold.receipts?.get(click.id);
   if (known) return known;
   return remember(book, hold, click, () => kill(book, hold, click));
 }

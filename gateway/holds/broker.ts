@@ -18,6 +18,7 @@ import { heldText, oneLine } from './words.ts';
 const MAX_REVIEWED_BYTES = 48 * 1024;
 const MAX_PARAMETERS = 200;
 const MAX_DEMANDS = 50;
+const NO_GROUPS: Hold['oidc'] = new Map();
 
 export type Holds = {
   /** Read what is known of approver groups and keep it fresh. Never fails: without Redis or bots it tries again. */
@@ -218,12 +219,12 @@ class Broker implements Holds {
       reached: 'nobody',
       releasedAt: undefined,
       votes: new Map(),
-      names: new Map(),
-      clicks: new Map(),
-      receipts: new Map(),
+      names: undefined,
+      clicks: undefined,
+      receipts: undefined,
       counted: demands.map(() => 0),
       deadline: { at: 0, by: 'rule' },
-      oidc: new Map(),
+      oidc: NO_GROUPS,
       partialEmails: undefined,
       confirming: false,
       unseen: undefined,

@@ -43,11 +43,12 @@ export type Hold = {
   releasedAt: number | undefined;
   /** Approvals in order, by Slack user. (A denial settles at once.) */
   readonly votes: Map<string, Vote>;
+  // Made with the first click: most of thousands of holds wait without one.
   /** Names of people who voted, for the client. */
-  readonly names: Map<string, string>;
+  names: Map<string, string> | undefined;
   /** Clicks seen, per Slack user. */
-  readonly clicks: Map<string, number>;
-  readonly receipts: Map<string, Promise<Receipt>>;
+  clicks: Map<string, number> | undefined;
+  receipts: Map<string, Promise<Receipt>> | undefined;
   counted: readonly number[];
   deadline: { readonly at: number; readonly by: ExpiresBy };
   /** People in the `oidc:` groups that the demands name, as last read. */

@@ -34,7 +34,7 @@ export function refusal(hold: Hold): GatewayError {
   switch (phase.kind) {
     case 'denied': {
       const ruled = phase.by.startsWith('rule '); // a rule that came into force while it waited; no person did
-      const by = ruled ? phase.by : (hold.names.get(phase.by) ?? phase.by);
+      const by = ruled ? phase.by : (hold.names?.get(phase.by) ?? phase.by);
       const reason = oneLine(phase.reason);
       return new GatewayError('DENIED', `denied by ${oneLine(by)}${reason === '' ? '' : `: ${reason}`} ${about}`, {
         hint: ruled

@@ -84,6 +84,9 @@ export class GatewayAuthenticator implements Authenticator {
     return this.#live.size;
   }
 
+  readonly #onEnding = (ending: LiveCredential): void => void this.#lookForLater(ending);
+  readonly #onReleased = (released: LiveCredential): void => void this.#live.delete(released);
+
   async authenticate(secret: string): Promise<LiveCredential> {
     const { identity, expiresAt, revocable } = isGatewayToken(secret)
       ? await this.#fromToken(secret)
@@ -97,8 +100,8 @@ export class GatewayAuthenticator implements Authenticator {
       revocable,
       expiresAt,
       now: this.#now,
-      onEnding: (ending) => void this.#lookForLater(ending),
-      onReleased: (released) => this.#live.delete(released),
+      onEnding: this.#onEnding,
+      onReleased: this.#onReleased,
     });
     if (!live.ended.aborted) this.#live.add(live);
     return live;
