@@ -26,6 +26,7 @@ export class Disk {
   #synced = 0;
   #oldestUnwritten = 0;
   #running = false;
+  #syncing: Promise<void> | undefined;
   #timer: NodeJS.Timeout | undefined;
   #soon: NodeJS.Immediate | undefined;
   #failure: Error | undefined;
@@ -101,6 +102,7 @@ export class Disk {
   /** Write and sync what is left, then let go of the file. Never throws; `failure` says how it went. */
   async close(): Promise<void> {
     await this.settled().catch(() => {});
+    while (this.#syncing) await this.#syncing;
     clearTimeout(this.#timer);
     clearImmediate(this.#soon);
     await this.#handle?.close().catch(() => {});
@@ -115,40 +117,52 @@ export class Disk {
     if (this.#running) return;
     this.#running = true;
     try {
-      while (!this.#failure && (this.#queue.length > 0 || this.#waiters.length > 0)) await this.#round();
+      while (!this.#failure && this.#queue.length > 0) await this.#round();
     } catch (error) {
-      this.fail(error instanceof Error ? error : new Error(String(error)));
+      this.#failed(error);
     } finally {
       this.#running = false;
     }
+    this.#syncIfAwaited();
   }
 
   async #round(): Promise<void> {
     const item = this.#queue.shift();
-    if (item && 'path' in item) return this.#next(item.path);
-
+    if (!item) return;
+    if ('path' in item) return this.#next(item.path);
     const since = performance.now();
-    if (item) {
-      await writeAll(this.#handle, Buffer.from(item.memory as ArrayBuffer, item.from, item.to - item.from));
-      this.#written += item.to - item.from;
-    }
+    await writeAll(this.#handle, Buffer.from(item.memory as ArrayBuffer, item.from, item.to - item.from));
+    this.#written += item.to - item.from;
     this.#oldestUnwritten = since;
-    if (this.#waiters.length > 0) await this.#sync();
+    this.#syncIfAwaited();
+  }
+
+  /** One at a time, beside the writing: what nobody waits for must not queue behind a slow disk. */
+  #syncIfAwaited(): void {
+    if (this.#failure || this.#syncing || !this.#waiters.some(({ upTo }) => upTo <= this.#written)) return;
+    this.#syncing = this.#sync()
+      .catch((error) => this.#failed(error))
+      .finally(() => {
+        this.#syncing = undefined;
+        this.#syncIfAwaited();
+      });
   }
 
   async #sync(): Promise<void> {
     const upTo = this.#written;
     await this.#handle?.datasync();
-    this.#synced = upTo;
+    this.#synced = Math.max(this.#synced, upTo);
     const done = this.#waiters.filter((waiter) => waiter.upTo <= upTo);
     this.#waiters = this.#waiters.filter((waiter) => waiter.upTo > upTo);
     for (const waiter of done) waiter.resolve();
   }
 
   async #next(path: string): Promise<void> {
+    while (this.#syncing) await this.#syncing;
     if (this.#handle) {
       await this.#sync();
       await this.#handle.close();
+      this.#handle = undefined;
     }
     this.#handle = await this.#open(path);
     this.#path = path;
@@ -158,6 +172,10 @@ export class Disk {
     } finally {
       await dir.close();
     }
+  }
+
+  #failed(error: unknown): void {
+    this.fail(error instanceof Error ? error : new Error(String(error)));
   }
 }
 
