@@ -49,8 +49,7 @@ export type HoldsDeps = {
   readonly redact: (text: string) => string;
   readonly limits: () => { readonly openPerPrincipal: number; readonly openPerConnection: number };
   readonly clock: Clock;
-  /** UUIDs. */
-  readonly newId: () => string;
+  readonly newId: () => string; // UUIDs
   readonly log: (message: string, details?: Record<string, unknown>) => void;
   /** For metrics: how each hold ended, and after how long. */
   readonly onEnd?: (end: { readonly state: string; readonly ms: number }) => void;

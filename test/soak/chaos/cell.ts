@@ -36,7 +36,7 @@ const CLICK_EVERY_MS = 700;
 
 /** In a job on its way to the gateway, and in what the gateway asks Redis to record of a release. */
 const A_VOTE = String.raw`\"kind\":\"vote\"`;
-const A_RELEASE = `redis.call('HSET', KEYS[2], ARGV[1], ARGV[2]) return 1`;
+const A_RELEASE = `redis.call('EXISTS', KEYS[3])`; // of the script that records a release, and of no other
 
 /** A statement that nobody has approved, on its way through the gateway, and what its client has heard. */
 export type Asked = {
