@@ -154,10 +154,12 @@ describe('two gateways and two bots over signed HTTP', { timeout: 240_000 }, () 
     const dead = /"gateway":"([0-9a-f-]{36})"/.exec(await readFile(gateway.log, 'utf8'))?.[1] ?? '';
     const redis = new Redis(world.redis.url);
     try {
+      const kept = (key: string) => key.includes(':audit:') || key === `countersign:connection:${dead}`;
       assert.ok(
-        await eventually(async () => (await redis.keys(`*${dead}*`)).every((key) => key.includes(':audit:'))),
+        await eventually(async () => (await redis.keys(`*${dead}*`)).every(kept)),
         `left in Redis: ${await redis.keys(`*${dead}*`)}`,
       );
+      for (const key of await redis.keys(`*${dead}*`)) assert.ok((await redis.pttl(key)) > 0, `${key} stays for ever`);
     } finally {
       redis.disconnect();
     }
