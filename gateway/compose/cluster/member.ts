@@ -2,6 +2,7 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import type { Socket } from 'node:net';
+import { setTimeout as pause } from 'node:timers/promises';
 import { WORKER_ENV } from '../../config/workers.ts';
 import type { MetricsAsJson } from '../../web/metrics.ts';
 import { Channel, type Handlers } from './channel.ts';
@@ -10,6 +11,8 @@ import type { Taker } from './doors.ts';
 
 /** An idle worker answers within a millisecond; one that does not is given nothing until it is heard of again. */
 const ANSWERS_MS = 250;
+/** For what an ended worker said last; its channel is read within milliseconds. */
+const LAST_WORDS_MS = 1_000;
 /** Heard of so recently, it need not be asked: half of what a connection costs when many come. */
 const FRESH_MS = 25;
 
@@ -59,7 +62,9 @@ export class Member implements Taker {
       this.#child.once('exit', (code, signal) => resolve(signal ?? `status ${code}`));
     });
     const unheard = new Promise<void>((resolve) => this.#child.once('disconnect', resolve));
-    this.ended = Promise.all([gone, unheard]).then(([how]) => {
+    this.ended = gone.then(async (how) => {
+      // Its last words are still to be read; but a channel with a socket on its way may never say that it is closed.
+      await Promise.race([unheard, pause(LAST_WORDS_MS)]);
       this.state = 'ended';
       this.channel.close();
       return how;
@@ -98,7 +103,9 @@ export class Member implements Taker {
     await this.channel.ask('socket', { door }, { socket });
   }
 
-  kill(): void {
-    this.#child.kill('SIGKILL');
+  /** False when that was done before. */
+  kill(): boolean {
+    if (this.#child.killed) return false;
+    return this.#child.kill('SIGKILL');
   }
 }

@@ -190,8 +190,8 @@ class Fleet {
       if (slept) member.heardAt = now;
       const patience = member.state === 'starting' ? START_MS : STUCK_MS;
       if (now - member.heardAt < patience) continue;
+      if (!member.kill()) continue;
       this.#log.error({ worker: member.number, pid: member.pid }, 'a worker does not answer any more: it is ended');
-      member.kill();
     }
     this.#services.retry();
     this.#ticking = setTimeout(() => this.#tick(now), TICK_MS);
