@@ -242,6 +242,20 @@ describe('the audit writer', () => {
     assert.equal((await listSegments(dir)).length, 1);
     assert.equal((await verifyDir(dir, { keys })).misfit, undefined);
   });
+
+  it('does not remove the file of another process that has had nothing to write for longer than that', async () => {
+    const dir = newDir();
+    const idle = await openTrail(dir, { gateway: 'idle' });
+    const [{ file }] = (await listSegments(dir)) as [SegmentName];
+    await utimes(join(dir, file), 1_000_000, 1_000_000);
+    await idle.expire(); // as it does every hour
+    const other = await openTrail(dir, { gateway: 'other', retentionMs: 86_400_000 });
+    assert.ok((await listSegments(dir)).some((segment) => segment.file === file));
+    await idle.commit(operation(1));
+    await other.close();
+    await idle.close();
+    assert.equal((await verifyDir(dir, { keys })).misfit, undefined);
+  });
 });
 
 function newGate() {

@@ -90,6 +90,12 @@ export class Disk {
     }
   }
 
+  /** The open file is in use, though nothing may have been written for long: whoever removes old files must see that. */
+  async touch(): Promise<void> {
+    const now = new Date();
+    await this.#handle?.utimes(now, now).catch(() => {}); // a closed one is of no use any more
+  }
+
   /** For good: what was not written stays unwritten, and everyone is told. */
   fail(error: Error): void {
     if (this.#failure) return;

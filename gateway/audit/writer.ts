@@ -185,6 +185,7 @@ class Trail implements AuditTrail {
 
   async expire(): Promise<readonly string[]> {
     const { retentionMs, dir } = this.#options;
+    await this.#disk.touch(); // another process of this directory may be the one that removes
     if (retentionMs === undefined) return [];
     const segments = await listSegments(dir);
     const old: { file: string; lastSeq: number; lastHash: string }[] = [];
