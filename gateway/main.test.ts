@@ -5,6 +5,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'n
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
+import { Redis } from 'ioredis';
 import pg from 'pg';
 import { pino } from 'pino';
 import { stringify } from 'yaml';
@@ -219,5 +220,25 @@ describe('a gateway', { timeout: 60_000 }, () => {
     const late = new pg.Client({ host: '127.0.0.1', port, user: 'x', password: 'x', database: 'orders' });
     assert.equal(await sqlstate(late.connect()), 'ECONNREFUSED');
     assert.equal(trail('stop').length, 1);
+    const [last] = readdirSync(join(dir, 'audit'))
+      .filter((name) => name.endsWith('.jsonl'))
+      .sort()
+      .slice(-1);
+    const end = JSON.parse(
+      readFileSync(join(dir, 'audit', last ?? ''), 'utf8')
+        .trim()
+        .split('\n')
+        .at(-1) ?? '{}',
+    );
+    const store = new Redis(redis.url);
+    try {
+      const heads = await Promise.all((await store.keys('countersign:audit:*')).map((key) => store.get(key)));
+      assert.ok(
+        heads.some((head) => head?.includes(end.hash)),
+        'the last head is in Redis',
+      );
+    } finally {
+      store.disconnect();
+    }
   });
 });

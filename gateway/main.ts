@@ -114,7 +114,7 @@ export async function startGateway(
       onRedisOver: () => endSessions('the gateway has been without its shared state for too long'),
       handleCancel: (pid, secret) => door.cancelKeys.handleOwn(pid, secret),
     });
-    ends.push(() => shared.stop());
+    ends.unshift(() => shared.stop()); // last: the end of the trail is published through it
     const closed = (): string | undefined => {
       if (now.draining) return 'the gateway is stopping';
       if (!shared.rules.ready()) return 'the gateway has not verified its rules yet: Redis does not answer';

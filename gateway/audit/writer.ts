@@ -64,6 +64,7 @@ const BEGINNINGS: ReadonlySet<AuditKind> = new Set([
 ]);
 const DISK_CHECK_MS = 1_000;
 const RETENTION_CHECK_MS = 3_600_000;
+const PUBLISH_MS = 2_000; // an end of the process does not wait for Redis to come back
 
 /**
  * Starts a new chain, tied to the newest line in `dir`; no existing file is ever written to.
@@ -283,14 +284,17 @@ class Trail implements AuditTrail {
 
   async #publish(): Promise<void> {
     if (this.#disk.failure) return;
+    let timer: NodeJS.Timeout | undefined;
+    const tooLate = new Promise<never>((_, reject) => {
+      timer = setTimeout(() => reject(new Error('nobody took it in time')), PUBLISH_MS);
+    });
+    const head = { chain: this.#chain, ...this.#lines.link, at: new Date(this.#now()).toISOString() };
     try {
-      await this.#options.publishHead?.({
-        chain: this.#chain,
-        ...this.#lines.link,
-        at: new Date(this.#now()).toISOString(),
-      });
+      await Promise.race([this.#options.publishHead?.(head), tooLate]);
     } catch (error) {
       this.#warn('the head of the audit chain could not be published', error);
+    } finally {
+      clearTimeout(timer);
     }
   }
 
