@@ -331,10 +331,11 @@ export async function startHoldStage(
   };
   /** Admit and wait for the open card. */
   const hold = async (op: Operation = operation(), waiting: Waiting = waitingFor()) => {
-    const known = new Set(cards.keys());
     const answer = Promise.resolve(gate.admit(op, waiting.context));
     answer.catch(noop);
-    const card = await cardWhere(({ hold: id, state }) => !known.has(id) && state === 'open', 'the open card');
+    const opened = (id: string) =>
+      audit.entries.some((entry) => entry.kind === 'hold.open' && entry.hold === id && entry.operation === op.id);
+    const card = await cardWhere(({ hold: id, state }) => state === 'open' && opened(id), 'the open card');
     return { answer, card, waiting, op };
   };
   const send = async (message: VoteOf): Promise<Receipt> => {
