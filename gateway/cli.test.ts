@@ -158,10 +158,8 @@ describe('countersign check', () => {
       stringify({
         listen: { postgres: '127.0.0.1:0' },
         state: { redis: change.redis ?? redis.url },
-        // biome-ignore lint/suspicious/noTemplateCurlyInString: the syntax of references
-        keys: { own: '${env:KEY}' },
-        // biome-ignore lint/suspicious/noTemplateCurlyInString: as above
-        audit: { dir, key: '${env:KEY}' },
+        keys: { own: `\${env:KEY}` },
+        audit: { dir, key: `\${env:KEY}` },
         identity: { issuers: [{ issuer: change.issuer ?? issuer, audience: 'countersign' }] },
         approvals: { channel: 'C0MAIN', approvers: ['@dba'] },
         connections: [
@@ -174,8 +172,7 @@ describe('countersign check', () => {
               port: upstream,
               database: 'd',
               user: 'u',
-              // biome-ignore lint/suspicious/noTemplateCurlyInString: as above
-              password: '${env:KEY}',
+              password: `\${env:KEY}`,
               tls: 'disable',
             },
           },

@@ -1,5 +1,4 @@
 /** The gateway as a whole, in this process: starts without its parts, takes up a new configuration, ends in order. */
-// biome-ignore-all lint/suspicious/noTemplateCurlyInString: the syntax of references
 import assert from 'node:assert/strict';
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -81,8 +80,8 @@ describe('a gateway', { timeout: 60_000 }, () => {
     file = {
       listen: { postgres: '127.0.0.1:0', web: '127.0.0.1:0' },
       state: { redis: redis.url, grace: '2s' },
-      keys: { own: '${env:KEY}' },
-      audit: { dir: join(dir, 'audit'), key: '${env:KEY}' },
+      keys: { own: `\${env:KEY}` },
+      audit: { dir: join(dir, 'audit'), key: `\${env:KEY}` },
       identity: { issuers: [{ issuer: oidc.issuer, audience: 'countersign' }] },
       approvals: { channel: 'C0MAIN', approvers: ['@dba'] },
       connections: [
@@ -95,7 +94,7 @@ describe('a gateway', { timeout: 60_000 }, () => {
             port: target.port,
             database: 'postgres',
             user: 'postgres',
-            password: '${env:PW}',
+            password: `\${env:PW}`,
             tls: 'disable',
           },
           default: { read: 'allow', write: 'allow', unknown: 'deny' },

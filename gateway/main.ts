@@ -261,8 +261,7 @@ export async function startGateway(
           const later = needsRestart(now.config, next);
           now.config = next;
           now.certificate = certificate;
-          // biome-ignore lint/correctness/useHookAtTopLevel: not a hook of React's
-          if (next.tls) web?.useCertificate({ cert: next.tls.cert, key: next.tls.key.reveal() });
+          if (next.tls) web?.renewCertificate({ cert: next.tls.cert, key: next.tls.key.reveal() });
           keys.update(next);
           identity.update(next);
           door.update(next);

@@ -60,8 +60,7 @@ export function resolveReference(text: string, sources: SecretSources = processS
   const [, kind, name = ''] = REFERENCE.exec(text) ?? [];
   if (kind === 'env') return new Secret(fromEnvironment(name, sources));
   if (kind === 'file') return new Secret(fromFile(name, sources));
-  // biome-ignore lint/suspicious/noTemplateCurlyInString: the syntax of references
-  throw new Error('expected ${env:NAME} or ${file:/path}; a secret is never written into the configuration');
+  throw new Error(`expected \${env:NAME} or \${file:/path}; a secret is never written into the configuration`);
 }
 
 function fromEnvironment(name: string, { env }: SecretSources): string {

@@ -1,5 +1,4 @@
 /** TLS on every leg: psql to the gateway, the gateway to its target, the web listener; and a certificate renewed alive. */
-// biome-ignore-all lint/suspicious/noTemplateCurlyInString: the syntax of references
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { X509Certificate } from 'node:crypto';
@@ -86,7 +85,7 @@ describe('TLS', { timeout: 90_000 }, () => {
   });
 
   const configuration = () => {
-    const upstream = { port: target.port, database: 'postgres', user: 'postgres', password: '${env:PW}' };
+    const upstream = { port: target.port, database: 'postgres', user: 'postgres', password: `\${env:PW}` };
     const connection = (name: string, host: string) => ({
       name,
       protocol: 'postgres',
@@ -97,9 +96,9 @@ describe('TLS', { timeout: 90_000 }, () => {
     return stringify({
       listen: { postgres: `127.0.0.1:${postgres}`, web: `127.0.0.1:${web}` },
       tls: { cert: file('own.crt'), key: file('own.key') },
-      state: { redis: '${env:REDIS}' },
-      keys: { own: '${env:KEY}' },
-      audit: { dir: file('audit'), key: '${env:AUDIT}' },
+      state: { redis: `\${env:REDIS}` },
+      keys: { own: `\${env:KEY}` },
+      audit: { dir: file('audit'), key: `\${env:AUDIT}` },
       identity: { issuers: [{ issuer: oidc.issuer, audience: 'countersign' }] },
       approvals: { channel: 'C0TLS', approvers: ['@dba'] },
       connections: [connection('right-name', '127.0.0.1'), connection('wrong-name', 'localhost')],

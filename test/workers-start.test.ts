@@ -1,5 +1,4 @@
 /** A gateway of several processes that cannot start: said once, with the key, status 1, and nothing is left running. */
-// biome-ignore-all lint/suspicious/noTemplateCurlyInString: the syntax of references
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
@@ -28,8 +27,8 @@ describe('a gateway of two workers that cannot start', { timeout: 120_000 }, () 
       listen: { postgres: '127.0.0.1:0', web: '127.0.0.1:0' },
       workers: 2,
       state: { redis: 'redis://127.0.0.1:1' },
-      keys: { own: '${env:KEY}' },
-      audit: { dir: join(dir, 'audit'), key: '${env:KEY}' },
+      keys: { own: `\${env:KEY}` },
+      audit: { dir: join(dir, 'audit'), key: `\${env:KEY}` },
       identity: { issuers: [{ issuer: 'http://127.0.0.1:1', audience: 'countersign' }] },
       approvals: { channel: 'C0START', approvers: ['@dba'] },
       connections: [
@@ -37,7 +36,7 @@ describe('a gateway of two workers that cannot start', { timeout: 120_000 }, () 
           name: 'orders',
           protocol: 'postgres',
           environment: 'test',
-          upstream: { host: '127.0.0.1', database: 'x', user: 'x', password: '${env:KEY}', tls: 'disable' },
+          upstream: { host: '127.0.0.1', database: 'x', user: 'x', password: `\${env:KEY}`, tls: 'disable' },
         },
       ],
       ...change,

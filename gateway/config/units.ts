@@ -93,8 +93,7 @@ export const publicKey = z
 
 /** The schemas that reach outside the file: references to secrets, and files named by path. */
 export function outside(sources: SecretSources) {
-  // biome-ignore lint/suspicious/noTemplateCurlyInString: the syntax of references
-  const secret = z.string({ error: 'expected ${env:NAME} or ${file:/path}' }).transform((text, context): Secret => {
+  const secret = z.string({ error: `expected \${env:NAME} or \${file:/path}` }).transform((text, context): Secret => {
     try {
       return resolveReference(text, sources);
     } catch (error) {
@@ -124,8 +123,7 @@ export function outside(sources: SecretSources) {
 
 /** A reference, or the URL itself as long as it says nothing secret. */
 function redisUrl(secret: z.ZodType<Secret, string>) {
-  // biome-ignore lint/suspicious/noTemplateCurlyInString: the syntax of references
-  const expected = 'expected ${env:NAME}, ${file:/path}, or redis://host:port without a password';
+  const expected = `expected \${env:NAME}, \${file:/path}, or redis://host:port without a password`;
   const plain = z.string({ error: expected }).transform((text, context): Secret => {
     const url = URL.canParse(text) ? new URL(text) : undefined;
     if (url && !url.password && !url.username) return new Secret(text);

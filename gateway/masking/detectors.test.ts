@@ -93,8 +93,7 @@ const DECOYS: readonly string[] = [
   'ALTER ROLE app PASSWORD NULL',
   "UPDATE t SET token = 'paid' WHERE secret_no = 4000000000000000",
   'ALTER TABLE t RENAME COLUMN password TO "pass_phrase"',
-  // biome-ignore lint/suspicious/noTemplateCurlyInString: the configuration's own reference syntax
-  'password: "${env:ORDERS_PW}"',
+  `password: "\${env:ORDERS_PW}"`,
   'https://example.com:8443/path?x=1',
   '$$ begin perform 1; end $$',
   'ed25519:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0',

@@ -39,7 +39,7 @@ export type Web = {
   /** @throws GatewayError CONFIG when the address cannot be had. */
   start(): Promise<{ readonly host: string; readonly port: number }>;
   /** New connections get this certificate. Does nothing on plain HTTP. @throws where the two do not fit. */
-  useCertificate(tls: { readonly cert: string; readonly key: string }): void;
+  renewCertificate(tls: { readonly cert: string; readonly key: string }): void;
   stop(): Promise<void>;
 };
 
@@ -118,7 +118,7 @@ export function createWeb(options: WebOptions): Web {
       const address = app.server.address();
       return { host, port: typeof address === 'object' && address ? address.port : port };
     },
-    useCertificate: (tls) => {
+    renewCertificate: (tls) => {
       if (options.tls) (app.server as HttpsServer).setSecureContext({ ...tls, minVersion: 'TLSv1.2' });
     },
     stop: async () => {

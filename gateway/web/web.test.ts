@@ -224,7 +224,7 @@ describe('over TLS', () => {
           .end();
       });
     assert.equal(await peer(), '200 DNS:one.test');
-    web.useCertificate(second);
+    web.renewCertificate(second);
     assert.equal(await peer(), '200 DNS:two.test');
     await assert.rejects(fetch(`http://127.0.0.1:${port}/healthz`));
   });

@@ -135,11 +135,8 @@ function configuration(
     limits: { ...base.limits, sessions_per_principal: 200 },
     ...(workers === undefined ? {} : { workers }),
     listen: { postgres: `127.0.0.1:${at.postgres}`, web: `127.0.0.1:${at.web}` },
-    // biome-ignore lint/suspicious/noTemplateCurlyInString: the configuration's own reference syntax
-    state: { redis: '${env:REDIS_URL}' },
-    // biome-ignore lint/suspicious/noTemplateCurlyInString: as above
-    keys: { own: '${env:COUNTERSIGN_GATEWAY_KEY}', bots: [world.botKey.public], gateways: [keys.public] },
-    // biome-ignore lint/suspicious/noTemplateCurlyInString: as above
-    audit: { dir: auditDir, key: '${env:COUNTERSIGN_AUDIT_KEY}', mode: 'strict' },
+    state: { redis: `\${env:REDIS_URL}` },
+    keys: { own: `\${env:COUNTERSIGN_GATEWAY_KEY}`, bots: [world.botKey.public], gateways: [keys.public] },
+    audit: { dir: auditDir, key: `\${env:COUNTERSIGN_AUDIT_KEY}`, mode: 'strict' },
   });
 }

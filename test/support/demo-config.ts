@@ -43,8 +43,7 @@ export function demoConfig(parts: {
           port: upstream.port,
           database: 'orders',
           user: UPSTREAM_ROLE.user,
-          // biome-ignore lint/suspicious/noTemplateCurlyInString: the configuration's own reference syntax
-          password: '${env:ORDERS_PW}',
+          password: `\${env:ORDERS_PW}`,
           tls: 'disable',
         },
         default: { read: 'allow', write: 'allow', unknown: 'hold' },

@@ -191,12 +191,9 @@ async function build(options: WorldOptions, dir: string, undo: Undo, starting: P
     await mkdir(auditDir);
     const own = {
       listen: { postgres: `127.0.0.1:${at.postgres}`, web: `127.0.0.1:${at.web}` },
-      // biome-ignore lint/suspicious/noTemplateCurlyInString: the configuration's own reference syntax
-      state: { redis: '${env:REDIS_URL}' },
-      // biome-ignore lint/suspicious/noTemplateCurlyInString: as above
-      keys: { own: '${env:COUNTERSIGN_GATEWAY_KEY}', bots: [keys.bot.public], gateways: trusted },
-      // biome-ignore lint/suspicious/noTemplateCurlyInString: as above
-      audit: { dir: auditDir, key: '${env:COUNTERSIGN_AUDIT_KEY}', mode: 'strict' },
+      state: { redis: `\${env:REDIS_URL}` },
+      keys: { own: `\${env:COUNTERSIGN_GATEWAY_KEY}`, bots: [keys.bot.public], gateways: trusted },
+      audit: { dir: auditDir, key: `\${env:COUNTERSIGN_AUDIT_KEY}`, mode: 'strict' },
     };
     const path = join(dir, `countersign-${n}.yaml`);
     await writeFile(path, stringify(whole(own)));

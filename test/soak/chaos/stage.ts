@@ -77,8 +77,7 @@ export async function openStage(
       config: (config: Config) => {
         const [orders] = config.connections;
         const behind = { ...orders, upstream: { ...orders.upstream, port: links.target.port } };
-        // biome-ignore lint/suspicious/noTemplateCurlyInString: the configuration's own reference syntax
-        const linked = { ...config, state: { redis: '${env:CHAOS_REDIS}' }, connections: [behind] };
+        const linked = { ...config, state: { redis: `\${env:CHAOS_REDIS}` }, connections: [behind] };
         return options.config?.(linked) ?? linked;
       },
     });
