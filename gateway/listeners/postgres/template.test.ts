@@ -129,6 +129,23 @@ describe('texts that differ in compared numbers', () => {
     }
   });
 
+  it('are each looked at where a number could decide whether a condition limits what they lock', async () => {
+    for (const [first, second] of [
+      ['select * from a where null = 1 for update', 'select * from a where null = 0 for update'],
+      [
+        'select * from a where case when true then 1 end = 1 for update',
+        'select * from a where case when true then 1 end = 2 for update',
+      ],
+      ['select * from a where id = 1 for update', 'select * from a where id = 2 for update'],
+    ] as const) {
+      assert.equal(templated(first)?.template, templated(second)?.template);
+      const one = await after1(first);
+      const two = await after1(second);
+      assert.deepEqual(two, await itself(second));
+      assert.notEqual(one?.[0]?.effects, two?.[0]?.effects, 'found by a look of its own');
+    }
+  });
+
   it('have no template where anything could change how the rest is read', () => {
     for (const text of [
       'select * from a where 1 = 1',

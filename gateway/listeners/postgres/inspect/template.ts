@@ -90,9 +90,16 @@ export function templated(text: string): Templated | undefined {
   return { template: template + text.slice(copied, end), own: text.slice(0, end).trim() };
 }
 
-/** Whether what a text does, looked at by itself, may speak for every other text of its template. */
+/**
+ * Whether what a text does, looked at by itself, may speak for every other text of its template. Not where it says
+ * whether a condition limits it (`FOR UPDATE`): that is the one thing a number could decide.
+ */
 export const speaksForAll = ([facts, ...more]: readonly StatementFacts[]): boolean =>
-  facts !== undefined && more.length === 0 && facts.shown === facts.text && facts.session.kind === 'none';
+  facts !== undefined &&
+  more.length === 0 &&
+  facts.shown === facts.text &&
+  facts.session.kind === 'none' &&
+  facts.effects.every(({ where }) => where === undefined);
 
 /**
  * What a text does, by what another of the same template does. Undefined where the detectors find something in it:
