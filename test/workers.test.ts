@@ -182,7 +182,10 @@ describe('a gateway of two workers', { timeout: 240_000 }, () => {
     process.kill(pid, 'SIGKILL');
     await doomed.ended;
     assert.equal(await sqlstate(staying.query('SELECT 1')), 'none');
-    assert.ok(await eventually(() => workersOf(gateway).find((one) => one.number === number)?.pid !== pid));
+    assert.ok(
+      await eventually(() => workersOf(gateway).find((one) => one.number === number)?.pid !== pid),
+      `worker ${number} was not replaced`,
+    );
     assert.equal(logged('a worker has ended'), 1);
     assert.ok(await ready());
     assert.ok((await metric('countersign_operations_total')) > operations, 'what it counted still counts');
@@ -203,7 +206,10 @@ describe('a gateway of two workers', { timeout: 240_000 }, () => {
     }
     assert.equal(await sqlstate(staying.query('SELECT 1')), 'none');
     await stuck.ended;
-    assert.ok(await eventually(() => workersOf(gateway).find((one) => one.number === number)?.pid !== pid));
+    assert.ok(
+      await eventually(() => workersOf(gateway).find((one) => one.number === number)?.pid !== pid),
+      `worker ${number} was not replaced`,
+    );
     assert.equal(isAlive(pid), false);
     assert.ok(await ready());
     await closeAll();

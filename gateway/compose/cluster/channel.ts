@@ -41,6 +41,10 @@ export class Channel<Mine extends Contract, Theirs extends Contract> {
   constructor(port: Port, handlers: Handlers<Mine>, onHeard: () => void = () => {}) {
     this.#port = port;
     port.on('message', (message, socket) => {
+      if (this.#closed) {
+        (socket as Socket | undefined)?.destroy(); // nobody counts what comes so late
+        return;
+      }
       onHeard();
       void this.#take(message as Envelope, handlers, socket as Socket | undefined);
     });

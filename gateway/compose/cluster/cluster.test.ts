@@ -55,22 +55,30 @@ describe('numbers of ended workers', () => {
 });
 
 describe('a new configuration', () => {
-  /** Workers that answer as given, and what each was told in the end. */
-  const renewed = async (...answers: { digest: string }[] | { refused: string }[]) => {
+  type Answer = { digest: string } | { refused: string };
+  const first = { path: 'x', text: 'one' };
+  /** What it was told in the end. */
+  const worker = (
+    answer: Answer | (() => Promise<Answer>),
+    change: Partial<Pick<Member, 'state' | 'started'>> = {},
+  ) => {
     const told: string[] = [];
-    const members = answers.map((answer) => ({
-      state: 'serving',
-      channel: {
-        ask: async (kind: string, value: { why?: string }) => {
-          if (kind === 'consider') return answer;
-          told.push(value.why ?? kind);
-          return undefined;
-        },
-      },
-    })) as unknown as Member[];
-    const renewal = new Renewal({ path: 'x', text: 'one' }, () => members);
-    await renewal.take(() => ({ path: 'x', text: 'two' }));
-    return { told, inForce: renewal.written.text };
+    const ask = async (kind: string, value: { why?: string }) => {
+      if (kind === 'consider') return typeof answer === 'function' ? answer() : answer;
+      told.push(value.why ?? kind);
+      return undefined;
+    };
+    const kill = () => told.push('killed');
+    return { state: 'serving', started: first, channel: { ask }, kill, told, ...change };
+  };
+  type Worker = ReturnType<typeof worker>;
+  const renewalOf = (workers: () => readonly Worker[]) => new Renewal(first, workers as unknown as () => Member[]);
+  const second = () => ({ path: 'x', text: 'two' });
+  const renewed = async (...answers: Answer[]) => {
+    const workers = answers.map((answer) => worker(answer));
+    const renewal = renewalOf(() => workers);
+    await renewal.take(second);
+    return { told: workers.flatMap(({ told }) => told), inForce: renewal.written.text };
   };
 
   it('is taken up when all workers read the same', async () => {
@@ -83,6 +91,47 @@ describe('a new configuration', () => {
     const other = await renewed({ digest: 'a' }, { digest: 'b' });
     assert.equal(other.inForce, 'one');
     assert.match(other.told.join(), /keeps changing.*keeps changing/);
+  });
+
+  it('is in force nowhere but in workers that took it up: one that began to serve with the old one meanwhile ends', async () => {
+    const late = worker({ digest: 'a' }, { state: 'starting' });
+    const there = worker(async () => {
+      late.state = 'serving';
+      return { digest: 'a' };
+    });
+    const leaving = worker({ digest: 'a' }, { state: 'leaving' });
+    const renewal = renewalOf(() => [there, late, leaving]);
+    await renewal.take(second);
+    assert.deepEqual([there.told, late.told, leaving.told], [['take'], ['killed'], ['take']]);
+    const next = worker({ digest: 'a' }, { started: renewal.written });
+    await renewalOf(() => [next]).take(second);
+    assert.deepEqual(next.told, ['take']);
+  });
+
+  it('ends a worker that could not be told of it', async () => {
+    const deaf = worker({ digest: 'a' });
+    const { ask } = deaf.channel;
+    deaf.channel.ask = async (kind, value) => {
+      if (kind === 'take') throw new Error('no answer to take within 10000 ms');
+      return ask(kind, value);
+    };
+    const there = worker({ digest: 'a' });
+    await renewalOf(() => [deaf, there]).take(second);
+    assert.deepEqual([deaf.told, there.told], [['killed'], ['take']]);
+  });
+
+  it('waits for a worker that can read it: what nobody has read is never in force', async () => {
+    const workers: Worker[] = [];
+    const renewal = renewalOf(() => workers);
+    const taken = renewal.take(second);
+    const dying = worker(async () => {
+      workers.splice(0, 1, worker({ refused: 'no secret' }));
+      throw new Error('the other process has ended');
+    });
+    workers.push(dying);
+    await taken;
+    assert.equal(renewal.written.text, 'one');
+    assert.deepEqual(workers[0]?.told, ['no secret']);
   });
 });
 

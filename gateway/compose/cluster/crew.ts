@@ -10,6 +10,8 @@ import type { ToPrimary, ToWorker } from './contract.ts';
 
 /** A cancel that took longer would hit some later statement. */
 const CANCEL_MS = 10_000;
+/** For what the others say: longer than each of them is given to say it. */
+const OTHERS_MS = 4_000;
 
 type Asked = 'socket' | 'troubles' | 'metrics' | 'owns' | 'cancel' | 'bury';
 type Door = { readonly server: Server; open: number };
@@ -75,10 +77,12 @@ export class WorkerCrew implements Crew {
     this.#channel.ask('cancel', { pid, secret: secret.toString('hex') }, { ms: CANCEL_MS }).catch(() => false);
 
   readonly troubles = (): Promise<Record<string, string>> =>
-    this.#channel.ask('troubles', {}).catch((): Record<string, string> => ({ process: 'is stopping' }));
+    this.#channel
+      .ask('troubles', {}, { ms: OTHERS_MS })
+      .catch((): Record<string, string> => ({ 'the process that accepts': 'does not answer' }));
 
   readonly metrics = (mine: MetricsAsJson): Promise<readonly MetricsAsJson[]> =>
-    this.#channel.ask('metrics', mine).catch(() => []);
+    this.#channel.ask('metrics', mine, { ms: OTHERS_MS }).catch(() => []);
 
   readonly serve = (answers: Answers): void => {
     this.#answers = answers;

@@ -27,6 +27,8 @@ export class Member implements Taker {
   /** Resolves with how it ended, once the process is gone and all it said has been heard. */
   readonly ended: Promise<string>;
   readonly startedAt = performance.now();
+  /** The configuration it was given at its start. */
+  readonly started: Written;
   state: 'starting' | 'serving' | 'leaving' | 'ended' = 'starting';
   /** Why it could not start. */
   failure: Failure | undefined;
@@ -46,12 +48,12 @@ export class Member implements Taker {
     readonly onBack: () => void;
   }) {
     this.number = options.number;
+    this.started = options.written;
     // The very command line this process was started with: the worker finds out by its environment what it is.
     this.#child = fork(process.argv[1] ?? '', process.argv.slice(2), {
       env: { ...process.env, [WORKER_ENV]: this.gateway },
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
     });
-    this.#child.on('error', () => {}); // what could not be sent is told to whoever sent it; the end follows
     this.channel = new Channel<ToPrimary, ToWorker>(this.#child, options.handlers(this), () => {
       this.heardAt = performance.now();
       if (!this.#silent) return;
@@ -60,6 +62,8 @@ export class Member implements Taker {
     });
     const gone = new Promise<string>((resolve) => {
       this.#child.once('exit', (code, signal) => resolve(signal ?? `status ${code}`));
+      // What could not be sent is told to whoever sent it; a process that never was has no exit.
+      this.#child.on('error', ({ message }) => this.#child.pid === undefined && resolve(message));
     });
     const unheard = new Promise<void>((resolve) => this.#child.once('disconnect', resolve));
     this.ended = gone.then(async (how) => {

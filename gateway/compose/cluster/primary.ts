@@ -131,13 +131,20 @@ class Fleet {
   }
 
   #fork(number: number): void {
-    const member = new Member({
-      number,
-      size: this.#size,
-      written: this.#renewal.written,
-      handlers: (one) => this.#services.handlersFor(one),
-      onBack: () => this.#services.retry(),
-    });
+    let member: Member;
+    try {
+      member = new Member({
+        number,
+        size: this.#size,
+        written: this.#renewal.written,
+        handlers: (one) => this.#services.handlersFor(one),
+        onBack: () => this.#services.retry(),
+      });
+    } catch (error) {
+      this.#log.error({ worker: number, error: String(error) }, 'a worker could not be started');
+      this.#again(number, 0, String(error));
+      return;
+    }
     this.#members.set(number, member);
     void member.ended.then((how) => this.#ended(member, how));
   }
@@ -163,10 +170,13 @@ class Fleet {
       this.#giveUp(new GatewayError(failure.code as ErrorCode, failure.message, hintOf(failure.hint)));
       return;
     }
-    const settled = performance.now() - member.startedAt > SETTLED_MS;
-    this.#failedStarts = settled ? 0 : this.#failedStarts + 1;
+    this.#again(number, performance.now() - member.startedAt, failure?.message ?? `the last one ended with ${how}`);
+  }
+
+  /** Another one in its place, unless they end as soon as they start. */
+  #again(number: number, livedMs: number, why: string): void {
+    this.#failedStarts = livedMs > SETTLED_MS ? 0 : this.#failedStarts + 1;
     if (this.#failedStarts >= MOST_FAILED_STARTS) {
-      const why = failure?.message ?? `the last one ended with ${how}`;
       this.#giveUp(new Error(`workers end as soon as they start, ${this.#failedStarts} times in a row: ${why}`));
       return;
     }

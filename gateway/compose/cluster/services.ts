@@ -146,6 +146,7 @@ export class Services {
         one.metrics = await one.channel.ask('metrics', {}, { ms: ASK_MS }).catch(() => one.metrics);
       }),
     );
-    return [...others.map(({ metrics }) => metrics), this.#kept.all()];
+    const living = new Set(this.#members()); // what one that ended meanwhile counted is among what is kept
+    return [...others.filter((one) => living.has(one)).map(({ metrics }) => metrics), this.#kept.all()];
   }
 }

@@ -35,7 +35,8 @@ export async function runWorker(id: string): Promise<0 | 1> {
     },
     take: () => {
       const next = considered;
-      if (next) gateway?.reload(() => next);
+      if (!next) throw new Error('nothing was considered'); // it asked too late, or another one: not taken up
+      gateway?.reload(() => next);
       considered = undefined;
     },
     refuse: ({ why }) => {
