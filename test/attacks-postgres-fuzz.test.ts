@@ -3,34 +3,28 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import type { Socket } from 'node:net';
 import { after, before, describe, it } from 'node:test';
-import pg from 'pg';
 import * as build from '../gateway/listeners/postgres/builders.ts';
-import { startPostgres, type TestPostgres } from './support/postgres.ts';
 import { type SessionWorld, sessionWorld } from './support/session.ts';
+import { type SessionTarget, sessionTarget } from './support/session-target.ts';
 
 const SEED = Number(process.env.FUZZ_SEED ?? 20_261_122);
 const SESSIONS = 60; // each way; every session carries a dozen mutated messages
 
-let postgres: TestPostgres;
-let direct: pg.Client;
+let target: SessionTarget;
 let world: SessionWorld;
 const unhandled: unknown[] = [];
 const onUnhandled = (reason: unknown) => unhandled.push(reason);
 
 before(async () => {
   process.on('unhandledRejection', onUnhandled);
-  postgres = await startPostgres();
-  direct = new pg.Client({ connectionString: postgres.url('postgres') });
-  await direct.connect();
-  await direct.query("create table t (id int, v text); insert into t values (1, 'a')");
-  world = await sessionWorld(postgres, { limits: { lingerMs: 500, pipelinedBytes: 16_384 } });
+  target = await sessionTarget("create table t (id int, v text); insert into t values (1, 'a')");
+  world = await sessionWorld(target.postgres, { limits: { lingerMs: 500, pipelinedBytes: 16_384 } });
   const harmless = new Set(['read', 'copy-out', 'session', 'transaction']);
   world.gate.decide = ({ effects }) => (effects.every(({ action }) => harmless.has(action)) ? 'allow' : 'deny');
 });
 after(async () => {
   await world.close();
-  await direct.end();
-  await postgres.stop();
+  await target.stop();
   process.off('unhandledRejection', onUnhandled);
 });
 
@@ -110,10 +104,10 @@ async function clean(): Promise<void> {
   await ended();
   await Promise.all(world.ended);
   const left = async () =>
-    (await direct.query(`select count(*)::int n from pg_stat_activity where backend_type = 'client backend'`)).rows[0]
-      .n;
+    (await target.direct.query(`select count(*)::int n from pg_stat_activity where backend_type = 'client backend'`))
+      .rows[0].n;
   while ((await left()) > 1) await new Promise((resolve) => setImmediate(resolve));
-  assert.deepEqual((await direct.query('select * from t')).rows, [{ id: 1, v: 'a' }]);
+  assert.deepEqual((await target.direct.query('select * from t')).rows, [{ id: 1, v: 'a' }]);
   assert.deepEqual(unhandled, []);
   assert.equal(world.gate.settledTwice, 0);
   const permitted = world.gate.admitted.filter((operation) => world.gate.decide(operation) === 'allow').length;

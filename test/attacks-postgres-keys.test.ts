@@ -1,33 +1,26 @@
 /** 15/19 Cancel keys guessed, replayed and of others; tokens that end in the midst of a session and of a hold. */
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
-import pg from 'pg';
 import * as build from '../gateway/listeners/postgres/builders.ts';
 import { parseBackendKeyData, parseServerMessage } from '../gateway/listeners/postgres/messages.ts';
 import { backendDecoder } from '../gateway/listeners/postgres/wire.ts';
 import { RawClient } from './support/door.ts';
-import { startPostgres, type TestPostgres } from './support/postgres.ts';
 import { brief, type SessionWorld, sessionWorld, type TestHold } from './support/session.ts';
+import { type SessionTarget, sessionTarget } from './support/session-target.ts';
 
-let postgres: TestPostgres;
-let direct: pg.Client;
+let target: SessionTarget;
 let world: SessionWorld;
 before(async () => {
-  postgres = await startPostgres();
-  direct = new pg.Client({ connectionString: postgres.url('postgres') });
-  await direct.connect();
-  await direct.query('create table t (id int)');
-  world = await sessionWorld(postgres, { limits: { lingerMs: 5_000 } });
+  target = await sessionTarget('create table t (id int)');
+  world = await sessionWorld(target.postgres, { limits: { lingerMs: 5_000 } });
 });
 after(async () => {
   await world.close();
-  await direct.end();
-  await postgres.stop();
+  await target.stop();
 });
 
 type Client = Awaited<ReturnType<SessionWorld['raw']>>;
 type Key = ReturnType<typeof parseBackendKeyData>;
-const rows = async (): Promise<number> => (await direct.query('select count(*)::int n from t')).rows[0].n;
 
 function keyOf(client: Client): Key {
   const frame = backendDecoder()
@@ -98,7 +91,7 @@ describe('15 cancel keys', { timeout: 60_000 }, () => {
     const key = keyOf(client);
     client.send(build.query('select pg_sleep(60)'));
     const sleeping = `select count(*)::int n from pg_stat_activity where query like '%pg_sleep(60)%' and pid <> pg_backend_pid() and state = 'active'`;
-    while ((await direct.query(sleeping)).rows[0].n === 0) await new Promise((resolve) => setImmediate(resolve));
+    while ((await target.direct.query(sleeping)).rows[0].n === 0) await new Promise((resolve) => setImmediate(resolve));
     const cancels = Array.from({ length: 50 }, () => cancel(key));
     assert.match(brief(await client.until('Z')), /E\(57014\)/);
     await Promise.all(cancels); // one that came later would rightly hit what runs then
@@ -118,7 +111,7 @@ describe('19 a token that ends', { timeout: 60_000 }, () => {
     await client.end();
     await client.targetClosed();
     assert.equal(client.sentTypes(), 'X');
-    assert.equal(await rows(), 0);
+    assert.equal(await target.rows(), 0);
   });
 
   it('while a transaction is open and a statement runs: cancelled, rolled back, nothing more is taken', async () => {
@@ -132,8 +125,8 @@ describe('19 a token that ends', { timeout: 60_000 }, () => {
     await client.end();
     await client.targetClosed();
     const left = `select count(*)::int n from pg_stat_activity where query like '%pg_sleep(50)%' and pid <> pg_backend_pid()`;
-    while ((await direct.query(left)).rows[0].n > 0) await new Promise((resolve) => setImmediate(resolve));
-    assert.equal(await rows(), 0);
+    while ((await target.direct.query(left)).rows[0].n > 0) await new Promise((resolve) => setImmediate(resolve));
+    assert.equal(await target.rows(), 0);
     assert.ok(!world.gate.texts().slice(admitted).includes('commit'));
   });
 
@@ -146,6 +139,6 @@ describe('19 a token that ends', { timeout: 60_000 }, () => {
     client.send(build.copyData(Buffer.from('3\n')), build.copyDone());
     await client.end();
     await client.targetClosed();
-    assert.equal(await rows(), 0);
+    assert.equal(await target.rows(), 0);
   });
 });

@@ -3,30 +3,22 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import type { Socket } from 'node:net';
 import { after, before, describe, it } from 'node:test';
-import pg from 'pg';
 import * as build from '../gateway/listeners/postgres/builders.ts';
 import { parseServerMessage } from '../gateway/listeners/postgres/messages.ts';
 import { packet, startupOf } from './support/door.ts';
-import { startPostgres, type TestPostgres } from './support/postgres.ts';
 import { brief, type SessionWorld, sessionWorld } from './support/session.ts';
+import { type SessionTarget, sessionTarget } from './support/session-target.ts';
 
-let postgres: TestPostgres;
-let direct: pg.Client;
+let target: SessionTarget;
 let world: SessionWorld;
 before(async () => {
-  postgres = await startPostgres();
-  direct = new pg.Client({ connectionString: postgres.url('postgres') });
-  await direct.connect();
-  await direct.query('create table t (id int)');
-  world = await sessionWorld(postgres, { limits: { lingerMs: 1_000, names: 100 } });
+  target = await sessionTarget('create table t (id int)');
+  world = await sessionWorld(target.postgres, { limits: { lingerMs: 1_000, names: 100 } });
 });
 after(async () => {
   await world.close();
-  await direct.end();
-  await postgres.stop();
+  await target.stop();
 });
-
-const rows = async (): Promise<number> => (await direct.query('select count(*)::int n from t')).rows[0].n;
 
 describe('messages of another state', { timeout: 120_000 }, () => {
   for (const [what, bytes] of [
@@ -46,7 +38,7 @@ describe('messages of another state', { timeout: 120_000 }, () => {
       await client.targetClosed();
       assert.equal(client.sentTypes(), 'X');
       assert.equal(world.authenticator.asked, asked);
-      assert.equal(await rows(), 0);
+      assert.equal(await target.rows(), 0);
     });
   }
 
@@ -55,7 +47,7 @@ describe('messages of another state', { timeout: 120_000 }, () => {
     client.send(build.copyData(Buffer.from('1\n')), build.copyDone(), build.copyFail('x'), build.query('select 1'));
     assert.equal(brief(await client.until('Z')), 'T D C(SELECT 1) Z(I)');
     assert.equal(client.sentTypes(), 'Q');
-    assert.equal(await rows(), 0);
+    assert.equal(await target.rows(), 0);
     client.socket.destroy();
   });
 
@@ -69,24 +61,24 @@ describe('messages of another state', { timeout: 120_000 }, () => {
     await client.end();
     await client.targetClosed();
     assert.equal(client.sentTypes(), 'X');
-    assert.equal(await rows(), 0);
+    assert.equal(await target.rows(), 0);
   });
 
   it('nobody is asked for a statement whose client left before its turn', async () => {
     const client = await world.raw();
     const held = world.gate.holds.length;
     const ended = world.ended.length;
-    await direct.query('select pg_advisory_lock(1)');
+    await target.direct.query('select pg_advisory_lock(1)');
     client.send(build.query('select pg_advisory_lock(1)'), build.query('insert into t values (1) -- held'));
     (client.socket as Socket).end();
     const waits = `select count(*)::int n from pg_locks where locktype = 'advisory' and not granted`;
-    while ((await direct.query(waits)).rows[0].n === 0) await new Promise((resolve) => setImmediate(resolve));
-    await direct.query('select pg_advisory_unlock(1)');
+    while ((await target.direct.query(waits)).rows[0].n === 0) await new Promise((resolve) => setImmediate(resolve));
+    await target.direct.query('select pg_advisory_unlock(1)');
     await client.end();
     await world.ended[ended - 1];
     assert.equal(world.gate.holds.length, held);
     assert.equal(client.sentTypes(), 'QX');
-    assert.equal(await rows(), 0);
+    assert.equal(await target.rows(), 0);
   });
 });
 
@@ -152,7 +144,7 @@ describe('floods of small messages', { timeout: 240_000 }, () => {
     await world.gate.until(() => hold.withdrawn !== undefined);
     assert.match(hold.withdrawn ?? '', /bytes were sent behind a held statement/);
     client.socket.destroy();
-    assert.equal(await rows(), 0);
+    assert.equal(await target.rows(), 0);
   });
 
   it('statements with 65,535 parameter types, Binds with 65,535 formats and values: the server’s answer, the session goes on', async () => {

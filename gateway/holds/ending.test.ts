@@ -2,20 +2,14 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { holdsKey } from '../../queue/leases.ts';
-import { scripted } from '../../test/support/hold-model-script.ts';
+import { scriptedHold } from '../../test/support/hold-model-script.ts';
 
 /** Denied, with everything done but what is `kept`. */
 async function denied(kept: (label: string) => boolean) {
-  const { world, run } = scripted();
-  await world.startGateway();
-  await run();
-  world.open(0, false, 3_600_000);
-  await run();
-  const [entry] = world.bot.entries.values();
-  assert.ok(entry?.card);
-  world.click('U0CAROL', entry.card, { decision: 'deny' });
+  const { world, run, card } = await scriptedHold();
+  world.click('U0CAROL', card, { decision: 'deny' });
   await run(kept);
-  assert.equal(world.bot.shown(entry.card.hold)?.state, 'denied');
+  assert.equal(world.bot.shown(card.hold)?.state, 'denied');
   return { world, run, inIndex: () => world.redis.hash(holdsKey(world.gateway.id)).size };
 }
 

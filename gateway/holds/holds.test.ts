@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, describe, it } from 'node:test';
 import { demand, type HoldStage, holding, operation, startHoldStage, TEAM } from '../../test/support/hold-stage.ts';
+import { asUsual } from '../../test/support/hold-usual.ts';
 import { rejection } from '../../test/support/rejection.ts';
 import { GatewayError } from '../errors.ts';
 
@@ -13,15 +14,7 @@ describe('a hold', () => {
     stage = await startHoldStage();
   });
   after(() => stage.stop());
-  beforeEach(() => {
-    stage.settings.policy = holding(demand());
-    stage.settings.people = [];
-    stage.settings.oidc = {};
-    stage.workspace.groups = { '@dba-oncall': { id: 'S0DBA', members: ['U0ALICE', 'U0CAROL', 'U0BOB'] } };
-    stage.workspace.people = {};
-    stage.workspace.answers = { directory: true, attest: true };
-    stage.audit.fails = () => false;
-  });
+  beforeEach(() => asUsual(stage));
 
   it('is released by one entitled click, and its outcome goes onto the card and into the trail', async () => {
     const { answer, card, waiting } = await stage.hold();

@@ -3,18 +3,12 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { openHolds } from '../../queue/leases.ts';
 import { KEYS } from '../../test/support/hold-model-gateway.ts';
-import { scripted } from '../../test/support/hold-model-script.ts';
+import { scriptedHold } from '../../test/support/hold-model-script.ts';
 
 /** Approved, the disk slow, and everything asleep until others have called it lost. */
 async function lostWhileAsleep() {
-  const { world, run } = scripted();
-  await world.startGateway();
-  await run();
-  world.open(0, false, 3_600_000);
-  await run();
-  const [entry] = world.bot.entries.values();
-  assert.ok(entry?.card);
-  world.click('U0ALICE', entry.card, {});
+  const { world, run, card } = await scriptedHold();
+  world.click('U0ALICE', card, {});
   await run((label) => label === 'fsync');
   world.gateway.process.state = 'stopped';
   for (const ms of [45_000, 11_000]) {
@@ -23,8 +17,8 @@ async function lostWhileAsleep() {
     void world.bot.look();
     await run();
   }
-  assert.equal(world.bot.shown(entry.card.hold)?.state, 'lost');
-  return { world, run, hold: entry.card.hold };
+  assert.equal(world.bot.shown(card.hold)?.state, 'lost');
+  return { world, run, hold: card.hold };
 }
 
 describe('what was approved before the lease lapsed', () => {
@@ -54,22 +48,17 @@ describe('what was approved before the lease lapsed', () => {
 describe('what a broken connection still had under way', () => {
   /** Sent, while an older note of it, from a connection that broke, has not reached Redis yet. */
   async function sentWithNoteUnderWay() {
-    const { world, run } = scripted();
-    await world.startGateway();
-    await run();
-    world.open(0, false, 3_600_000);
-    await run();
-    const [entry] = world.bot.entries.values();
+    const { world, run, card } = await scriptedHold();
     const [client] = world.clients;
-    assert.ok(entry?.card && client);
+    assert.ok(client);
     const { gateway } = world;
     const late = (label: string) => label === 'note: late';
-    const failed = assert.rejects(gateway.lease.note(entry.card));
+    const failed = assert.rejects(gateway.lease.note(card));
     world.faults.push('stuck');
     await run();
     gateway.connection.reconnected();
     await run(late);
-    world.click('U0ALICE', entry.card, {});
+    world.click('U0ALICE', card, {});
     await run(late);
     assert.ok(client.permit);
     const arrives = async () => {

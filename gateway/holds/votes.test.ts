@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, describe, it } from 'node:test';
 import { demand, type HoldStage, holding, operation, policyOf, startHoldStage } from '../../test/support/hold-stage.ts';
+import { asUsual } from '../../test/support/hold-usual.ts';
 import { rejection } from '../../test/support/rejection.ts';
 
 describe('a vote on a hold', () => {
@@ -10,15 +11,7 @@ describe('a vote on a hold', () => {
     stage = await startHoldStage();
   });
   after(() => stage.stop());
-  beforeEach(() => {
-    stage.settings.policy = holding(demand());
-    stage.settings.people = [];
-    stage.settings.oidc = {};
-    stage.workspace.groups = { '@dba-oncall': { id: 'S0DBA', members: ['U0ALICE', 'U0CAROL', 'U0BOB'] } };
-    stage.workspace.people = {};
-    stage.workspace.answers = { directory: true, attest: true };
-    stage.audit.fails = () => false;
-  });
+  beforeEach(() => asUsual(stage));
 
   const refusals: [string, string, Parameters<HoldStage['attest']>[1], RegExp][] = [
     ['a guest', 'U0ALICE', { guest: true }, /guests cannot vote/],

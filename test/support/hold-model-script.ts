@@ -1,4 +1,5 @@
 /** The hold model without chance: a world whose every step is taken when the test says so. */
+import assert from 'node:assert/strict';
 import { turn } from './hold-model-time.ts';
 import { World } from './hold-model-world.ts';
 
@@ -16,4 +17,16 @@ export function scripted(): { readonly world: World; run(kept?: (label: string) 
     }
   };
   return { world, run };
+}
+
+/** A gateway with one hold of an hour, whose card has been seen. */
+export async function scriptedHold() {
+  const { world, run } = scripted();
+  await world.startGateway();
+  await run();
+  world.open(0, false, 3_600_000);
+  await run();
+  const [entry] = world.bot.entries.values();
+  assert.ok(entry?.card);
+  return { world, run, card: entry.card };
 }

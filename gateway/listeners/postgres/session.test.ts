@@ -3,40 +3,23 @@ import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import type { Socket } from 'node:net';
 import { after, afterEach, before, beforeEach, describe, it } from 'node:test';
-import pg from 'pg';
 import { RawClient } from '../../../test/support/door.ts';
-import { startPostgres, type TestPostgres } from '../../../test/support/postgres.ts';
 import { brief, type SessionWorld, sessionWorld } from '../../../test/support/session.ts';
+import { closeSettled, type SessionTarget, sessionTarget } from '../../../test/support/session-target.ts';
 import * as build from './builders.ts';
 import { parseBackendKeyData, parseServerMessage } from './messages.ts';
 
-let postgres: TestPostgres;
-let direct: pg.Client;
+let target: SessionTarget;
 let world: SessionWorld;
 before(async () => {
-  postgres = await startPostgres();
-  direct = new pg.Client({ connectionString: postgres.url('postgres') });
-  await direct.connect();
-  await direct.query('create table t (id int, v text)');
+  target = await sessionTarget('create table t (id int, v text)');
 });
-after(async () => {
-  await direct.end();
-  await postgres.stop();
-});
+after(() => target.stop());
 beforeEach(async () => {
-  await direct.query('truncate t');
-  world = await sessionWorld(postgres, { limits: { pipelinedBytes: 64 * 1024, lingerMs: 1_000 } });
+  await target.direct.query('truncate t');
+  world = await sessionWorld(target.postgres, { limits: { pipelinedBytes: 64 * 1024, lingerMs: 1_000 } });
 });
-afterEach(async () => {
-  await world.close();
-  assert.equal(world.gate.settledTwice, 0, 'every permit is settled once');
-  if (world.trouble.audit) return;
-  const ends = world.audit.filter(({ kind }) => kind === 'session.end').length;
-  assert.equal(world.audit.filter(({ kind }) => kind === 'session.start').length, ends, 'each start has its end');
-  assert.equal(world.registry.size, 0);
-});
-
-const rows = async (): Promise<number> => Number((await direct.query('select count(*) n from t')).rows[0].n);
+afterEach(() => closeSettled(world));
 
 async function cancel(key: { pid: number; secret: Buffer }): Promise<void> {
   const client = await RawClient.connect(world.port);
@@ -161,7 +144,7 @@ describe('leaving while held', () => {
     client.socket.end();
     await client.targetClosed();
     assert.equal(client.sentTypes(), 'X');
-    assert.equal(await rows(), 0);
+    assert.equal(await target.rows(), 0);
   });
 
   it('still learns the outcome of what ran when the client went away', async () => {

@@ -1,39 +1,23 @@
 /** What flows through a stay: bounds, backpressure, COPY, and a target that dies in the middle; real target. */
 import assert from 'node:assert/strict';
 import { after, afterEach, before, beforeEach, describe, it } from 'node:test';
-import pg from 'pg';
-import { startPostgres, type TestPostgres } from '../../../test/support/postgres.ts';
 import { brief, type SessionWorld, sessionWorld } from '../../../test/support/session.ts';
+import { closeSettled, type SessionTarget, sessionTarget } from '../../../test/support/session-target.ts';
 import * as build from './builders.ts';
 import { parseServerMessage } from './messages.ts';
 
-let postgres: TestPostgres;
-let direct: pg.Client;
+let target: SessionTarget;
 let world: SessionWorld;
 before(async () => {
-  postgres = await startPostgres();
-  direct = new pg.Client({ connectionString: postgres.url('postgres') });
-  await direct.connect();
-  await direct.query('create table t (id int, v text)');
+  target = await sessionTarget('create table t (id int, v text)');
 });
-after(async () => {
-  await direct.end();
-  await postgres.stop();
-});
+after(() => target.stop());
 beforeEach(async () => {
-  await direct.query('truncate t');
-  world = await sessionWorld(postgres, { limits: { pipelinedBytes: 64 * 1024, lingerMs: 1_000 } });
+  await target.direct.query('truncate t');
+  world = await sessionWorld(target.postgres, { limits: { pipelinedBytes: 64 * 1024, lingerMs: 1_000 } });
 });
-afterEach(async () => {
-  await world.close();
-  assert.equal(world.gate.settledTwice, 0, 'every permit is settled once');
-  if (world.trouble.audit) return;
-  const ends = world.audit.filter(({ kind }) => kind === 'session.end').length;
-  assert.equal(world.audit.filter(({ kind }) => kind === 'session.start').length, ends, 'each start has its end');
-  assert.equal(world.registry.size, 0);
-});
+afterEach(() => closeSettled(world));
 
-const rows = async (): Promise<number> => Number((await direct.query('select count(*) n from t')).rows[0].n);
 const copyText = (count: number): Buffer => build.copyData(Buffer.from('1\tx\n'.repeat(count)));
 
 describe('bounds', () => {
@@ -52,7 +36,7 @@ describe('bounds', () => {
 
   it('refuses a statement that is too long', async () => {
     await world.close();
-    world = await sessionWorld(postgres, { limits: { statementBytes: 1_000 } });
+    world = await sessionWorld(target.postgres, { limits: { statementBytes: 1_000 } });
     const client = await world.raw();
     const long = `select '${'x'.repeat(1_000)}'`;
     assert.equal(brief(await client.send(build.query(long)).until('Z')), 'E(54000) Z(I)');
@@ -86,14 +70,14 @@ describe('bounds', () => {
 
   it('allows a principal as many sessions as configured, and says so to the next', async () => {
     await world.close();
-    world = await sessionWorld(postgres, { maxPerPrincipal: 1 });
+    world = await sessionWorld(target.postgres, { maxPerPrincipal: 1 });
     await world.raw();
     await assert.rejects(world.driver(), { code: '53400' });
   });
 
   it('ends an idle session', async () => {
     await world.close();
-    world = await sessionWorld(postgres, { limits: { idleMs: 50 } });
+    world = await sessionWorld(target.postgres, { limits: { idleMs: 50 } });
     const client = await world.raw();
     assert.equal((await client.refusal()).sqlstate, '57P01');
   });
@@ -110,7 +94,7 @@ describe('COPY', () => {
     hold.approve();
     assert.equal(brief(await client.until('Z')), 'N G C(COPY 3) Z(I)');
     assert.equal(brief(await client.until('Z')), 'T D C(SELECT 1) Z(I)');
-    assert.equal(await rows(), 3);
+    assert.equal(await target.rows(), 3);
   });
 
   it('takes no more rows than were approved', async () => {
@@ -123,13 +107,13 @@ describe('COPY', () => {
     const refused = await client.until('Z');
     assert.equal(brief(refused), 'E(57014) Z(I)');
     assert.match(parseServerMessage(refused[0]!).message, /more than the 10000 rows that were approved/);
-    assert.equal(await rows(), 0);
+    assert.equal(await target.rows(), 0);
     assert.equal(brief(await client.send(build.query('select 1')).until('Z')), 'T D C(SELECT 1) Z(I)');
   });
 
   it('takes no more bytes than were approved, also from one huge message', async () => {
     await world.close();
-    world = await sessionWorld(postgres, { limits: { copy: { rows: 1e9, bytes: 200_000 } } });
+    world = await sessionWorld(target.postgres, { limits: { copy: { rows: 1e9, bytes: 200_000 } } });
     const client = await world.raw();
     client.send(build.query('copy t from stdin -- held'));
     (await world.gate.hold()).approve();
@@ -179,7 +163,7 @@ describe('COPY', () => {
   });
 
   it('passes COPY TO STDOUT', async () => {
-    await direct.query("insert into t select n, 'x' from generate_series(1, 1000) n");
+    await target.direct.query("insert into t select n, 'x' from generate_series(1, 1000) n");
     const client = await world.raw();
     const seen = await client.send(build.query('copy t to stdout')).until('Z');
     assert.equal(seen.filter(({ type }) => type === 0x64).length, 1_000);
@@ -193,7 +177,7 @@ describe('COPY', () => {
     client.send(copyText(5));
     client.socket.destroy();
     await Promise.all(world.ended);
-    assert.equal(await rows(), 0);
+    assert.equal(await target.rows(), 0);
     assert.deepEqual(world.gate.ends(), ['57014']);
   });
 });
@@ -201,7 +185,7 @@ describe('COPY', () => {
 describe('the target', () => {
   const kill = async (client: { received: Buffer }): Promise<void> => {
     void client;
-    await direct.query(
+    await target.direct.query(
       "select pg_terminate_backend(pid) from pg_stat_activity where application_name = '' and pid <> pg_backend_pid() and backend_type = 'client backend'",
     );
   };

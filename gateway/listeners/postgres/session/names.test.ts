@@ -1,29 +1,22 @@
 /** Names, settings and transactions follow what the target confirmed, on every way they can be made. */
 import assert from 'node:assert/strict';
 import { after, afterEach, before, beforeEach, describe, it } from 'node:test';
-import pg from 'pg';
-import { startPostgres, type TestPostgres } from '../../../../test/support/postgres.ts';
 import { brief, type SessionWorld, sessionWorld } from '../../../../test/support/session.ts';
+import { type SessionTarget, sessionTarget } from '../../../../test/support/session-target.ts';
 import * as build from '../builders.ts';
 
-let postgres: TestPostgres;
-let direct: pg.Client;
+let target: SessionTarget;
 let world: SessionWorld;
 before(async () => {
-  postgres = await startPostgres();
-  direct = new pg.Client({ connectionString: postgres.url('postgres') });
-  await direct.connect();
-  await direct.query(`create table t (id int primary key, v text); create schema other; create table other.t (id int);
+  target =
+    await sessionTarget(`create table t (id int primary key, v text); create schema other; create table other.t (id int);
     create function dangerous() returns int language plpgsql as
       $$ begin perform set_config('search_path', 'other', false); return 1; end $$`);
 });
-after(async () => {
-  await direct.end();
-  await postgres.stop();
-});
+after(() => target.stop());
 beforeEach(async () => {
-  await direct.query('truncate t');
-  world = await sessionWorld(postgres);
+  await target.direct.query('truncate t');
+  world = await sessionWorld(target.postgres);
 });
 afterEach(async () => {
   await world.close();
@@ -144,7 +137,7 @@ describe('prepared statements', () => {
 
   it('refuses more names than a session may have', async () => {
     await world.close();
-    world = await sessionWorld(postgres, { limits: { names: 3 } });
+    world = await sessionWorld(target.postgres, { limits: { names: 3 } });
     const client = await world.raw();
     for (const name of ['a', 'b', 'c']) await client.send(build.parse(name, 'select 1'), build.sync()).until('Z');
     assert.equal(brief(await client.send(build.parse('d', 'select 1'), build.sync()).until('Z')), 'E(53400) Z(I)');

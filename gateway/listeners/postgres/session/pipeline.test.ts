@@ -1,28 +1,20 @@
 /** What reaches the target, when, and what the client is told: a real PostgreSQL behind, a recorder before it. */
 import assert from 'node:assert/strict';
 import { after, afterEach, before, beforeEach, describe, it } from 'node:test';
-import pg from 'pg';
-import { startPostgres, type TestPostgres } from '../../../../test/support/postgres.ts';
 import { brief, type SessionWorld, sessionWorld } from '../../../../test/support/session.ts';
+import { type SessionTarget, sessionTarget } from '../../../../test/support/session-target.ts';
 import * as build from '../builders.ts';
 import { parseServerMessage } from '../messages.ts';
 
-let postgres: TestPostgres;
-let direct: pg.Client;
+let target: SessionTarget;
 let world: SessionWorld;
 before(async () => {
-  postgres = await startPostgres();
-  direct = new pg.Client({ connectionString: postgres.url('postgres') });
-  await direct.connect();
-  await direct.query('create table t (id int primary key deferrable initially immediate, v text)');
+  target = await sessionTarget('create table t (id int primary key deferrable initially immediate, v text)');
 });
-after(async () => {
-  await direct.end();
-  await postgres.stop();
-});
+after(() => target.stop());
 beforeEach(async () => {
-  await direct.query('truncate t');
-  world = await sessionWorld(postgres);
+  await target.direct.query('truncate t');
+  world = await sessionWorld(target.postgres);
 });
 afterEach(async () => {
   await world.close();
@@ -30,7 +22,6 @@ afterEach(async () => {
   assert.equal(world.gate.outcomes.length <= world.gate.admitted.length, true);
 });
 
-const rows = async (): Promise<number> => Number((await direct.query('select count(*) n from t')).rows[0].n);
 const pbes = (text: string, parameters: (string | null)[] = []): Buffer =>
   Buffer.concat([build.parse('', text), build.bind('', '', parameters), build.describe('P', ''), build.execute('')]);
 
@@ -57,7 +48,7 @@ describe('simple query', () => {
     assert.equal(client.sentBytes().length, 0, 'nothing reached the target');
     hold.approve();
     assert.equal(brief(await client.until('Z')), 'C(INSERT 0 1) Z(I)');
-    assert.equal(await rows(), 1);
+    assert.equal(await target.rows(), 1);
     assert.deepEqual(world.gate.ends(), ['INSERT 0 1']);
   });
 
@@ -85,7 +76,7 @@ describe('simple query', () => {
     assert.equal(client.sentBytes().includes('delete'), false);
     assert.equal(brief(await client.send(build.query('select 1')).until('Z')), 'E(25P02) Z(E)');
     assert.equal(brief(await client.send(build.query('rollback')).until('Z')), 'C(ROLLBACK) Z(I)');
-    assert.equal(await rows(), 0);
+    assert.equal(await target.rows(), 0);
   });
 
   it('asks nobody in a failed transaction', async () => {
@@ -187,7 +178,9 @@ describe('extended query', () => {
     world.gate.decide = () => 'hold';
     const hold = await world.gate.hold();
     assert.equal(client.sentTypes(), 'PDS');
-    const states = await direct.query("select state from pg_stat_activity where query like 'insert into t values%'");
+    const states = await target.direct.query(
+      "select state from pg_stat_activity where query like 'insert into t values%'",
+    );
     assert.deepEqual(states.rows, [{ state: 'idle' }]);
     assert.deepEqual(
       hold.operation.parameters[0]!.value && Buffer.from(hold.operation.parameters[0]!.value),
@@ -211,11 +204,11 @@ describe('extended query', () => {
     client.send(pbes('insert into t values (1)'), pbes('delete from t -- held'), build.sync());
     const hold = await world.gate.hold();
     assert.equal(brief(await client.until('N')), '1 2 n C(INSERT 0 1) 1 N');
-    assert.equal(await rows(), 0, 'the pipeline is one transaction');
+    assert.equal(await target.rows(), 0, 'the pipeline is one transaction');
     assert.equal(hold.operation.inTransaction, true);
     hold.deny('no');
     assert.equal(brief(await client.until('Z')), 'E(42501) Z(I)');
-    assert.equal(await rows(), 0, 'the pipeline was really aborted');
+    assert.equal(await target.rows(), 0, 'the pipeline was really aborted');
     assert.deepEqual(world.gate.ends(), ['25P02'], 'and the trail says that the insert was undone');
   });
 
@@ -229,7 +222,7 @@ describe('extended query', () => {
     );
     assert.equal(brief(await client.until('Z')), '1 E(42501) Z(I)');
     assert.deepEqual(world.gate.texts(), ['delete from t -- denied']);
-    assert.equal(await rows(), 0);
+    assert.equal(await target.rows(), 0);
   });
 
   it('leaves no stale unnamed statement behind a refused Parse', async () => {
@@ -240,7 +233,7 @@ describe('extended query', () => {
     assert.equal(brief(await client.until('Z')), 'E(42601) Z(I)');
     client.send(build.bind('', ''), build.execute(''), build.sync());
     assert.equal(brief(await client.until('Z')), 'E(26000) Z(I)');
-    assert.equal(await rows(), 0);
+    assert.equal(await target.rows(), 0);
   });
 
   it('keeps the old statement when the server refused a second Parse of its name', async () => {
