@@ -247,7 +247,18 @@ describe('a mistake', () => {
       { 'rules[4].match.except': { connection: 'bills' } },
       'rules[4].match.except.connection: there is no connection bills',
     ],
-    ['a match by rows', { 'rules[0].match.rows': '>1000' }, 'rules[0].match.rows: unknown key'],
+    ['a limit that is none', { 'rules[0].match.rows': 1000 }, 'rules[0].match.rows: expected a limit like ">1000"'],
+    ['a limit of less than', { 'rules[0].match.rows': '<1000' }, 'rules[0].match.rows: expected a limit like ">1000"'],
+    [
+      'a limit of bytes in no unit',
+      { 'rules[0].match.bytes_per_hour': '>1 furlong' },
+      'rules[0].match.bytes_per_hour: expected a size from 0 to 1048576GB, like 64KB or 1MB',
+    ],
+    [
+      'an exception with a limit',
+      { 'rules[0].match.except': { by: 'x', rows: '>1000' } },
+      'rules[0].match.except.rows: unknown key',
+    ],
     [
       'an unknown action',
       { 'rules[0].match.action': 'drop' },

@@ -38,7 +38,7 @@ const connectionDefault = section({
 /** A rule as written, turned into the Rule that the policy room takes. */
 export const writtenRule = section({
   id: name,
-  match: writtenMatch(section),
+  match: writtenMatch(section, size),
   verdict,
   why: why.optional(),
   approvers: approvers.min(1, 'expected at least one approver').optional(),

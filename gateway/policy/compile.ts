@@ -1,9 +1,10 @@
 /** Rules and defaults in, a Policy out: who must say yes before what may happen. Pure. */
 import { createHash } from 'node:crypto';
 import type { Action, Effect, Principal } from '../operation.ts';
+import { beyond, CLASS, isLimited, limitsOf } from './budget.ts';
 import { RuleIndex } from './index.ts';
 import { type Telling, tellingNames } from './match.ts';
-import type { ConnectionDefaults, Demand, Policy, Question, Rule, Verdict } from './policy.ts';
+import type { Budget, ConnectionDefaults, Demand, Policy, Question, Rule, Verdict } from './policy.ts';
 
 type PolicyConnection = {
   readonly name: string;
@@ -38,23 +39,10 @@ type Finding = {
   readonly rules: readonly string[];
   readonly terms: readonly Asking[];
   readonly why: string;
+  /** Rules with limits on the rows it brings; absent where there is none. */
+  readonly limiting?: readonly Asking[] | undefined;
 };
 
-/** Each action's class in a connection's `default`; what passes is harmless by construction of the inspector. */
-const CLASS: Readonly<Record<Action, keyof ConnectionDefaults | 'pass'>> = {
-  read: 'read',
-  'copy-out': 'read',
-  insert: 'write',
-  update: 'write',
-  delete: 'write',
-  ddl: 'write',
-  dcl: 'write',
-  call: 'write',
-  'copy-in': 'write',
-  session: 'pass',
-  transaction: 'pass',
-  unknown: 'unknown',
-};
 const PASS = Object.freeze(['default:pass']);
 const SEVERITY: Readonly<Record<Kind, number>> = { allow: 0, hold: 1, deny: 2 };
 const MAX_OBJECT = 1_024; // characters; no target has longer names, and matching cost grows with them
@@ -66,25 +54,27 @@ export function compile(input: PolicyInput): Policy {
   const telling = tellingNames(input.issuers ?? []);
   const index = new RuleIndex(rules, telling);
   const remembered = new Map<string, Finding>();
+  const estimates = rules.some(({ match }) => match.rows !== undefined);
 
   const find = (connection: PolicyConnection, principal: Principal, effect: Effect): Finding => {
-    const key = questionKey(connection.name, principal, effect);
+    const key = questionKey(connection.name, principal, effect, estimates);
     const known = remembered.get(key);
     if (known) return known;
     const asked = { connection: connection.name, principal, effect };
-    const finding = judge(index.matching(asked), connection, effect.action, input.defaults);
+    const finding = judged(index.matching(asked), connection, effect.action, input.defaults);
     if (remembered.size >= REMEMBERED) remembered.delete(remembered.keys().next().value ?? '');
     remembered.set(key, finding);
     return finding;
   };
 
-  const evaluate = ({ connection: name, principal, effects, inTransaction }: Question): Verdict => {
+  const evaluate = ({ connection: name, principal, effects, inTransaction, usedUp }: Question): Verdict => {
     const connection = connections.get(name);
     if (!connection) return deny('no-such-connection', `there is no connection ${name}`);
     if (effects.length === 0) return deny('no-effects', 'nothing is known of what this would do');
     if (effects.some(({ object }) => object.length > MAX_OBJECT)) return deny('too-long-a-name', 'a name is too long');
     const findings = effects.map((effect) => find(connection, principal, effect));
-    return combine(findings, inTransaction, input.defaults);
+    const verdict = combine(findings, inTransaction, input.defaults);
+    return usedUp ? beyond(verdict, usedUp) : verdict;
   };
 
   /** Effects that cannot change, of one principal, are judged once: what a statement does is the same object each time. */
@@ -93,7 +83,8 @@ export function compile(input: PolicyInput): Policy {
     version: versionOf(input, telling),
     rules: Object.freeze(rules),
     evaluate: (question: Question): Verdict => {
-      const { connection, effects, inTransaction } = question;
+      const { connection, effects, inTransaction, usedUp } = question;
+      if (usedUp) return evaluate(question);
       const who = principalText(question.principal);
       const known = answered.get(effects);
       if (known?.connection === connection && known.who === who && known.inTransaction === inTransaction) {
@@ -109,6 +100,23 @@ export function compile(input: PolicyInput): Policy {
 type Answer = Pick<Question, 'connection' | 'inTransaction'> & { readonly who: string; readonly verdict: Verdict };
 
 const deny = (rule: string, why: string): Verdict => ({ kind: 'deny', rules: [rule], rule, why });
+
+/** One effect under the rules that match it: those with limits are budgets of what it reads, and decide nothing yet. */
+function judged(
+  matching: readonly Rule[],
+  connection: PolicyConnection,
+  action: Action,
+  defaults: ApprovalDefaults,
+): Finding {
+  if (CLASS[action] !== 'read' || !matching.some(({ match }) => isLimited(match))) {
+    return judge(matching, connection, action, defaults);
+  }
+  const limiting = matching
+    .filter(({ match }) => isLimited(match))
+    .map((rule): Asking => [rule, ruleTerms(rule, connection, defaults)]);
+  const deciding = matching.filter(({ match }) => !isLimited(match));
+  return { ...judge(deciding, connection, action, defaults), limiting };
+}
 
 /**
  * One effect under the rules that match it. File rules stand in for the default; rules made in Slack only add: their
@@ -195,14 +203,38 @@ function combine(findings: readonly Finding[], inTransaction: boolean, defaults:
   const [first] = findings;
   const finding = findings.length === 1 && first ? first : worst(findings);
   const { kind, rules } = finding;
+  const budgets = findings.some(({ limiting }) => limiting) ? budgetsOf(findings, inTransaction, defaults) : undefined;
   switch (kind) {
     case 'allow':
-      return { kind, rules };
+      return budgets ? { kind, rules, budgets } : { kind, rules };
     case 'deny':
       return { kind, rules, rule: rules[0] ?? 'default', why: finding.why };
-    case 'hold':
-      return { kind, rules, demands: finding.terms.map(([, terms]) => demand(terms, inTransaction, defaults)) };
+    case 'hold': {
+      const demands = finding.terms.map(([, terms]) => demand(terms, inTransaction, defaults));
+      return budgets ? { kind, rules, demands, budgets } : { kind, rules, demands };
+    }
   }
+}
+
+/** One for each limit of each rule that any of the effects is under. */
+function budgetsOf(
+  findings: readonly Finding[],
+  inTransaction: boolean,
+  defaults: ApprovalDefaults,
+): readonly Budget[] {
+  const limiting = new Map(findings.flatMap(({ limiting = [] }) => limiting));
+  const budgets: Budget[] = [];
+  for (const [rule, terms] of limiting) {
+    if (typeof rule === 'string') continue; // a default has no limits
+    const asked = demand(terms, inTransaction, defaults);
+    const count = `${rule.source}:${rule.id}`;
+    for (const limit of limitsOf(rule.match)) {
+      const about = { key: `${count} ${limit.of}/${limit.per}`, count, rule: rule.id, limit };
+      if (rule.verdict === 'deny') budgets.push({ ...about, verdict: 'deny', why: rule.why });
+      else budgets.push({ ...about, verdict: 'hold', demand: asked });
+    }
+  }
+  return Object.freeze(budgets);
 }
 
 /** A hold inside BEGIN keeps locks, so there the shorter limit applies whatever the rule says. */
@@ -224,10 +256,16 @@ function principalText(principal: Principal): string {
 }
 
 /** Everything about a question that a rule can see, unambiguously in one string. */
-function questionKey(connection: string, principal: Principal, { action, object, where }: Effect): string {
+function questionKey(
+  connection: string,
+  principal: Principal,
+  { action, object, where, rows }: Effect,
+  estimates: boolean,
+): string {
   const who = principalText(principal);
+  const estimate = estimates ? ` ${rows ?? '?'}` : '';
   // Names of connections, actions and conditions are ours and hold no blanks; the object comes last, whatever it holds.
-  return `${connection} ${action} ${where ?? '-'} ${who.length} ${who}${object}`;
+  return `${connection} ${action} ${where ?? '-'}${estimate} ${who.length} ${who}${object}`;
 }
 
 function versionOf({ fileRules, slackRules, connections, defaults }: PolicyInput, telling: Telling): string {

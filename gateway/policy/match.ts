@@ -1,6 +1,7 @@
 /** Does one rule speak about one effect of one principal? Pure. In doubt a stop matches and an allow does not. */
 import type { Action, Effect, Principal } from '../operation.ts';
 import { principalKey } from '../operation.ts';
+import { CLASS, isLimited } from './budget.ts';
 import { type Glob, glob } from './glob.ts';
 import type { Rule, RuleMatch } from './policy.ts';
 
@@ -27,7 +28,9 @@ export function tellingNames(issuers: readonly Issuer[]): Telling {
 export function ruleMatcher(rule: Pick<Rule, 'match' | 'verdict'>, telling: Telling): Matcher {
   const doubt = rule.verdict !== 'allow';
   const { except, ...rest } = rule.match;
-  const matches = conditions(rest, doubt, telling);
+  const all = conditions(rest, doubt, telling);
+  const within = isLimited(rest) ? limitMatcher(rest, doubt) : undefined;
+  const matches: Matcher = within ? (asked) => within(asked) && all(asked) : all;
   if (except === undefined) return matches;
   const excepted = conditions(except, !doubt, telling);
   return (asked) => matches(asked) && !excepted(asked);
@@ -62,6 +65,16 @@ function whereMatcher(wanted: 'absent' | 'present', doubt: Doubt): Matcher {
   return ({ effect }) => {
     if (effect.action !== 'update' && effect.action !== 'delete') return false;
     return effect.where === undefined ? doubt : effect.where === wanted;
+  };
+}
+
+/** On a read the limit is a budget, for whoever files the rule; what a write would touch is estimated, or in doubt. */
+function limitMatcher({ rows }: RuleMatch, doubt: Doubt): Matcher {
+  return ({ effect }) => {
+    const side = CLASS[effect.action] ?? 'unknown';
+    if (side === 'read') return true;
+    if (side === 'pass' || rows === undefined) return false;
+    return effect.rows === undefined ? doubt : effect.rows > rows;
   };
 }
 

@@ -9,7 +9,15 @@ export type RuleMatch = {
   /** Principals by name, `issuer#subject`, or glob. */
   readonly by?: readonly string[];
   readonly group?: readonly string[];
-  readonly except?: Omit<RuleMatch, 'except'>;
+  /**
+   * More than so many. On a read the rule does not match when it is asked about: it is a budget of its result. On a
+   * write `rows` is held against the estimate, and the others never match.
+   */
+  readonly rows?: number;
+  readonly bytes?: number;
+  readonly rowsPerHour?: number;
+  readonly bytesPerHour?: number;
+  readonly except?: Omit<RuleMatch, 'except' | 'rows' | 'bytes' | 'rowsPerHour' | 'bytesPerHour'>;
 };
 
 export type Rule = {
@@ -43,9 +51,32 @@ export type Demand = {
   readonly channel: string;
 };
 
+/** How much may pass to the client: of one statement's result, or of all that its principal reads within an hour. */
+export type Limit = {
+  readonly of: 'rows' | 'bytes';
+  readonly per: 'statement' | 'hour';
+  readonly most: number;
+};
+
+/** What becomes of a result that would pass the limit: somebody is asked, or it ends there. */
+export type Budget = {
+  /** The same for the same limit of the same rule, whatever its terms are at the time. */
+  readonly key: string;
+  /** What its hours are counted under: one count for all limits of a rule. */
+  readonly count: string;
+  readonly rule: string;
+  readonly limit: Limit;
+} & ({ readonly verdict: 'hold'; readonly demand: Demand } | { readonly verdict: 'deny'; readonly why: string });
+
+/** `budgets`: of what it reads; absent where there is none. */
 export type Verdict =
-  | { readonly kind: 'allow'; readonly rules: readonly string[] }
-  | { readonly kind: 'hold'; readonly rules: readonly string[]; readonly demands: readonly Demand[] }
+  | { readonly kind: 'allow'; readonly rules: readonly string[]; readonly budgets?: readonly Budget[] | undefined }
+  | {
+      readonly kind: 'hold';
+      readonly rules: readonly string[];
+      readonly demands: readonly Demand[];
+      readonly budgets?: readonly Budget[] | undefined;
+    }
   | { readonly kind: 'deny'; readonly rules: readonly string[]; readonly rule: string; readonly why: string };
 
 export type Question = {
@@ -53,6 +84,8 @@ export type Question = {
   readonly principal: Principal;
   readonly effects: readonly Effect[];
   readonly inTransaction: boolean;
+  /** Its result used up these budgets (their keys): asked about is the rest of it. */
+  readonly usedUp?: readonly string[] | undefined;
 };
 
 export type Policy = {

@@ -1,6 +1,7 @@
 /** The shape of a rule: as people write it in countersign.yaml, and as gateways keep it, signed, in Redis. */
 import { z } from 'zod';
 import { ACTIONS } from '../operation.ts';
+import { isLimited } from './budget.ts';
 import { MAX_PATTERN, MAX_STARS } from './glob.ts';
 import type { Rule } from './policy.ts';
 
@@ -71,20 +72,65 @@ const matchShape = <M extends typeof oneOrMore | typeof optionalList>(many: M) =
 });
 const optionalList = <T extends z.ZodType>(item: T) => list(item).optional();
 
+const MOST_ROWS = 1e12; // and one more could not be written as a number of digits that anybody reads
+const MOST_BYTES = 1024 ** 5;
+
+/** `">1000"`: more than so many. */
+const above = <T extends z.ZodType<number, string>>(count: T, expected: string) =>
+  z
+    .string({ error: expected })
+    .regex(/^>/, expected)
+    .transform((text) => text.slice(1).trim())
+    .pipe(count);
+const ROWS_EXPECTED = 'expected a limit like ">1000"';
+const rowCount = z
+  .string()
+  .regex(/^\d{1,12}$/, ROWS_EXPECTED)
+  .transform(Number);
+
+/** The same limits as they are kept. */
+const limits = {
+  rows: z.number().int().min(0).max(MOST_ROWS).optional(),
+  bytes: z.number().int().min(0).max(MOST_BYTES).optional(),
+  rowsPerHour: z.number().int().min(0).max(MOST_ROWS).optional(),
+  bytesPerHour: z.number().int().min(0).max(MOST_BYTES).optional(),
+};
+
 const notEmpty = (value: object) => Object.values(value).some((item) => item !== undefined);
 const EMPTY_EXCEPT = 'expected at least one condition: an empty exception would switch the rule off';
 
-/** `match:` as people write it; the caller wraps the shapes so that unknown keys get its own wording. */
-export const writtenMatch = (section: <S extends z.ZodRawShape>(shape: S) => z.ZodObject<S, z.core.$strict>) =>
-  section({
+/**
+ * `match:` as people write it; the caller wraps the shapes so that unknown keys get its own wording, and says how sizes
+ * are written.
+ */
+export const writtenMatch = (
+  section: <S extends z.ZodRawShape>(shape: S) => z.ZodObject<S, z.core.$strict>,
+  size: (least: number, most: number) => z.ZodType<number, string | number>,
+) => {
+  const rows = above(rowCount, ROWS_EXPECTED).optional();
+  const bytes = above(size(0, MOST_BYTES) as z.ZodType<number, string>, 'expected a limit like ">10MB"').optional();
+  return section({
     ...matchShape(oneOrMore),
+    rows,
+    bytes,
+    rows_per_hour: rows,
+    bytes_per_hour: bytes,
     except: section(matchShape(oneOrMore)).refine(notEmpty, EMPTY_EXCEPT).optional(),
-  });
+  }).transform(({ rows_per_hour: rowsPerHour, bytes_per_hour: bytesPerHour, ...match }) => ({
+    ...match,
+    ...(rowsPerHour === undefined ? {} : { rowsPerHour }),
+    ...(bytesPerHour === undefined ? {} : { bytesPerHour }),
+  }));
+};
 
 /** What kind of rule may carry what: shared by every way a rule comes in. Undefined when all is well. */
 export function ruleMistake(
-  rule: Pick<Rule, 'verdict' | 'approvers' | 'quorum'> & Partial<Pick<Rule, 'requireReason' | 'expiresMs' | 'channel'>>,
-): { key: 'approvers' | 'quorum' | 'expires' | 'require_reason' | 'channel'; message: string } | undefined {
+  rule: Pick<Rule, 'verdict' | 'approvers' | 'quorum'> &
+    Partial<Pick<Rule, 'match' | 'requireReason' | 'expiresMs' | 'channel'>>,
+): { key: 'verdict' | 'approvers' | 'quorum' | 'expires' | 'require_reason' | 'channel'; message: string } | undefined {
+  if (rule.verdict === 'allow' && rule.match && isLimited(rule.match)) {
+    return { key: 'verdict', message: 'beyond a limit a rule asks or refuses: expected hold or deny' };
+  }
   if (rule.verdict !== 'hold') {
     const only = `only a hold asks people; this rule says ${rule.verdict}`;
     if (rule.approvers.length > 0) return { key: 'approvers', message: only };
@@ -112,6 +158,7 @@ export const ruleSchema: z.ZodType<Rule> = z
     source: z.enum(['file', 'slack']),
     match: z.strictObject({
       ...matchShape(optionalList),
+      ...limits,
       except: z.strictObject(matchShape(optionalList)).refine(notEmpty, EMPTY_EXCEPT).optional(),
     }),
     verdict,
