@@ -18,6 +18,7 @@ const KINDS: Readonly<Record<string, Relation['kind']>> = {
 /** json and jsonb: functions that make them look for a cast by themselves. */
 const JSON_TYPES = new Set(['114', '3802']);
 const isUser = (oid: string): boolean => Number(oid) >= FIRST_USER_OID;
+const ofUser = ([oid]: readonly string[]): boolean => isUser(oid!);
 
 export function assemble(rows: LoadedRows, version: string): Snapshot {
   const schemas = new Map(rows.schemas.map(([oid, name]) => [oid!, name!]));
@@ -78,7 +79,7 @@ function codeOf(rows: LoadedRows, schemaOf: (oid: string) => string): Code {
     ]),
   );
   const byOid = new Map(rows.types.map((row) => [row[0]!, row]));
-  const columnTypes = groupBy(rows.columns, 0);
+  const columnTypes = groupBy(rows.columns.filter(ofUser), 0);
   const checks = groupBy(rows.domainChecks, 0);
   const badCasts = rows.casts.filter(([, , fn]) => runs(fn!));
   const castEnds = new Set(badCasts.flatMap(([source, target]) => [source!, target!]));
@@ -182,7 +183,9 @@ const call = (named: Named | undefined): string => (named ? objectName(named.sch
 
 function relationsOf(rows: LoadedRows, schemaOf: (oid: string) => string, code: Code): Relation[] {
   const byOid = new Map(rows.relations.map((row) => [row[0]!, row]));
-  const columns = groupBy(rows.columns, 0);
+  const allColumns = groupBy(rows.columns, 0);
+  const columns = groupBy(rows.columns.filter(ofUser), 0);
+  const ancestors = groupBy(rows.inherits, 0);
   const rules = groupBy(rows.rules, 0);
   const policies = groupBy(rows.policies, 0);
   const generated = groupBy(rows.generated, 0);
@@ -227,6 +230,7 @@ function relationsOf(rows: LoadedRows, schemaOf: (oid: string) => string, code: 
     return found;
   };
   const childrenOf = (oid: string) => (children.get(oid) ?? []).map(([child]) => child!);
+  const inherited = (oid: string) => (ancestors.get(oid) ?? []).map(([, parent]) => parent!);
   const parentsOf = (oid: string) => (parents.get(oid) ?? []).map(([, parent]) => parent!);
   const below = (oid: string) => [...referencesOf(oid).flatMap((r) => r.relations), ...childrenOf(oid)];
   const hazardsOf = (oid: string): string[] => [
@@ -250,12 +254,18 @@ function relationsOf(rows: LoadedRows, schemaOf: (oid: string) => string, code: 
     writes.delete(oid!);
     const cascades = [oid!, ...writes].flatMap((target) => cascadesOf(target, referencing, objectOf));
     return {
+      oid: Number(oid),
       schema: schemaOf(schema!),
       name: name!,
       kind: KINDS[kind!] ?? 'other',
-      columns: isUser(oid!)
-        ? new Map((columns.get(oid!) ?? []).map(([, column, notNull]) => [column!, truthy(notNull)]))
-        : undefined,
+      columns: new Map(
+        (allColumns.get(oid!) ?? []).map(([, column, notNull, type, number]) => [
+          column!,
+          { name: column!, number: Number(number), notNull: truthy(notNull), type: Number(type) },
+        ]),
+      ),
+      made: new Map(),
+      kin: [...childrenOf(oid!), ...inherited(oid!)].map(Number),
       reads: [...reads].map(objectOf),
       hazards: [...new Set(hazards)],
       writes: [...writes].map(objectOf),

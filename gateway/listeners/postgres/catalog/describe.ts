@@ -6,13 +6,17 @@ import {
   BUILTIN_TYPES,
   UNSAFE_FUNCTIONS,
 } from './builtins.ts';
-import { type Named, objectName, type Relation, Snapshot, type WriteKind } from './snapshot.ts';
+import { type Made, type Named, objectName, type Relation, Snapshot, type WriteKind } from './snapshot.ts';
+
+const FIRST_INVENTED_OID = 1_000_000;
+const TEXT = 25; // every described column's type
 
 /** Names are `schema.name`. */
 export type CatalogDescription = {
   /** Columns by table; a trailing `!` on a column says NOT NULL. */
   readonly tables?: Readonly<Record<string, readonly string[]>>;
   readonly foreign?: Readonly<Record<string, readonly string[]>>;
+  /** A column named like one of the only table that is read is that column; any other could be made of anything. */
   readonly views?: Readonly<
     Record<
       string,
@@ -49,10 +53,18 @@ export function describedCatalog(description: CatalogDescription): Snapshot {
     Object.entries(partitions)
       .filter(([, parent]) => parent === of)
       .map(([child]) => child);
+  const userNames = [tables, foreign, views].flatMap((kind) => Object.keys(kind));
+  const oids = new Map(
+    [...userNames, ...BUILTIN_RELATIONS].map((name, n) => [canonical(name), FIRST_INVENTED_OID + n]),
+  );
+  const oidOf = (object: string): number => oids.get(canonical(object)) ?? 0;
   const relation = (object: string, kind: Relation['kind'], parts: Partial<Relation>): Relation => ({
+    oid: oidOf(object),
     ...split(object),
     kind,
     columns: new Map(),
+    made: new Map(),
+    kin: [...children(object), ...(partitions[object] ? [partitions[object]] : [])].map(oidOf),
     reads: children(object).map(canonical),
     hazards: (policies[object] ?? []).map(canonical),
     writes: [...children(object), ...(partitions[object] ? [partitions[object]] : [])].map(canonical),
@@ -67,7 +79,27 @@ export function describedCatalog(description: CatalogDescription): Snapshot {
     ...parts,
   });
   const columnsOf = (names: readonly string[]) =>
-    new Map(names.map((name) => [name.replace(/!$/, ''), name.endsWith('!')]));
+    new Map(
+      names.map((entry, n) => {
+        const name = entry.replace(/!$/, '');
+        return [name, { name, number: n + 1, notNull: entry.endsWith('!'), type: TEXT }];
+      }),
+    );
+  const described = new Map(
+    [tables, foreign, Object.fromEntries(Object.entries(views).map(([name, { columns = [] }]) => [name, columns]))]
+      .flatMap((kind) => Object.entries(kind))
+      .map(([name, columns]) => [canonical(name), columnsOf(columns)]),
+  );
+  const madeOf = (columns: readonly string[], reads: readonly string[]): ReadonlyMap<number, Made> => {
+    const source = reads.length === 1 ? described.get(canonical(reads[0] ?? '')) : undefined;
+    return new Map(
+      [...columnsOf(columns).values()].map(({ name, number }) => {
+        const same = source?.get(name);
+        const of = same && { relation: oidOf(reads[0] ?? ''), column: same.number };
+        return [number, of ? { kind: 'same', of } : { kind: 'opaque' }];
+      }),
+    );
+  };
   const relations = [
     ...Object.entries(tables).map(([name, columns]) => relation(name, 'table', { columns: columnsOf(columns) })),
     ...Object.entries(foreign).map(([name, columns]) =>
@@ -76,6 +108,7 @@ export function describedCatalog(description: CatalogDescription): Snapshot {
     ...Object.entries(views).map(([name, { columns = [], reads = [], runs = [] }]) =>
       relation(name, 'view', {
         columns: columnsOf(columns),
+        made: madeOf(columns, reads),
         reads: reads.map(canonical),
         writes: reads.map(canonical),
         hazards: runs.map(canonical),

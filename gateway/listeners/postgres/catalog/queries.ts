@@ -51,8 +51,8 @@ export const LOAD_QUERIES = {
   /** Operator families with members that are no part of PostgreSQL: operators, and functions that index scans call. */
   familyOperators: 'select amopfamily, amopopr from pg_amop where amopopr >= 16384',
   familyFunctions: 'select amprocfamily, amproc::oid from pg_amproc where amproc >= 16384',
-  columns: `select attrelid, attname, attnotnull, atttypid from pg_attribute a
-    where attnum > 0 and not attisdropped and attrelid >= 16384
+  columns: `select attrelid, attname, attnotnull, atttypid, attnum from pg_attribute a
+    where attnum > 0 and not attisdropped
       and exists (select from pg_class c where c.oid = a.attrelid and c.relkind in ('r', 'p', 'v', 'm', 'f', 'S', 'c'))`,
   generated: `select adrelid, adbin from pg_attrdef join pg_attribute on attrelid = adrelid and attnum = adnum
     where attgenerated = 'v'`,

@@ -2,12 +2,38 @@
 
 export type WriteKind = 'insert' | 'update' | 'delete';
 
+/** `number`: its attribute number, from 1. `type`: the oid of its type. */
+export type Column = {
+  readonly name: string;
+  readonly number: number;
+  readonly notNull: boolean;
+  readonly type: number;
+};
+
+/** A column of a relation: oid and attribute number. */
+export type Source = { readonly relation: number; readonly column: number };
+
+/**
+ * What a view's or a generated column's value is made of. `same`: that column as it stands. `from`: worked out from
+ * these by code known to be harmless; from none: it depends on no row's value. `opaque`: nobody can say.
+ */
+export type Made =
+  | { readonly kind: 'same'; readonly of: Source }
+  | { readonly kind: 'from'; readonly of: readonly Source[] }
+  | { readonly kind: 'opaque' };
+
 export type Relation = {
+  /** Described catalogues invent them, from 1,000,000 up, in order. */
+  readonly oid: number;
   readonly schema: string;
   readonly name: string;
   readonly kind: 'table' | 'view' | 'matview' | 'foreign' | 'sequence' | 'other';
-  /** Column names and whether each is NOT NULL; undefined where they were not loaded (system relations). */
-  readonly columns: ReadonlyMap<string, boolean> | undefined;
+  /** By name; undefined where they are not known (system relations of a described catalogue). */
+  readonly columns: ReadonlyMap<string, Column> | undefined;
+  /** By column number, for columns of views and generated ones; absent: a stored column. */
+  readonly made: ReadonlyMap<number, Made>;
+  /** Parents and children by inheritance and partitioning: oids. */
+  readonly kin: readonly number[];
   /** Relations that a read of this one reads besides: what a view, a policy, a generated column looks at. */
   readonly reads: readonly string[];
   /** Code not known to be harmless that a read of it runs (`public.f()`), or a server it reaches. */
@@ -24,7 +50,13 @@ export type Relation = {
 };
 
 /** A function, operator or type under its name; `harmless` says that using it runs nothing not known. */
-export type Named = { readonly schema: string; readonly name: string; readonly harmless: boolean };
+export type Named = {
+  readonly schema: string;
+  readonly name: string;
+  readonly harmless: boolean;
+  /** A function that returns a set of rows. */
+  readonly set?: boolean;
+};
 
 export type SnapshotData = {
   readonly version: string;
@@ -44,20 +76,24 @@ const isTemp = (schema: string): boolean => schema === TEMP_SCHEMA || schema.sta
 
 export class Snapshot {
   readonly version: string;
+  /** All of them, in no order. */
+  readonly all: readonly Relation[];
   readonly #user: string;
   readonly #schemas: ReadonlySet<string>;
   readonly #relations: ReadonlyMap<string, readonly Relation[]>;
+  readonly #relationsByOid: ReadonlyMap<number, Relation>;
   readonly #functions: ReadonlyMap<string, readonly Named[]>;
   readonly #operators: ReadonlyMap<string, readonly Named[]>;
   readonly #types: ReadonlyMap<string, readonly Named[]>;
-
   readonly #typesByOid: ReadonlyMap<number, Named>;
 
   constructor(data: SnapshotData) {
     this.version = data.version;
     this.#user = data.user;
     this.#schemas = data.schemas;
+    this.all = data.relations;
     this.#relations = byName(data.relations);
+    this.#relationsByOid = new Map(data.relations.map((relation) => [relation.oid, relation]));
     this.#functions = byName(data.functions);
     this.#operators = byName(data.operators);
     this.#types = byName(data.types);
@@ -81,6 +117,10 @@ export class Snapshot {
       if (hit) return [...found, hit];
     }
     return found;
+  }
+
+  relationOf(oid: number): Relation | undefined {
+    return this.#relationsByOid.get(oid);
   }
 
   /** Every function of that name, whatever its arguments; unqualified: in every schema there is. */

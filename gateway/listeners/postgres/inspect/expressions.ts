@@ -370,5 +370,5 @@ export class Walker {
 }
 
 function isNotNull(relations: readonly Relation[], column: string): boolean {
-  return relations.length > 0 && relations.every((relation) => relation.columns?.get(column) === true);
+  return relations.length > 0 && relations.every((relation) => relation.columns?.get(column)?.notNull === true);
 }
