@@ -82,8 +82,24 @@ export type Operation = {
   /** What makes it risky, in a few words each: `no WHERE`, `inside a transaction`, `data is not reviewed`. */
   readonly risks: readonly string[];
   readonly inTransaction: boolean;
+  /** Why somebody must be asked though no rule says so: masked values would get out, or could. Empty or absent: nothing. */
+  readonly guard?: readonly string[];
+  /** Masked columns that would be shown as they are, and the reason the requester gave. */
+  readonly reveal?: { readonly columns: readonly string[]; readonly reason: string };
   /** A limit that the approval itself carries, e.g. COPY FROM STDIN's row and byte cap. */
   readonly caps?: { readonly rows: number; readonly bytes: number };
+  /** Its result was stopped in its midst: asked about is the rest of it. */
+  readonly stopped?: Stopped;
+};
+
+/** What the client has of a result that was stopped, and why it was. */
+export type Stopped = {
+  readonly rows: number;
+  readonly bytes: number;
+  /** Its first rows as the client got them: texts of their first columns, cut. */
+  readonly preview: readonly (readonly string[])[];
+  /** Keys of the budgets it used up. */
+  readonly usedUp: readonly string[];
 };
 
 export type Parameter = { readonly format: 'text' | 'binary'; readonly value: Uint8Array | null };

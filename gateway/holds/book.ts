@@ -136,8 +136,8 @@ export class Book {
     const { clock, policy } = this.deps;
     const current = policy();
     if (current.version === hold.policyVersion) return 'same';
-    const { connection, principal, effects, inTransaction } = hold.operation;
-    const verdict = current.evaluate({ connection, principal, effects, inTransaction });
+    const { connection, principal, effects, inTransaction, guard, reveal } = hold.operation;
+    const verdict = current.evaluate({ connection, principal, effects, inTransaction, guard, reveal });
     switch (verdict.kind) {
       case 'allow':
         return 'same'; // whoever was asked may still say no

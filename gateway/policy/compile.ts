@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto';
 import type { Action, Effect, Principal } from '../operation.ts';
 import { beyond, CLASS, isLimited, limitsOf } from './budget.ts';
+import { guarded } from './guard.ts';
 import { RuleIndex } from './index.ts';
 import { type Telling, tellingNames } from './match.ts';
 import type { Budget, ConnectionDefaults, Demand, Policy, Question, Rule, Verdict } from './policy.ts';
@@ -77,6 +78,13 @@ export function compile(input: PolicyInput): Policy {
     return usedUp ? beyond(verdict, usedUp) : verdict;
   };
 
+  /** Who answers for masked columns: whoever is asked where no rule names others. */
+  const termsOf = ({ connection, inTransaction }: Question) => ({
+    approvers: input.defaults.approvers,
+    channel: connections.get(connection)?.channel ?? input.defaults.channel,
+    expiresMs: inTransaction ? input.defaults.expiresInTransactionMs : input.defaults.expiresMs,
+  });
+
   /** Effects that cannot change, of one principal, are judged once: what a statement does is the same object each time. */
   const answered = new WeakMap<readonly Effect[], Answer>();
   return Object.freeze({
@@ -85,6 +93,7 @@ export function compile(input: PolicyInput): Policy {
     evaluate: (question: Question): Verdict => {
       const { connection, effects, inTransaction, usedUp } = question;
       if (usedUp) return evaluate(question);
+      if (question.guard || question.reveal) return guarded(evaluate(question), question, termsOf(question));
       const who = principalText(question.principal);
       const known = answered.get(effects);
       if (known?.connection === connection && known.who === who && known.inTransaction === inTransaction) {

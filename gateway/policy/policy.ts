@@ -84,6 +84,10 @@ export type Question = {
   readonly principal: Principal;
   readonly effects: readonly Effect[];
   readonly inTransaction: boolean;
+  /** Why masking wants somebody asked; absent or empty: it does not. */
+  readonly guard?: readonly string[] | undefined;
+  /** It would show masked columns as they are. */
+  readonly reveal?: unknown;
   /** Its result used up these budgets (their keys): asked about is the rest of it. */
   readonly usedUp?: readonly string[] | undefined;
 };

@@ -3,6 +3,7 @@ import { type Duplex, duplexPair } from 'node:stream';
 import type { Audit } from '../../gateway/audit/entry.ts';
 import { SessionRegistry } from '../../gateway/listeners/listener.ts';
 import { createSessions, type SessionParts } from '../../gateway/listeners/postgres/serve.ts';
+import { UNMASKED } from '../../gateway/listeners/postgres/session/shield.ts';
 import type { PostgresConnection } from '../../gateway/listeners/postgres/types.ts';
 import { TinyInspector } from '../support/tiny-inspector.ts';
 import { Ledger, turns, WordGate } from './fuzz-ledger.ts';
@@ -42,6 +43,7 @@ export class Stage {
     audit,
     gate: new WordGate((subject) => this.#inside.get(subject)!),
     inspectorFor: () => this.#inspector,
+    maskingOf: () => UNMASKED,
     limits: { lingerMs: LINGER_MS, pipelinedBytes: 16_384, names: 50, idleMs: 60_000 },
   });
   #unhandled: unknown;

@@ -11,6 +11,7 @@ import { CancelKeys } from '../../gateway/listeners/postgres/cancel.ts';
 import { parseServerMessage } from '../../gateway/listeners/postgres/messages.ts';
 import { createSessions, type Sessions } from '../../gateway/listeners/postgres/serve.ts';
 import { createPostgresListener } from '../../gateway/listeners/postgres/server.ts';
+import { type Masking, UNMASKED } from '../../gateway/listeners/postgres/session/shield.ts';
 import type { SessionLimits } from '../../gateway/listeners/postgres/session.ts';
 import type { Inspector } from '../../gateway/listeners/postgres/types.ts';
 import { type Frame, FrameDecoder, types } from '../../gateway/listeners/postgres/wire.ts';
@@ -171,7 +172,7 @@ const FRONTEND = types('QPBDCESHXdcfpF');
 /** The door, sessions behind it, and a recorder between them and `postgres`. */
 export async function sessionWorld(
   postgres: TestPostgres,
-  options: { limits?: Partial<SessionLimits>; maxPerPrincipal?: number; inspector?: Inspector } = {},
+  options: { limits?: Partial<SessionLimits>; maxPerPrincipal?: number; inspector?: Inspector; masking?: Masking } = {},
 ) {
   const recorder = new Recorder();
   const recorded = await recorder.start(postgres.port);
@@ -192,7 +193,14 @@ export async function sessionWorld(
   };
   const limits = { lingerMs: 2_000, ...options.limits };
   const inspectorFor = () => options.inspector ?? inspector;
-  const sessions: Sessions = createSessions({ registry, audit, gate, inspectorFor, limits });
+  const sessions: Sessions = createSessions({
+    registry,
+    audit,
+    gate,
+    inspectorFor,
+    maskingOf: () => options.masking ?? UNMASKED,
+    limits,
+  });
   const ended: Promise<void>[] = [];
   const authenticator = new TestAuthenticator();
   const listener = createPostgresListener({

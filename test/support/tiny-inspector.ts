@@ -34,6 +34,8 @@ export class TinyInspector implements Inspector {
     return parameters.map(({ value }) => (value === null ? 'NULL' : Buffer.from(value).toString()));
   }
 
+  masked(): undefined {}
+
   async refresh(): Promise<void> {
     this.refreshed++;
   }

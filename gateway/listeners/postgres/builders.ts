@@ -36,6 +36,14 @@ export const parameterStatus = (name: string, value: string): Buffer => message(
 export const backendKeyData = (pid: number, secret: Buffer): Buffer => message('K', int32(pid), secret);
 export const readyForQuery = (status: TransactionStatus): Buffer => message('Z', Buffer.from(status, 'latin1'));
 export const parseComplete = (): Buffer => message('1');
+/** A whole DataRow; null is NULL. */
+export function dataRow(values: readonly (Buffer | null)[]): Buffer {
+  return message(
+    'D',
+    int16(values.length),
+    ...values.flatMap((value) => (value === null ? [int32(-1)] : [int32(value.length), value])),
+  );
+}
 export const commandComplete = (tag: string): Buffer => message('C', cstring(tag));
 
 type Report = {
@@ -44,15 +52,18 @@ type Report = {
   readonly message: string;
   readonly detail?: string | undefined;
   readonly hint?: string | undefined;
+  /** Of an error in the client's text: characters from 1. */
+  readonly position?: string | undefined;
 };
 
 export const errorResponse = (report: Report): Buffer => message('E', ...reportFields(report));
 export const noticeResponse = (report: Report): Buffer => message('N', ...reportFields(report));
 
-function reportFields({ severity, sqlstate, message: text, detail, hint }: Report): Buffer[] {
+function reportFields({ severity, sqlstate, message: text, detail, hint, position }: Report): Buffer[] {
   const fields = [`S${severity}`, `V${severity}`, `C${sqlstate}`, `M${text}`];
   if (detail !== undefined) fields.push(`D${detail}`);
   if (hint !== undefined) fields.push(`H${hint}`);
+  if (position !== undefined) fields.push(`P${position}`);
   return [...fields.map(cstring), Buffer.from([0])];
 }
 

@@ -3,6 +3,7 @@ import type { Parameter } from '../../operation.ts';
 import type { Catalog, CatalogState } from './catalog/catalog.ts';
 import { describedCatalog } from './catalog/describe.ts';
 import { FIRST_USER_OID } from './catalog/harmless.ts';
+import { MaskedColumns } from './catalog/masked-columns.ts';
 import { objectName, type Snapshot } from './catalog/snapshot.ts';
 import { type ClassifyContext, classifyStatement } from './inspect/classify.ts';
 import { Known } from './inspect/known.ts';
@@ -30,6 +31,7 @@ export function createInspector(options: {
   const parser = new Parser({ serverMajor: options.serverMajor, deadlineMs: options.workerDeadlineMs });
   const cache = new Known(cacheEntries);
   const templates = new Known(TEMPLATES);
+  const maskedColumns = new MaskedColumns();
   let cachedFor: Snapshot | undefined;
 
   const renew = (snapshot: Snapshot | undefined): void => {
@@ -51,7 +53,13 @@ export function createInspector(options: {
   };
 
   const judge = (text: string, parsed: readonly ParsedStatement[], context: InspectContext, state: CatalogState) =>
-    classifyAll(text, parsed, { ...state, searchPath: context.searchPath, maskLiteral });
+    classifyAll(text, parsed, {
+      ...state,
+      searchPath: context.searchPath,
+      maskLiteral,
+      guard: maskedColumns.guardOf(state.snapshot, context.profile),
+      scans: context.profile?.detection !== undefined,
+    });
 
   /** A name nobody knows may be minutes old: look once more, then say so. */
   const judgeTwice = async (
@@ -98,6 +106,10 @@ export function createInspector(options: {
           return [{ action: 'call', object: `type ${name}` } as const];
         }),
     showParameters: (parameters) => parameters.map((parameter) => showParameter(parameter, maskLiteral)),
+    masked: (profile) => {
+      const state = catalog.current();
+      return state && maskedColumns.of(state.snapshot, profile);
+    },
     refresh: async () => {
       await catalog.refresh();
     },
@@ -126,7 +138,8 @@ function classifyAll(
   const classified = parsed.map(({ stmt, stmt_location: from = 0, stmt_len: length }) => {
     const to = length ? from + length : undefined;
     const own = bytes ? bytes.subarray(from, to).toString() : text.slice(from, to);
-    const { facts, missing } = classifyStatement(stmt, own.trim(), context);
+    const blank = Buffer.byteLength(own.slice(0, own.length - own.trimStart().length));
+    const { facts, missing } = classifyStatement(stmt, own.trim(), { ...context, from: from + blank });
     for (const effect of facts.effects) Object.freeze(effect);
     Object.freeze(facts.effects); // judged and written down once, however often they are asked about
     return { facts, missing };

@@ -132,7 +132,7 @@ export function parseParse(frame: Frame): ParseMessage {
   return { name, text, parameterTypes };
 }
 
-type FormatCode = 0 | 1;
+export type FormatCode = 0 | 1;
 
 export type BindMessage = {
   readonly portal: string;
@@ -285,7 +285,7 @@ export function parseParameterStatus(frame: Frame): { readonly name: string; rea
   return { name, value };
 }
 
-type Column = {
+export type Column = {
   readonly name: string;
   /** 0 where the value is not plainly a table's column. */
   readonly tableOid: number;

@@ -3,9 +3,10 @@ import { randomUUID } from 'node:crypto';
 import type { Audit } from '../../audit/entry.ts';
 import { asGatewayError, GatewayError } from '../../errors.ts';
 import type { Gate } from '../../gate.ts';
-import { principalKey } from '../../operation.ts';
+import { type Principal, principalKey } from '../../operation.ts';
 import type { SessionRegistry } from '../listener.ts';
 import { farewell, tooManySessions } from './session/refusal.ts';
+import type { Masking } from './session/shield.ts';
 import { createSession, type PostgresSession, type SessionLimits } from './session.ts';
 import type { Downstream, Inspector, Upstream } from './types.ts';
 
@@ -15,6 +16,8 @@ export type ServeDeps = {
   readonly gate: Gate;
   /** The inspector of one connection; shared by its sessions. @throws GatewayError when the catalogue cannot be read */
   readonly inspectorFor: (upstream: Upstream, downstream: Downstream) => Inspector | Promise<Inspector>;
+  /** What is masked of the results of a connection, for a principal; asked for each statement. */
+  readonly maskingOf: (connection: string, principal: Principal) => Masking;
   readonly limits?: Partial<SessionLimits>;
 };
 
@@ -68,7 +71,7 @@ const SHUTTING_DOWN = 'the gateway is shutting down';
 
 /** @throws GatewayError LIMIT | AUDIT */
 function open(
-  { registry, audit, gate, limits }: ServeDeps,
+  { registry, audit, gate, maskingOf, limits }: ServeDeps,
   parts: SessionParts,
   inspector: Inspector,
 ): PostgresSession {
@@ -82,6 +85,7 @@ function open(
     upstream,
     inspector,
     gate,
+    masking: () => maskingOf(connection.name, credential.principal),
     ...(limits ? { limits } : {}),
     // Texts that could not be read cannot be masked either: the trail names the reason, not the words.
     onRefused: ({ code, sqlstate }, bytes) =>

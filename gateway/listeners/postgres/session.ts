@@ -12,6 +12,7 @@ import { Outbox } from './session/outbox.ts';
 import { Pipeline } from './session/pipeline.ts';
 import { cancelled, greeting, notice, sentence } from './session/refusal.ts';
 import { Replies } from './session/replies.ts';
+import type { Masking } from './session/shield.ts';
 import { DEFAULT_LIMITS, type SessionLimits, Stay } from './session/stay.ts';
 import { flushThisTurn } from './session/turn.ts';
 import type { Downstream, Inspector, Upstream } from './types.ts';
@@ -25,6 +26,8 @@ export type SessionDeps = {
   readonly upstream: Upstream;
   readonly inspector: Inspector;
   readonly gate: Gate;
+  /** What applies to this principal's results now; asked for each statement. */
+  readonly masking: () => Masking;
   readonly limits?: Partial<SessionLimits>;
   /** A refusal the gate was never asked about. `bytes`: length of the message. May throw AUDIT: the session ends. */
   readonly onRefused?: (error: GatewayError, bytes: number) => void;
@@ -84,6 +87,7 @@ class Session implements PostgresSession {
       upstream,
       searchPath: connection.searchPath,
       inspector,
+      masking: deps.masking,
       limits: { ...DEFAULT_LIMITS, ...deps.limits },
       toClient: new Outbox(downstream.socket),
       toTarget: new Outbox(upstream.socket),

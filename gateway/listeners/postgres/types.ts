@@ -2,7 +2,11 @@
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { Credential } from '../../identity/identity.ts';
+import type { Profile } from '../../masking/profile.ts';
 import type { Effect, Parameter } from '../../operation.ts';
+import type { Masked, Plan } from './lineage/plan.ts';
+import type { CopyColumn } from './mask/copy-out.ts';
+import type { CopyShape } from './mask/copy-shape.ts';
 
 /** One configured target, as this listener needs it. */
 export type PostgresConnection = {
@@ -74,7 +78,17 @@ export type SessionEffect =
         | 'two-phase';
     }
   /** A setting the verdicts depend on (search_path, role, …): judged as `unknown`, then part of the frame. */
+  /** `SET countersign.reveal`: the next statement asks to show masked columns as they are; empty takes it back. */
+  | { readonly kind: 'reveal'; readonly reason: string }
   | { readonly kind: 'frame'; readonly setting: string; readonly value: string };
+
+export type CopyOut = {
+  readonly shape: CopyShape;
+  /** By position; undefined where nobody can say how many there are. */
+  readonly columns: readonly CopyColumn[] | undefined;
+  /** What is done to columns that are not listed. */
+  readonly rest: CopyColumn['treatment'];
+};
 
 /** One statement, understood. */
 export type StatementFacts = {
@@ -88,6 +102,10 @@ export type StatementFacts = {
   readonly risks: readonly string[];
   readonly session: SessionEffect;
   readonly copy?: 'in' | 'out';
+  /** For a principal with masked columns: what the statement would let through, and by which catalogue. */
+  readonly guarded?: { readonly plan: Plan; readonly masked: Masked };
+  /** How its COPY TO STDOUT is laid out, and what is done to each column. */
+  readonly copyOut?: CopyOut;
   /** Highest `$n` used. */
   readonly parameters: number;
 };
@@ -97,6 +115,8 @@ export type InspectContext = {
   /** Part of the cache key: everything the meaning depends on besides the text. */
   readonly frame: string;
   readonly searchPath: readonly string[];
+  /** What is masked for whoever asks; undefined: nothing. */
+  readonly profile?: Profile | undefined;
 };
 
 export type Inspector = {
@@ -110,6 +130,8 @@ export type Inspector = {
   boundTypes(types: readonly number[]): readonly Effect[];
   /** Parameters for people, detectors applied; binary as hex, cut at 2,000 characters with the length said. */
   showParameters(parameters: readonly Parameter[]): readonly string[];
+  /** Which columns of the target are masked under this profile, by the catalogue as it is known now. */
+  masked(profile: Profile): Masked | undefined;
   /** After DDL or an unknown object: look at the catalogue again before the next verdict that needs it. */
   refresh(): Promise<void>;
   close(): Promise<void>;

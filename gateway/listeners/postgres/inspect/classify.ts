@@ -1,12 +1,15 @@
 /** One parsed statement to its facts: effects, headline, risks, what it means for the session. Pure; knows no policy. */
+import type { Guard } from '../catalog/masked-columns.ts';
 import type { Snapshot } from '../catalog/snapshot.ts';
+import { planOf } from '../lineage/lineage.ts';
+import { copyOutOf } from '../mask/copy-columns.ts';
 import type { SessionEffect, StatementFacts } from '../types.ts';
 import { definitionOf, SECRET_STATEMENTS } from './ddl.ts';
 import { isQuery, Walker } from './expressions.ts';
 import { Findings } from './findings.ts';
 import { displayName, displayNames } from './names.ts';
 import type { Tree } from './parser.ts';
-import { judgeSetting } from './settings.ts';
+import { judgeSetting, REVEAL, revealReason } from './settings.ts';
 import { show } from './show.ts';
 import { isTree, listOf, nodeOf, stringOf, textOf, treeOf, unwrap } from './tree.ts';
 
@@ -16,6 +19,12 @@ export type ClassifyContext = {
   readonly fresh: boolean;
   readonly searchPath: readonly string[];
   readonly maskLiteral: (text: string) => string;
+  /** What is masked for the principal; undefined: nothing by column. */
+  readonly guard?: Guard | undefined;
+  /** Detectors look at what comes back. */
+  readonly scans?: boolean | undefined;
+  /** Where the statement's own text begins in what was parsed, bytes. */
+  readonly from?: number;
 };
 
 export type Classified = { readonly facts: StatementFacts; readonly missing: boolean };
@@ -30,7 +39,6 @@ export function classifyStatement(stmt: unknown, text: string, context: Classify
   const findings = new Findings();
   const walker = new Walker({ snapshot: context.snapshot, searchPath: context.searchPath, findings });
   const secret = found !== undefined && SECRET_STATEMENTS.has(found.type);
-  const shown = show(text, context.maskLiteral, secret);
   const judge = new Judge(findings, walker, (inner) => classifyStatement(inner, text, context).facts);
   const judged = judge.statement(found?.type ?? '', found?.body ?? {});
   if (findings.effects.length === 0) findings.add('unknown', '');
@@ -39,6 +47,13 @@ export function classifyStatement(stmt: unknown, text: string, context: Classify
     findings.risk('the catalogue is stale: the gateway cannot reach the target to look at it');
   }
   const { headline, session, copy } = judged;
+  const guarded = context.guard && {
+    plan: planOf(stmt, { ...context, ...context.guard }),
+    masked: context.guard.masked,
+  };
+  const copyOut = copy === 'out' ? copyOutOf(found?.body ?? {}, guarded, context) : undefined;
+  const hidden = hiddenIn(text, guarded?.plan.hiddenLiterals ?? [], context.from ?? 0);
+  const shown = show(text, context.maskLiteral, secret, hidden);
   return {
     missing: findings.missing,
     facts: {
@@ -49,10 +64,23 @@ export function classifyStatement(stmt: unknown, text: string, context: Classify
       risks: findings.risks,
       session,
       ...(copy && { copy }),
+      ...(guarded && { guarded }),
+      ...(copyOut && { copyOut }),
       parameters: findings.parameters,
     },
   };
 }
+
+/** Byte offsets into what was parsed, as UTF-16 offsets into the statement's own text. */
+function hiddenIn(text: string, offsets: readonly number[], from: number): ReadonlySet<number> {
+  if (offsets.length === 0) return NOTHING_HIDDEN;
+  const bytes = Buffer.from(text);
+  const plain = bytes.length === text.length;
+  return new Set(
+    offsets.map((at) => (plain ? at - from : bytes.subarray(0, Math.max(0, at - from)).toString().length)),
+  );
+}
+const NOTHING_HIDDEN: ReadonlySet<number> = new Set();
 
 class Judge {
   readonly #findings: Findings;
@@ -88,7 +116,7 @@ class Judge {
       case 'TransactionStmt':
         return this.#transaction(body);
       case 'VariableSetStmt':
-        return this.#set(body);
+        return this.#reveal(body) ?? this.#set(body);
       case 'VariableShowStmt':
         this.#findings.add('session', textOf(body.name));
         return { headline: `SHOW ${displayName(textOf(body.name))}`, session: NONE };
@@ -254,6 +282,14 @@ class Judge {
     const session = judgeSetting(body, this.#findings);
     const verb = textOf(body.kind).startsWith('VAR_RESET') ? 'RESET' : 'SET';
     return { headline: `${verb} ${displayName(textOf(body.name) || 'ALL')}`, session };
+  }
+
+  /** The gateway's own setting: the target takes it as one nobody reads. */
+  #reveal(body: Tree): Judged | undefined {
+    const reason = revealReason(body);
+    if (reason === undefined) return undefined;
+    this.#findings.add('session', REVEAL);
+    return { headline: `SET ${REVEAL}`, session: { kind: 'reveal', reason } };
   }
 
   #explain(body: Tree): Judged {

@@ -56,7 +56,7 @@ export class Known {
   #key(context: InspectContext): string {
     let key = this.#keys.get(context);
     if (key === undefined) {
-      key = JSON.stringify([context.frame, context.searchPath]);
+      key = JSON.stringify([context.frame, context.searchPath, context.profile?.id]);
       this.#keys.set(context, key);
     }
     return key;

@@ -71,6 +71,16 @@ export function judgeSetting(body: Tree, findings: Findings): SessionEffect {
   }
 }
 
+export const REVEAL = 'countersign.reveal';
+
+/** `SET countersign.reveal = 'why'`: the reason; empty for a reset. Undefined for any other statement. */
+export function revealReason(body: Tree): string | undefined {
+  if (textOf(body.name).toLowerCase() !== REVEAL) return undefined;
+  if (body.kind === 'VAR_RESET' || body.kind === 'VAR_SET_DEFAULT') return '';
+  if (body.kind !== undefined && body.kind !== 'VAR_SET_VALUE') return undefined;
+  return settingValue(body);
+}
+
 /** The setting that `set_config(name, value, is_local)` would change, where it is harmless whatever the value turns out to be. */
 export function harmlessSetConfig(args: readonly unknown[]): string | undefined {
   const [name, value, local, ...more] = args;

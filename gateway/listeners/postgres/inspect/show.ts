@@ -12,13 +12,25 @@ const MAX_DEPTH = 3; // code within code within code
 /**
  * @param mask detectors; a text in, the same text with what is sensitive replaced
  * @param secretStrings statements whose every literal may be a password or a connection string (roles, mappings, …)
+ * @param hidden where literals begin that are compared with, or assigned to, masked columns
  */
-export function show(text: string, mask: (text: string) => string, secretStrings: boolean): string {
+export function show(
+  text: string,
+  mask: (text: string) => string,
+  secretStrings: boolean,
+  hidden: ReadonlySet<number> = new Set(),
+): string {
   // Once more as a whole: what several tokens spell together (4111-1111-…).
-  return mask(tokenwise(text, mask, secretStrings, 0));
+  return mask(tokenwise(text, mask, secretStrings, 0, hidden));
 }
 
-function tokenwise(text: string, mask: (text: string) => string, secretStrings: boolean, depth: number): string {
+function tokenwise(
+  text: string,
+  mask: (text: string) => string,
+  secretStrings: boolean,
+  depth: number,
+  hidden?: ReadonlySet<number>,
+): string {
   const list = tokens(text);
   let shown = '';
   for (let index = 0; index < list.length; index++) {
@@ -27,10 +39,11 @@ function tokenwise(text: string, mask: (text: string) => string, secretStrings: 
     if (token.kind === 'space' || token.kind === 'other') shown += raw;
     else if (token.kind === 'string' || token.kind === 'dollar') {
       const last = continuation(text, list, index);
-      if (secretStrings || followsSecretWord(text, list, index)) shown += `'${MASK}'`;
+      if (secretStrings || hidden?.has(token.start) || followsSecretWord(text, list, index)) shown += `'${MASK}'`;
       else shown += showString(text, list.slice(index, last + 1), mask, depth);
       index = last;
-    } else shown += raw.length < SHORTEST ? raw : mask(token.kind === 'comment' ? connections(raw) : raw);
+    } else if (token.kind === 'number' && hidden?.has(token.start)) shown += MASK;
+    else shown += raw.length < SHORTEST ? raw : mask(token.kind === 'comment' ? connections(raw) : raw);
   }
   return shown;
 }

@@ -1,14 +1,21 @@
 /** What the target reports, written into the session's state: names, settings and transactions follow it, never the client. */
 import { asGatewayError, GatewayError } from '../../../errors.ts';
 import type { Effect } from '../../../operation.ts';
-import type { ServerMessage, TransactionStatus } from '../messages.ts';
+import type { Scrubbed } from '../mask/errors.ts';
+import { type Column, parseRowDescription, type ServerMessage, type TransactionStatus } from '../messages.ts';
 import type { SessionEffect, StatementFacts } from '../types.ts';
+import type { Frame } from '../wire.ts';
 import { CopyMeter } from './copy.ts';
+import type { Portal } from './names.ts';
 import { changesSchema, NOTHING_BOUND, opaque, SHADOWED, subjectOf } from './operation.ts';
 import type { Reply, ReplyEvents, ReplyOf } from './replies.ts';
+import { resultsOf } from './resolve.ts';
+import type { Mask } from './shield.ts';
 import type { Stay } from './stay.ts';
 
 const NEVER_RAN = 'not run: an earlier message of the same pipeline failed';
+const NO_DATA = 0x6e;
+
 export type ConfirmHooks = {
   /** The session cannot go on. */
   fatal(error: GatewayError): void;
@@ -98,7 +105,7 @@ export class Confirm implements ReplyEvents {
     if (reply?.kind === 'query' || reply?.kind === 'sync') return;
     stay.names.forgetOffers();
     stay.skipping = true;
-    if (reply?.own && !reply.substitute) {
+    if (reply?.own && !reply.substitute && reply.kind !== 'describe') {
       this.#hooks.fatal(new GatewayError('UPSTREAM_GONE', 'the target could not be asked for its settings'));
     }
   }
@@ -113,6 +120,7 @@ export class Confirm implements ReplyEvents {
     }
     this.#settleFinished();
     if (status === 'I') {
+      stay.shield.transactionOver();
       stay.names.transactionEnded(!stay.failed);
       if (stay.schemaChanged) this.#refresh();
       if (stay.frameTouched) stay.frame.stale = true;
@@ -148,6 +156,37 @@ export class Confirm implements ReplyEvents {
       return;
     }
     this.#stay.frame.reported(name, value);
+  }
+
+  described(reply: ReplyOf<'query'> | ReplyOf<'describe'>, frame: Frame): void {
+    const { shield } = this.#stay;
+    if (!shield.active) return;
+    const columns = frame.type === NO_DATA ? [] : parseRowDescription(frame);
+    if (reply.kind === 'query') {
+      reply.columns = columns;
+      return;
+    }
+    const as = shield.basis;
+    if (reply.portal) reply.portal.description = { columns, as };
+    const statement = reply.statement ?? reply.portal?.statement;
+    if (statement) statement.description = { columns, as };
+  }
+
+  mask(reply: ReplyOf<'execute'> | ReplyOf<'query'>, copy: boolean): Mask | 'none' {
+    const { shield } = this.#stay;
+    if (!shield.active) return 'none';
+    const results = reply.kind === 'query' ? reply.results[reply.done] : reply.portal?.results;
+    const how = reply.run?.showing;
+    if (!results || !how) throw new GatewayError('UPSTREAM_GONE', 'the target sent rows of a statement that has none');
+    if (copy) return shield.copy(results, how) ?? 'none';
+    const columns = reply.kind === 'query' ? reply.columns : describedAs(reply.portal);
+    if (columns) return shield.rows(results, columns, how) ?? 'none';
+    if (!shield.describes(results)) return 'none';
+    throw new GatewayError('UPSTREAM_GONE', 'the target sent rows and did not say of which columns');
+  }
+
+  report(frame: Frame): Scrubbed | undefined {
+    return this.#stay.shield.report(frame);
   }
 
   /** What runs outside of a transaction block commits, or is undone, with its Sync. */
@@ -189,6 +228,8 @@ export class Confirm implements ReplyEvents {
         names.confirmPortal(session.name, {
           subject: subjectOf(session.inner.text, [{ facts: session.inner, inner: undefined }], NOTHING_BOUND),
           facts: session.inner,
+          results: resultsOf({ facts: session.inner, inner: undefined }),
+          statement: undefined,
           source,
           cursor: true,
           holdable: session.hold,
@@ -210,6 +251,9 @@ export class Confirm implements ReplyEvents {
         return;
       case 'transaction':
         this.#transaction(session, tag);
+        return;
+      case 'reveal':
+        stay.reveal = session.reason === '' ? undefined : session.reason;
         return;
       case 'frame':
         stay.frame.stale = true;
@@ -255,4 +299,10 @@ export class Confirm implements ReplyEvents {
     );
     stay.refreshing = refreshing;
   }
+}
+
+/** A portal's columns, where the target has told them for the catalogue as it is. */
+function describedAs(portal: Portal | undefined): readonly Column[] | undefined {
+  const known = portal?.description;
+  return known === undefined || known === 'asked' ? undefined : known.columns;
 }

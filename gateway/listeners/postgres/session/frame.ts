@@ -1,4 +1,5 @@
 /** The session frame: settings a statement's meaning depends on, as the target last reported them. */
+import type { Profile } from '../../../masking/profile.ts';
 import type { InspectContext } from '../types.ts';
 
 /** Settings that belong to it; the target's answer to SHOW, or its ParameterStatus, is the only source. */
@@ -20,7 +21,15 @@ export class SessionFrame {
   /** Something ran that may have changed it: ask the target before the next verdict. */
   stale = false;
 
-  constructor(searchPath: string, parameters: ReadonlyMap<string, string>) {
+  readonly #profile: () => Profile | undefined;
+
+  /** @param profile what is masked for the principal now */
+  constructor(
+    searchPath: string,
+    parameters: ReadonlyMap<string, string>,
+    profile: () => Profile | undefined = () => undefined,
+  ) {
+    this.#profile = profile;
     this.set('search_path', searchPath);
     this.set('role', 'none');
     this.#user = parameters.get('session_authorization');
@@ -48,7 +57,10 @@ export class SessionFrame {
 
   /** What a text is inspected in; the same object until something of it changes. */
   get context(): InspectContext {
-    this.#context ??= contextOf(this.text, this.searchPath);
+    const profile = this.#profile();
+    if (!this.#context || this.#context.profile !== profile) {
+      this.#context = contextOf(this.text, this.searchPath, profile);
+    }
     return this.#context;
   }
 
@@ -63,12 +75,12 @@ const MAX_CONTEXTS = 64; // sessions of one gateway share a few
 const contexts = new Map<string, InspectContext>();
 
 /** Thousands of sessions in the same frame share one object, and with it what inspectors keep for it. */
-function contextOf(frame: string, searchPath: readonly string[]): InspectContext {
-  const key = JSON.stringify([frame, searchPath]);
+function contextOf(frame: string, searchPath: readonly string[], profile: Profile | undefined): InspectContext {
+  const key = JSON.stringify([frame, searchPath, profile?.id]);
   let context = contexts.get(key);
-  if (!context) {
+  if (!context || context.profile !== profile) {
     if (contexts.size >= MAX_CONTEXTS) contexts.clear();
-    context = { frame, searchPath };
+    context = { frame, searchPath, profile };
     contexts.set(key, context);
   }
   return context;

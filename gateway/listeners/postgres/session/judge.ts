@@ -67,7 +67,10 @@ export class Judge {
         stay.shadowed || (stay.schemaChanged && !leavesTransaction(statements)) || changesItsOwnGround(statements),
       foreign: stay.foreignEncoding,
       caps: stay.limits.copy,
+      guarded: stay.shield.profile?.hasColumns === true,
+      reveal: stay.reveal,
     });
+    if (operation.reveal) stay.reveal = undefined; // for one statement, whatever becomes of it
     // Results of what came before are awaited only if somebody may have to be asked.
     const first = !stay.open && stay.replies.empty;
     if (!first && this.#ask.preview(operation) !== 'allow') return this.#judgeAlone(operation, frame, style, go);
@@ -131,7 +134,15 @@ export class Judge {
         else this.#syncSilently(); // a Parse left the server in the midst of a pipeline: its own word ends that
       } else {
         stay.toTarget.add(build.query(FAILING_STATEMENT));
-        stay.replies.push({ kind: 'query', statements: [], run: undefined, copies: 0, done: 0, substitute: shown });
+        stay.replies.push({
+          kind: 'query',
+          statements: [],
+          results: [],
+          run: undefined,
+          copies: 0,
+          done: 0,
+          substitute: shown,
+        });
       }
     } else if (stay.status === 'T' || stay.dirty) {
       stay.open = true;

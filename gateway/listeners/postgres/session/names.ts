@@ -3,6 +3,7 @@ import { GatewayError } from '../../../errors.ts';
 import type { StatementFacts } from '../types.ts';
 import type { Subject } from './operation.ts';
 import type { Run } from './run.ts';
+import type { Description, Results } from './shield.ts';
 
 export type Statement = {
   /** What made it: the text of its Parse, or of the whole SQL PREPARE statement. Inspected again at each use. */
@@ -14,12 +15,20 @@ export type Statement = {
   readonly empty: boolean;
   /** OIDs its Parse gave for `$1`, `$2`, …; 0 leaves the type to the server. */
   readonly parameterTypes: readonly number[];
+  /** Its columns, once the target has described them; formats are a portal's. */
+  description?: Description | undefined;
 };
 
 export type Portal = {
   /** What an execution of it does; undefined for an empty query. */
   readonly subject: Subject | undefined;
   readonly facts: StatementFacts | undefined;
+  /** What its rows go through. */
+  readonly results: Results;
+  /** The prepared statement it was made from; a cursor has none. */
+  readonly statement: Statement | undefined;
+  /** Its columns, once the target has described them; `asked` when it is on the way. */
+  description?: Description | 'asked' | undefined;
   /** The whole text it came in, as the target remembers it. */
   readonly source: string;
   /** A cursor made by DECLARE. */

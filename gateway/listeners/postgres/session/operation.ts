@@ -15,6 +15,10 @@ export type Subject = {
   /** Texts of the prepared statements and cursors it runs by name: part of what an approval covers. */
   readonly uses: readonly string[];
   readonly copyIn: boolean;
+  /** Why masking wants somebody asked. */
+  readonly guard: readonly string[];
+  /** What a reveal of it would show; undefined where nothing of it is masked by column. */
+  readonly masks: readonly string[] | undefined;
 };
 
 /** What the operation is asked in, as far as it is the same for the whole session. */
@@ -50,6 +54,12 @@ export type Resolved = { readonly facts: StatementFacts; readonly inner: Stateme
 export type Bound = { readonly parameters: readonly Parameter[]; readonly shownParameters: readonly string[] };
 
 export const NOTHING_BOUND: Bound = Object.freeze({ parameters: [], shownParameters: [] });
+
+/** Values compared with, or assigned to, masked columns are nobody's to read, approvers included. */
+export function hideBound(shown: readonly string[], { guarded }: StatementFacts): readonly string[] {
+  const hidden = guarded?.plan.hiddenParameters ?? [];
+  return hidden.length === 0 ? shown : shown.map((text, at) => (hidden.includes(at + 1) ? '‹masked›' : text));
+}
 
 /** A single statement that names nothing is the same subject each time but for what is bound. */
 const subjects = new WeakMap<StatementFacts, Subject>();
@@ -88,8 +98,31 @@ function newSubject(text: string, statements: readonly Resolved[], bound: Bound)
     ...bound,
     uses,
     copyIn,
+    ...guardOf(statements),
   };
 }
+
+/** What the plans of these statements ask for, and would show. PREPARE runs nothing: its statement is asked about when it runs. */
+function guardOf(statements: readonly Resolved[]): Pick<Subject, 'guard' | 'masks'> {
+  const guard = new Set<string>();
+  const masks = new Set<string>();
+  for (const { facts, inner } of statements) {
+    const plans = facts.session.kind === 'prepare' ? [] : [facts.guarded?.plan, inner?.guarded?.plan];
+    for (const plan of plans) {
+      if (!plan) continue;
+      for (const reason of plan.holds) guard.add(reason);
+      for (const output of plan.outputs ?? []) if (output.kind === 'plain') masks.add(output.column);
+      for (const relation of plan.touches) {
+        if (![...masks].some((column) => column.startsWith(`${relation}.`))) masks.add(relation);
+      }
+    }
+    const ran = facts.session.kind === 'prepare' ? [] : [...facts.effects, ...(inner?.effects ?? [])];
+    if ((facts.guarded ?? inner?.guarded) && ran.some(({ action }) => action === 'call')) guard.add(RUNS_CODE);
+  }
+  return { guard: [...guard], masks: masks.size > 0 ? [...masks] : undefined };
+}
+
+const RUNS_CODE = 'runs code that could read masked columns';
 
 /** For people: EXECUTE and FETCH say little without what they run. */
 function shown({ facts, inner }: Resolved): string {
@@ -188,7 +221,18 @@ const BEYOND_ASCII = /[^\0-\x7f]/;
 export function operationOf(
   subject: Subject,
   asker: Asker,
-  now: { id: string; frame: string; inTransaction: boolean; shadowed: boolean; foreign: boolean; caps: Caps },
+  now: {
+    id: string;
+    frame: string;
+    inTransaction: boolean;
+    shadowed: boolean;
+    foreign: boolean;
+    caps: Caps;
+    /** Something is masked by column for this principal. */
+    guarded: boolean;
+    /** The reason given for showing masked columns. */
+    reveal: string | undefined;
+  },
 ): Operation {
   const { text, shown, effects, headline, risks, parameters, shownParameters, uses, copyIn } = subject;
   const said: string[] = [];
@@ -203,6 +247,11 @@ export function operationOf(
     doubts.push(FOREIGN);
     said.push('the database is not in UTF8: names in it may mean something else');
   }
+  const guard =
+    now.guarded && doubts.length > 0 ? [...subject.guard, 'names in it may stand for masked columns'] : subject.guard;
+  const reveal = now.reveal !== undefined && subject.masks ? { columns: subject.masks, reason: now.reveal } : undefined;
+  if (guard.length > 0) said.push(...guard);
+  if (reveal) said.push(`shows masked columns as they are: ${reveal.columns.join(', ')}`);
   return {
     id: now.id,
     protocol: 'postgres',
@@ -211,14 +260,19 @@ export function operationOf(
     principal: asker.principal,
     session: asker.session,
     text,
-    shown,
+    shown: reveal ? `SET countersign.reveal = '${reveal.reason.replaceAll("'", "''")}';\n${shown}` : shown,
     parameters,
     shownParameters,
-    frame: uses.length === 0 ? now.frame : JSON.stringify([now.frame, ...uses]),
+    frame: frameOf(now.frame, uses, reveal),
     effects: doubts.length > 0 ? [...effects, ...doubts] : effects,
     headline,
     risks: said.length > 0 ? [...new Set([...risks, ...said])] : risks,
     inTransaction: now.inTransaction,
+    ...(guard.length > 0 && { guard }),
+    ...(reveal && { reveal }),
     ...(copyIn ? { caps: now.caps } : {}),
   };
 }
+
+const frameOf = (frame: string, uses: readonly string[], reveal: Operation['reveal']): string =>
+  uses.length === 0 && !reveal ? frame : JSON.stringify([frame, ...uses, ...(reveal ? [reveal] : [])]);

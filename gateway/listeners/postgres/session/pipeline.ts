@@ -6,20 +6,22 @@ import type { StatementFacts } from '../types.ts';
 import type { Frame } from '../wire.ts';
 import type { Ask } from './ask.ts';
 import { copyStep } from './copy-step.ts';
+import { EMPTY, forward, forwardBind, forwardDescribe, forwardExecute, forwardQuery } from './forward.ts';
 import { Judge, type JudgeDeps, type Style, type Wait } from './judge.ts';
 import { Learning } from './learning.ts';
 import { knownStatement, type Portal, type Statement } from './names.ts';
 import {
   checkTogether,
+  hideBound,
   leavesTransaction,
   NOTHING_BOUND,
+  type Resolved,
   runsWhenParsed,
   type Subject,
   subjectOf,
-  unsettles,
 } from './operation.ts';
 import { NativeError, transactionFailed, unknownPortal } from './refusal.ts';
-import { factsOf, inspect, resolve, resolveAll } from './resolve.ts';
+import { factsOf, inspect, resolve, resolveAll, resultsOf } from './resolve.ts';
 import type { Run } from './run.ts';
 import type { Stay } from './stay.ts';
 
@@ -77,13 +79,13 @@ export class Pipeline {
         return this.#close(frame);
       case 'S':
         parseEmpty(frame);
-        this.#forward(frame);
+        forward(stay, frame);
         stay.skipping = false;
         stay.replies.push({ kind: 'sync' });
         return undefined;
       case 'H':
         parseEmpty(frame);
-        this.#forward(frame);
+        forward(stay, frame);
         return undefined;
       case 'Q':
         return this.#query(frame);
@@ -102,11 +104,6 @@ export class Pipeline {
       default:
         throw new GatewayError('PROTOCOL', `invalid frontend message type 0x${frame.type.toString(16)}`);
     }
-  }
-
-  #forward(frame: Frame): void {
-    this.#stay.open = true;
-    this.#stay.toTarget.add(frame.bytes);
   }
 
   async #again(what: Promise<unknown>, frame: Frame): Promise<void> {
@@ -194,16 +191,16 @@ export class Pipeline {
     }
     if (stay.status === 'E' && facts.length > 0 && !leavesTransaction(facts)) return refused(transactionFailed());
     const statement: Statement = { text, made: 'protocol', source: text, empty: facts.length === 0, parameterTypes };
-    const forward = (run: Run | undefined): Wait => {
+    const go = (run: Run | undefined): Wait => {
       stay.names.statements.offer(name, statement);
-      this.#forward(frame);
+      forward(stay, frame);
       if (run) stay.dirty = true;
       stay.replies.push({ kind: 'parse', name, statement, run });
       return undefined;
     };
-    if (!runsWhenParsed(facts)) return forward(undefined);
+    if (!runsWhenParsed(facts)) return go(undefined);
     const subject = subjectOf(text, [{ facts: facts[0]!, inner: undefined }], NOTHING_BOUND);
-    return this.#judge.ask(subject, facts, frame, 'extended', forward);
+    return this.#judge.ask(subject, facts, frame, 'extended', go);
   }
 
   #bind(frame: Frame): Wait {
@@ -226,7 +223,7 @@ export class Pipeline {
 
   #understood(frame: Frame, message: BindMessage, [facts]: readonly StatementFacts[]): Wait {
     if (!facts) {
-      this.#forwardBind(frame, message.portal, this.#portal('', undefined, undefined, undefined));
+      forwardBind(this.#stay, frame, message, EMPTY, this.#turn);
       return undefined;
     }
     if (this.#stay.status === 'E' && !leavesTransaction([facts])) {
@@ -239,32 +236,16 @@ export class Pipeline {
       frame,
       'extended',
       (resolved) => {
-        const shownParameters = parameters.length === 0 ? [] : this.#stay.inspector.showParameters(parameters);
+        const shownParameters =
+          parameters.length === 0 ? [] : hideBound(this.#stay.inspector.showParameters(parameters), facts);
         const subject = subjectOf(statement?.text ?? facts.text, [resolved], { parameters, shownParameters });
+        const results = resultsOf(resolved);
         return this.#judge.ask(subject, [facts], frame, 'extended', (run) => {
-          this.#forwardBind(frame, message.portal, this.#portal(statement?.source ?? '', subject, facts, run));
+          forwardBind(this.#stay, frame, message, { statement, subject, facts, results, run }, this.#turn);
           return undefined;
         });
       },
     );
-  }
-
-  #portal(
-    source: string,
-    subject: Subject | undefined,
-    facts: StatementFacts | undefined,
-    run: Run | undefined,
-  ): Portal {
-    const turn = this.#turn;
-    return { source, subject, facts, cursor: false, holdable: false, fresh: true, state: 'judged', run, turn };
-  }
-
-  #forwardBind(frame: Frame, name: string, portal: Portal): void {
-    const stay = this.#stay;
-    stay.names.portals.offer(name, portal);
-    this.#forward(frame);
-    stay.dirty = true;
-    stay.replies.push({ kind: 'bind', name, portal });
   }
 
   #describe(frame: Frame): Wait {
@@ -272,8 +253,7 @@ export class Pipeline {
     const { kind, name } = parseDescribe(frame);
     const { statements, portals } = this.#stay.names;
     if (kind === 'S' ? !statements.get(name) : !portals.get(name)) return this.#refuseUnknown(kind, name, frame);
-    this.#forward(frame);
-    this.#stay.replies.push({ kind: 'describe' });
+    forwardDescribe(this.#stay, frame, kind, name);
     return undefined;
   }
 
@@ -295,37 +275,25 @@ export class Pipeline {
     if (!portal) return this.#refuseUnknown('P', name, frame);
     if (portal.state === 'running') return this.#learn(frame); // it may be done or suspended: only the target knows
     const { subject, facts } = portal;
-    if (!subject || !facts) {
-      this.#forwardExecute(frame, portal, undefined);
+    const go = (run: Run | undefined): Wait => {
+      forwardExecute(stay, frame, name, portal, run);
       return undefined;
-    }
+    };
+    if (!subject || !facts) return go(undefined);
     if (stay.status === 'E' && !leavesTransaction([facts])) {
       return this.#judge.refuse(transactionFailed(), frame, 'extended');
     }
     if (portal.run && (portal.state === 'suspended' || this.#stillPermitted(portal.run, portal))) {
-      return this.#forwardExecute(frame, portal, portal.run);
+      return go(portal.run);
     }
     portal.run?.done('BIND'); // planned under rules that have changed since: asked anew
     portal.run = undefined;
-    return this.#judge.ask(subject, [facts], frame, 'extended', (run) => this.#forwardExecute(frame, portal, run));
+    return this.#judge.ask(subject, [facts], frame, 'extended', go);
   }
 
   #stillPermitted(run: Run, portal: Portal): boolean {
     const { permit } = run;
     return portal.turn === this.#turn || permit.hold !== undefined || this.#ask.preview(permit.operation) === 'allow';
-  }
-
-  #forwardExecute(frame: Frame, portal: Portal, run: Run | undefined): Wait {
-    const stay = this.#stay;
-    const { facts } = portal;
-    const copies = facts?.copy === 'in' ? 1 : 0;
-    portal.state = 'running';
-    portal.run = undefined;
-    this.#forward(frame);
-    stay.dirty = true;
-    if (facts && unsettles(facts, run?.permit.operation.effects)) stay.unsettled = true;
-    stay.replies.push({ kind: 'execute', portal, facts, run, copies });
-    return undefined;
   }
 
   #close(frame: Frame): Wait {
@@ -336,7 +304,7 @@ export class Pipeline {
     const { statements, portals } = this.#stay.names;
     if (kind === 'S') statements.offer(name, undefined);
     else portals.offer(name, undefined);
-    this.#forward(frame);
+    forward(this.#stay, frame);
     this.#stay.replies.push({ kind: 'close', of: kind, name });
     return undefined;
   }
@@ -365,31 +333,26 @@ export class Pipeline {
   }
 
   #queried(frame: Frame, text: string, statements: readonly StatementFacts[]): Wait {
-    if (statements.length === 0) return this.#forwardQuery(frame, [], undefined);
-    if (this.#stay.status === 'E' && !statements.some((one) => leavesTransaction([one]))) {
+    const stay = this.#stay;
+    const go = (resolved: readonly Resolved[], run: Run | undefined): Wait => {
+      forwardQuery(stay, frame, statements, resolved.map(resultsOf), run);
+      return undefined;
+    };
+    if (statements.length === 0) return go([], undefined);
+    if (stay.status === 'E' && !statements.some((one) => leavesTransaction([one]))) {
       return this.#judge.refuse(transactionFailed(), frame, 'simple');
     }
     return this.#with(
       () => {
-        checkTogether(statements, this.#stay.frameTouched || this.#stay.frame.stale);
-        return resolveAll(this.#stay, statements);
+        checkTogether(statements, stay.frameTouched || stay.frame.stale);
+        return resolveAll(stay, statements);
       },
       frame,
       'simple',
       (resolved) => {
         const subject = subjectOf(text, resolved, NOTHING_BOUND);
-        return this.#judge.ask(subject, statements, frame, 'simple', (run) =>
-          this.#forwardQuery(frame, statements, run),
-        );
+        return this.#judge.ask(subject, statements, frame, 'simple', (run) => go(resolved, run));
       },
     );
-  }
-
-  #forwardQuery(frame: Frame, statements: readonly StatementFacts[], run: Run | undefined): Wait {
-    this.#forward(frame);
-    this.#stay.dirty = true;
-    const copies = statements.filter(({ copy }) => copy === 'in').length;
-    this.#stay.replies.push({ kind: 'query', statements, run, copies, done: 0 });
-    return undefined;
   }
 }

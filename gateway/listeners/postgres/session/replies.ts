@@ -1,6 +1,8 @@
 /** What the target still owes: one entry for every message that is answered, matched as the protocol orders them. */
 import { GatewayError } from '../../../errors.ts';
+import type { Scrubbed } from '../mask/errors.ts';
 import {
+  type Column,
   parseCommandComplete,
   parseParameterStatus,
   parseReadyForQuery,
@@ -12,12 +14,18 @@ import type { StatementFacts } from '../types.ts';
 import type { Frame } from '../wire.ts';
 import type { Portal, Statement } from './names.ts';
 import type { Run } from './run.ts';
+import type { Mask, Results } from './shield.ts';
 
 type Common = {
-  /** The gateway's own message: its answers are not the client's. */
+  /** The gateway's own message: its answers are not the client's, but for an error of a Describe, which its Execute would have met. */
   readonly own?: boolean;
   /** Shown to the client in place of the error this was sent to provoke. */
   readonly substitute?: Buffer;
+};
+
+type Showing = {
+  /** What its rows go through; undefined until the first of a result has come. */
+  mask?: Mask | 'none' | undefined;
 };
 
 export type Reply = Common &
@@ -29,9 +37,13 @@ export type Reply = Common &
         readonly run?: Run | undefined;
       }
     | { readonly kind: 'bind'; readonly name: string; readonly portal: Portal | undefined }
-    | { readonly kind: 'describe' }
-    | { readonly kind: 'close'; readonly of: 'S' | 'P'; readonly name: string }
     | {
+        readonly kind: 'describe';
+        readonly statement?: Statement | undefined;
+        readonly portal?: Portal | undefined;
+      }
+    | { readonly kind: 'close'; readonly of: 'S' | 'P'; readonly name: string }
+    | (Showing & {
         readonly kind: 'execute';
         readonly portal: Portal | undefined;
         readonly facts: StatementFacts | undefined;
@@ -40,15 +52,19 @@ export type Reply = Common &
         copies: number;
         /** Whole rows, one or several, or a piece of a long one. */
         readonly collect?: (piece: Buffer, last: boolean) => void;
-      }
-    | {
+      })
+    | (Showing & {
         readonly kind: 'query';
         readonly statements: readonly StatementFacts[];
+        /** What the results of each go through. */
+        readonly results: readonly Results[];
+        /** The description of the result that is under way. */
+        columns?: readonly Column[] | undefined;
         readonly run: Run | undefined;
         copies: number;
         /** Statements complete so far. */
         done: number;
-      }
+      })
     | { readonly kind: 'sync' }
   );
 
@@ -66,6 +82,12 @@ export type ReplyEvents = {
   ready(reply: ReplyOf<'sync'> | ReplyOf<'query'>, status: TransactionStatus): void;
   copyIn(reply: ReplyOf<'execute'> | ReplyOf<'query'>, binary: boolean): void;
   parameter(name: string, value: string): void;
+  /** A RowDescription came, or NoData. */
+  described(reply: ReplyOf<'query'> | ReplyOf<'describe'>, frame: Frame): void;
+  /** What the rows of the result now beginning go through. @throws GatewayError where nobody can say */
+  mask(reply: ReplyOf<'execute'> | ReplyOf<'query'>, copy: boolean): Mask | 'none';
+  /** An error or notice as the client may see it, where it may not see all of it. */
+  report(frame: Frame): Scrubbed | undefined;
 };
 
 export class Replies {
@@ -137,14 +159,14 @@ export class Replies {
     if (type === 0x44 || type === 0x64) {
       if (!reply || (reply.kind !== 'execute' && reply.kind !== 'query')) throw unexpected(type, reply);
       if (frame.first && reply.run) reply.run.rowsSent += frame.count ?? 1;
-      if (!reply.own) {
-        this.midFrame = !frame.last;
-        this.#events.relay(bytes);
-      } else if (reply.kind === 'execute') reply.collect?.(bytes, frame.last);
+      if (!reply.own) this.#row(frame, reply);
+      else if (reply.kind === 'execute') reply.collect?.(bytes, frame.last);
       return;
     }
     switch (String.fromCharCode(type)) {
-      case 'N': // notice
+      case 'N':
+        this.#events.relay(this.#events.report(frame)?.bytes ?? bytes);
+        return;
       case 'A': // notification
         this.#events.relay(bytes);
         return;
@@ -167,6 +189,20 @@ export class Replies {
     }
   }
 
+  #row(frame: Frame, reply: ReplyOf<'execute'> | ReplyOf<'query'>): void {
+    reply.mask ??= this.#events.mask(reply, frame.type === 0x64);
+    const { mask } = reply;
+    if (mask === 'none') {
+      this.midFrame = !frame.last;
+      this.#events.relay(frame.bytes);
+      return;
+    }
+    // A row in pieces is collected: between them the client is at the end of a whole message.
+    const whole = frame.first && frame.last;
+    const shown = whole ? mask.rows(frame.bytes) : mask.piece(frame.bytes, frame.last);
+    if (shown) this.#events.relay(shown);
+  }
+
   #answer(frame: Frame, reply: Reply): void {
     if (!this.#fits(String.fromCharCode(frame.type), frame, reply)) throw unexpected(frame.type, reply);
   }
@@ -181,6 +217,7 @@ export class Replies {
       case 'close':
         return type === '3' && this.#complete(reply);
       case 'describe':
+        if (type === 'T' || type === 'n') this.#events.described(reply, frame);
         return type === 't' || ((type === 'T' || type === 'n') && this.#complete(reply));
       case 'execute':
         if (type === 's' || type === 'C' || type === 'I') {
@@ -194,8 +231,14 @@ export class Replies {
         }
         return this.#copy(frame, type, reply);
       case 'query':
-        if (type === 'T') return true;
+        if (type === 'T') {
+          reply.mask = undefined;
+          this.#events.described(reply, frame);
+          return true;
+        }
         if (type === 'C' || type === 'I') {
+          reply.mask = undefined;
+          reply.columns = undefined;
           this.#events.statementDone(reply, type === 'C' ? parseCommandComplete(frame) : '');
           reply.done++;
           return true;
@@ -221,12 +264,14 @@ export class Replies {
 
   /** In the extended protocol the server now skips to the next Sync; a failed Query is followed by its ReadyForQuery. */
   #error(frame: Frame, reply: Reply | undefined): void {
-    const error = parseServerMessage(frame);
+    const said = parseServerMessage(frame);
+    const scrubbed = this.#events.report(frame);
+    const error = scrubbed ? { ...said, ...scrubbed, detail: undefined, hint: undefined } : said;
     const fatal = error.severity === 'FATAL' || error.severity === 'PANIC';
     if (!reply && !fatal) throw unexpected(frame.type, reply);
     if (fatal) this.doomed = true;
     if (reply?.substitute && !fatal) this.#events.relay(reply.substitute);
-    else if (!reply?.own || fatal) this.#events.relay(frame.bytes);
+    else if (!reply?.own || reply.kind === 'describe' || fatal) this.#events.relay(scrubbed?.bytes ?? frame.bytes);
     const skipped: Reply[] = [];
     if (reply && reply.kind !== 'query' && reply.kind !== 'sync') {
       this.#shift();

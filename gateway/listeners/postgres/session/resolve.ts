@@ -3,6 +3,7 @@ import type { StatementFacts } from '../types.ts';
 import { innerFacts, knownStatement, type Statement } from './names.ts';
 import type { Resolved } from './operation.ts';
 import { unknownPortal } from './refusal.ts';
+import type { Results } from './shield.ts';
 import type { Stay } from './stay.ts';
 
 export function resolveAll(
@@ -11,6 +12,24 @@ export function resolveAll(
 ): readonly Resolved[] | Promise<readonly Resolved[]> {
   const resolved = statements.map((facts) => resolve(stay, facts));
   return resolved.some((one) => one instanceof Promise) ? Promise.all(resolved) : (resolved as Resolved[]);
+}
+
+const ROWLESS: ReadonlySet<StatementFacts['session']['kind']> = new Set([
+  'transaction',
+  'prepare',
+  'deallocate',
+  'declare',
+  'close',
+  'discard',
+  'frame',
+  'reveal',
+]);
+
+/** EXECUTE and FETCH show what the statement behind the name shows. */
+export function resultsOf({ facts, inner }: Resolved): Results {
+  const { kind } = facts.session;
+  const { guarded, copyOut } = (kind === 'execute' || kind === 'fetch') && inner ? inner : facts;
+  return { ...(guarded && { guarded }), ...(copyOut && { copyOut }), ...(ROWLESS.has(kind) && { rowless: true }) };
 }
 
 /** @throws GatewayError UNKNOWN_NAME */

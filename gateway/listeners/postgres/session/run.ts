@@ -1,6 +1,7 @@
 /** One permitted execution on its way: settled exactly once, whatever happens to the session. */
 import type { Permit } from '../../../gate.ts';
 import type { Outcome } from '../../../operation.ts';
+import { type Showing, showing } from './shield.ts';
 import { afterFlush } from './turn.ts';
 
 const MAX_TAG = 200; // characters: a multi-statement string has a tag each
@@ -13,9 +14,16 @@ export class Run {
   #tag = '';
   #rows: number | undefined;
   #settled = false;
+  #showing: Showing | undefined;
 
   constructor(permit: Permit) {
     this.permit = permit;
+  }
+
+  /** How its results are shown; made when there is something to show. */
+  get showing(): Showing {
+    this.#showing ??= showing(this.permit.operation.reveal !== undefined);
+    return this.#showing;
   }
 
   /** One statement of it is complete; a simple Query may have several. */

@@ -9,6 +9,7 @@ import type { Caps } from './operation.ts';
 import type { Outbox } from './outbox.ts';
 import type { Replies } from './replies.ts';
 import type { Run } from './run.ts';
+import { type Masking, Shield } from './shield.ts';
 
 const SYNC = sync();
 const FLUSH = flush();
@@ -42,6 +43,9 @@ export class Stay {
   readonly frame: SessionFrame;
   readonly inspector: Inspector;
   readonly limits: SessionLimits;
+  readonly shield: Shield;
+  /** What the client gave as its reason to see masked columns in its next statement. */
+  reveal: string | undefined;
   readonly toClient: Outbox;
   readonly toTarget: Outbox;
   /** Set once, by the session that makes both. */
@@ -89,11 +93,14 @@ export class Stay {
     upstream: Upstream;
     searchPath: string;
     inspector: Inspector;
+    masking: () => Masking;
     limits: SessionLimits;
     toClient: Outbox;
     toTarget: Outbox;
   }) {
-    this.frame = new SessionFrame(options.searchPath, options.upstream.parameters);
+    const { inspector, masking } = options;
+    this.shield = new Shield(masking, (profile) => inspector.masked(profile));
+    this.frame = new SessionFrame(options.searchPath, options.upstream.parameters, () => this.shield.profile);
     this.foreignEncoding = options.upstream.parameters.get('server_encoding') !== 'UTF8';
     this.inspector = options.inspector;
     this.limits = options.limits;

@@ -1,0 +1,136 @@
+/** One session's masks: what the target sends is looked at, and rewritten, before the client gets it. */
+import type { Profile } from '../../../masking/profile.ts';
+import type { Masked, Plan } from '../lineage/plan.ts';
+import { quiet, type Treatment, treatments, untouched } from '../mask/columns.ts';
+import { CopyMask } from '../mask/copy-out.ts';
+import { type Scrubbed, scrub } from '../mask/errors.ts';
+import { type Masker, newTally, RowMask, type Tally } from '../mask/rows.ts';
+import type { Column, FormatCode } from '../messages.ts';
+import type { StatementFacts } from '../types.ts';
+import type { Frame } from '../wire.ts';
+
+/** What applies to the session's principal now: a reload may change it between two statements. */
+export type Masking = { readonly profile: Profile | undefined; readonly masker: Masker };
+
+/** Nothing is: for principals and connections that no masking rule names. */
+export const UNMASKED: Masking = Object.freeze({
+  profile: undefined,
+  masker: Object.freeze({ mask: () => null, scanner: undefined }),
+});
+
+/** What the results of one statement go through. */
+export type Results = Pick<StatementFacts, 'guarded' | 'copyOut'> & {
+  /** BEGIN, DEALLOCATE and their kind. */
+  readonly rowless?: true;
+};
+
+export const NO_RESULTS: Results = Object.freeze({});
+
+/** Rewrites the rows of one result. */
+export type Mask = {
+  rows(batch: Buffer): Buffer;
+  piece(bytes: Buffer, last: boolean): Buffer | undefined;
+};
+
+/** A description and the catalogue it was true for. */
+export type Description = { readonly columns: readonly Column[]; readonly as: Masked | undefined };
+
+/** How an operation's results are to be shown. */
+export type Showing = {
+  /** Approved to be seen as they are. */
+  readonly revealed: boolean;
+  readonly tally: Tally;
+};
+export const showing = (revealed: boolean): Showing => ({ revealed, tally: newTally() });
+
+export class Shield {
+  readonly #masking: () => Masking;
+  readonly #masked: (profile: Profile) => Masked | undefined;
+  /** Something that touches masked columns ran in the transaction that is still open: its end may speak of rows, too. */
+  #touched = false;
+
+  constructor(masking: () => Masking, masked: (profile: Profile) => Masked | undefined) {
+    this.#masking = masking;
+    this.#masked = masked;
+  }
+
+  get profile(): Profile | undefined {
+    return this.#masking().profile;
+  }
+
+  /** Does anything apply to this session at all? */
+  get active(): boolean {
+    const { profile, masker } = this.#masking();
+    return profile !== undefined || masker.scanner !== undefined;
+  }
+
+  /** Must its rows be described before they can be passed on? */
+  describes({ guarded, copyOut, rowless }: Results): boolean {
+    if (copyOut || rowless) return false;
+    return this.#masking().masker.scanner !== undefined || !quiet(guarded?.plan);
+  }
+
+  /** The catalogue as it is now, for this principal. */
+  get basis(): Masked | undefined {
+    const { profile } = this.#masking();
+    return profile?.hasColumns ? this.#masked(profile) : undefined;
+  }
+
+  /** The mask for rows of this description; undefined where all pass as they are. */
+  rows({ guarded }: Results, columns: readonly Column[], { revealed, tally }: Showing): Mask | undefined {
+    if (revealed) return undefined;
+    const { masker } = this.#masking();
+    const now = this.#current(guarded);
+    return RowMask.of(columns, treatments(columns, now, masker.scanner !== undefined), masker, tally);
+  }
+
+  copy({ copyOut }: Results, { revealed, tally }: Showing): Mask | undefined {
+    if (revealed || !copyOut) return undefined;
+    const { masker } = this.#masking();
+    const treated = (treatment: Treatment): Treatment =>
+      treatment.kind === 'pass' && masker.scanner ? SCAN : treatment;
+    const columns = copyOut.columns?.map((column) => ({ ...column, treatment: treated(column.treatment) }));
+    const rest = treated(copyOut.rest);
+    if (untouched(columns?.map(({ treatment }) => treatment) ?? [rest])) return undefined;
+    return new CopyMask({ shape: copyOut.shape, columns, rest }, masker, tally);
+  }
+
+  /** It goes upstream: until its transaction is over, errors may be about its rows. */
+  ran({ guarded }: Results): void {
+    if (!quiet(guarded?.plan)) this.#touched = true;
+  }
+
+  transactionOver(): void {
+    this.#touched = false;
+  }
+
+  /** An error or notice as the client may see it; undefined where it may pass whole. */
+  report(frame: Frame): Scrubbed | undefined {
+    return this.#touched ? scrub(frame) : undefined;
+  }
+
+  /** What was decided for a catalogue that has changed since is not believed: every computed column is masked. */
+  #current(guarded: Results['guarded']): { plan: Plan; masked: Masked } | undefined {
+    const masked = this.basis;
+    if (!masked) return undefined;
+    if (guarded && guarded.masked === masked) return guarded;
+    const plan = guarded?.plan ?? NOTHING_KNOWN;
+    return { plan: { ...plan, outputs: undefined, scrub: true }, masked };
+  }
+}
+
+const SCAN: Treatment = Object.freeze({ kind: 'scan' });
+const NOTHING_KNOWN: Plan = Object.freeze({
+  outputs: undefined,
+  touches: [],
+  holds: [],
+  predicates: [],
+  scrub: true,
+  hiddenLiterals: [],
+  hiddenParameters: [],
+});
+
+/** A statement's description under the formats that its Bind asks for: none is text, one is for all. */
+export function formatted(columns: readonly Column[], formats: readonly FormatCode[]): readonly Column[] {
+  return columns.map((column, at) => ({ ...column, format: (formats.length === 1 ? formats[0] : formats[at]) ?? 0 }));
+}
