@@ -2,6 +2,7 @@
 import { FIRST_USER_OID, isHarmless } from './harmless.ts';
 import { constantParts, type TreeReferences, treeReferences } from './nodetree.ts';
 import type { LoadedRows } from './queries.ts';
+import { rowsIn } from './rowtypes.ts';
 import { type Named, objectName, type Relation, Snapshot, type WriteKind } from './snapshot.ts';
 
 const RULE_EVENTS: Readonly<Record<string, WriteKind>> = { '2': 'update', '3': 'insert', '4': 'delete' };
@@ -33,6 +34,7 @@ export function assemble(rows: LoadedRows, version: string): Snapshot {
     operators: [...code.operators.values()],
     types: [...code.types.values()],
     typesByOid: new Map([...code.types].map(([oid, type]) => [Number(oid), type])),
+    rowsIn: rowsIn(rows),
   });
 }
 

@@ -136,6 +136,7 @@ export function describedCatalog(description: CatalogDescription): Snapshot {
     operators: [...builtin(BUILTIN_OPERATORS, true), ...named(Object.entries(description.operators ?? {}))],
     types: [...builtin(BUILTIN_TYPES, true), ...named([...own, ...rowTypes])],
     typesByOid: new Map(),
+    rowsIn: new Map(),
   });
 }
 

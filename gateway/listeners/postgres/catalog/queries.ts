@@ -69,7 +69,7 @@ export const LOAD_QUERIES = {
       select from pg_depend where refclassid = 'pg_proc'::regclass and refobjid = p.oid and deptype = 'n')`,
   operators: 'select oid, oprname, oprnamespace, oprcode::oid from pg_operator',
   types: `select t.oid, typname, typnamespace, typtype, typbasetype, typelem, typrelid, typinput::oid, typoutput::oid,
-      rngsubtype, rngcanonical::oid, rngsubdiff::oid, rngsubopc
+      rngsubtype, rngcanonical::oid, rngsubdiff::oid, rngsubopc, rngmultitypid
     from pg_type t left join pg_range r on r.rngtypid = t.oid`,
   casts: 'select castsource, casttarget, castfunc, castcontext from pg_cast where castfunc <> 0 and oid >= 16384',
 } as const;

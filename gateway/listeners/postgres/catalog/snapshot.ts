@@ -69,6 +69,8 @@ export type SnapshotData = {
   readonly operators: readonly Named[];
   readonly types: readonly Named[];
   readonly typesByOid: ReadonlyMap<number, Named>;
+  /** Types whose values hold rows of relations (row types, arrays, domains, ranges, composites of them): oid → oids. */
+  readonly rowsIn: ReadonlyMap<number, readonly number[]>;
 };
 
 const TEMP_SCHEMA = 'pg_temp';
@@ -86,6 +88,7 @@ export class Snapshot {
   readonly #operators: ReadonlyMap<string, readonly Named[]>;
   readonly #types: ReadonlyMap<string, readonly Named[]>;
   readonly #typesByOid: ReadonlyMap<number, Named>;
+  readonly #rowsIn: ReadonlyMap<number, readonly number[]>;
 
   constructor(data: SnapshotData) {
     this.version = data.version;
@@ -98,6 +101,7 @@ export class Snapshot {
     this.#operators = byName(data.operators);
     this.#types = byName(data.types);
     this.#typesByOid = data.typesByOid;
+    this.#rowsIn = data.rowsIn;
   }
 
   /**
@@ -121,6 +125,11 @@ export class Snapshot {
 
   relationOf(oid: number): Relation | undefined {
     return this.#relationsByOid.get(oid);
+  }
+
+  /** Relations (by oid) of which a value of this type holds whole rows. */
+  rowsIn(type: number): readonly number[] {
+    return this.#rowsIn.get(type) ?? [];
   }
 
   /** Every function of that name, whatever its arguments; unqualified: in every schema there is. */
