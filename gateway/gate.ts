@@ -2,10 +2,15 @@
 import type { Audit, AuditEntry } from './audit/entry.ts';
 import type { Ending } from './ending.ts';
 import { GatewayError } from './errors.ts';
+import { type Excess, MeteredPermit, restOf } from './gate/excess.ts';
 import { outcomeFields } from './holds/record.ts';
 import { withdrawnBy } from './holds/withdrawal.ts';
-import { type Action, type Operation, type Outcome, principalKey } from './operation.ts';
+import { untouched } from './holds/words.ts';
+import { type Action, type Operation, type Outcome, principalKey, questionOf } from './operation.ts';
+import { BudgetMeter, Hours } from './policy/meter.ts';
 import type { Policy, Verdict } from './policy/policy.ts';
+
+export type { Excess } from './gate/excess.ts';
 
 /** What a waiting client is told, so that it can be said in its own protocol. `text` is one plain sentence. */
 export type Tell = (news: { readonly kind: 'held' | 'waiting' | 'changed'; readonly text: string }) => void;
@@ -24,6 +29,8 @@ export type Permit = {
   readonly operation: Operation;
   /** Set when a human let it through. */
   readonly hold: string | undefined;
+  /** Where rules limit its result: what goes to the client is counted here, and asked about where it is used up. */
+  readonly budget?: BudgetMeter | undefined;
   /** Call exactly once, when the outcome is known or known to be unknowable. Never throws. */
   settle(outcome: Outcome): void;
 };
@@ -36,6 +43,12 @@ export type Gate = {
    *   synchronously or as a rejection.
    */
   admit(operation: Operation, context: AdmitContext): Permit | Promise<Permit>;
+  /**
+   * A result has come to the end of its budgets: somebody is asked about the rest, or it is refused. Resolves when it
+   * may flow on; what asked is lifted for all that follows of it.
+   * @throws GatewayError as `admit`
+   */
+  exceed(permit: Permit, excess: Excess, context: AdmitContext): Promise<void>;
   /** Would this pass without a human? Pure; used where the protocol must know before it waits. */
   preview(operation: Operation): 'allow' | 'hold' | 'deny';
 };
@@ -52,13 +65,14 @@ export type GateDeps = {
   /** The built-in detectors, for the target's error texts. */
   readonly redact: (text: string) => string;
   readonly log: (message: string, details?: Record<string, unknown>) => void;
+  /** What everybody got within the last hour; the process's own where absent. */
+  readonly hours?: Hours;
 };
 
 export function createGate(deps: GateDeps): Gate {
-  const { audit, holds, policy } = deps;
+  const { audit, holds, policy, hours = new Hours(() => performance.now()) } = deps;
 
-  const judge = ({ connection, principal, effects, inTransaction }: Operation): Verdict =>
-    policy().evaluate({ connection, principal, effects, inTransaction });
+  const judge = (operation: Operation): Verdict => policy().evaluate(questionOf(operation));
 
   /** Refused before any rule was asked. What cannot be recorded is refused all the same. */
   const recorded = (operation: Operation, error: GatewayError): GatewayError => {
@@ -70,19 +84,28 @@ export function createGate(deps: GateDeps): Gate {
   const admit = (operation: Operation, context: AdmitContext): Permit | Promise<Permit> => {
     const closed = deps.closed();
     if (closed !== undefined)
-      throw recorded(operation, new GatewayError('UNAVAILABLE', closed, { hint: 'Nothing was run.' }));
-    if (context.signal.aborted) throw recorded(operation, withdrawnBy(context.signal));
+      throw recorded(operation, new GatewayError('UNAVAILABLE', closed, { hint: untouched(operation) }));
+    if (context.signal.aborted) throw recorded(operation, withdrawnBy(context.signal, operation));
     if (operation.effects.length === 0) {
       audit.append(entry(operation, { verdict: 'refused', why: 'no effects' }));
       throw new GatewayError('DENIED', 'nothing is known of what this would do', { hint: 'Nothing was run.' });
     }
     const verdict = judge(operation);
+    const permit = decide(operation, verdict, context);
+    const budgets = verdict.kind === 'deny' ? undefined : verdict.budgets;
+    if (!budgets) return permit;
+    const metered = (admitted: Permit) =>
+      new MeteredPermit(admitted, new BudgetMeter(budgets, hours, principalKey(operation.principal)));
+    return permit instanceof Promise ? permit.then(metered) : metered(permit);
+  };
+
+  const decide = (operation: Operation, verdict: Verdict, context: AdmitContext): Permit | Promise<Permit> => {
     const { rules } = verdict;
     switch (verdict.kind) {
       case 'deny':
         audit.append(entry(operation, { verdict: 'deny', rules, rule: verdict.rule, why: verdict.why }));
         throw new GatewayError('DENIED', `denied by rule ${verdict.rule}: ${verdict.why}`, {
-          hint: 'A rule forbids this; trying again or another way round will not help. Nothing was run.',
+          hint: `A rule forbids this; trying again or another way round will not help. ${untouched(operation)}`,
         });
       case 'hold':
         audit.append(entry(operation, { verdict: 'hold', rules }));
@@ -96,8 +119,16 @@ export function createGate(deps: GateDeps): Gate {
     }
   };
 
+  const exceed = async (permit: Permit, excess: Excess, context: AdmitContext): Promise<void> => {
+    if (!(permit instanceof MeteredPermit)) throw new Error('only what has budgets can exceed them');
+    const more = await admit(restOf(permit, excess), context);
+    permit.budget.lift(excess.budgets);
+    permit.goesOn(more);
+  };
+
   return {
     admit,
+    exceed,
     preview: (operation) => (operation.effects.length === 0 ? 'deny' : judge(operation).kind),
   };
 }
@@ -114,7 +145,7 @@ async function committed(
 ): Promise<Permit> {
   await deps.audit.commit(entry(operation, { verdict: 'allow', rules }));
   const gone = signal.aborted
-    ? withdrawnBy(signal)
+    ? withdrawnBy(signal, operation)
     : alive()
       ? undefined
       : new GatewayError('WITHDRAWN', 'its session is gone');
@@ -157,5 +188,8 @@ const entry = (operation: Operation, verdict: Record<string, unknown>): AuditEnt
   effects: operation.effects,
   statement: operation.shown,
   parameters: operation.shownParameters,
+  ...(operation.predicates && { predicates: operation.predicates }),
+  ...(operation.reveal && { reveal: operation.reveal }),
+  ...(operation.stopped ? { stopped: { rows: operation.stopped.rows, bytes: operation.stopped.bytes } } : {}),
   ...verdict,
 });

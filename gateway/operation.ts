@@ -84,6 +84,8 @@ export type Operation = {
   readonly inTransaction: boolean;
   /** Why somebody must be asked though no rule says so: masked values would get out, or could. Empty or absent: nothing. */
   readonly guard?: readonly string[];
+  /** Conditions that read masked columns: counted, and told in the trail. */
+  readonly predicates?: readonly { readonly column: string; readonly kind: string }[];
   /** Masked columns that would be shown as they are, and the reason the requester gave. */
   readonly reveal?: { readonly columns: readonly string[]; readonly reason: string };
   /** A limit that the approval itself carries, e.g. COPY FROM STDIN's row and byte cap. */
@@ -102,10 +104,23 @@ export type Stopped = {
   readonly usedUp: readonly string[];
 };
 
+/** What the policy is asked about it. */
+export function questionOf(operation: Operation) {
+  const { connection, principal, effects, inTransaction, guard, reveal, stopped } = operation;
+  return { connection, principal, effects, inTransaction, guard, reveal, usedUp: stopped?.usedUp };
+}
+
 export type Parameter = { readonly format: 'text' | 'binary'; readonly value: Uint8Array | null };
 
 /** How a permitted operation ended. `unknown`: it was released and nobody can say. */
 export type Outcome =
-  | { readonly kind: 'done'; readonly tag: string; readonly rows: number | undefined; readonly ms: number }
+  | {
+      readonly kind: 'done';
+      readonly tag: string;
+      readonly rows: number | undefined;
+      readonly ms: number;
+      /** Values masked in what came back, by why; absent: none. */
+      readonly masked?: Readonly<Record<string, number>>;
+    }
   | { readonly kind: 'failed'; readonly sqlstate: string; readonly message: string; readonly ms: number }
   | { readonly kind: 'unknown'; readonly reason: string; readonly ms: number };

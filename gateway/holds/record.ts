@@ -6,7 +6,13 @@ export function outcomeFields(outcome: Outcome, redact: (text: string) => string
   const { ms } = outcome;
   switch (outcome.kind) {
     case 'done':
-      return { outcome: 'done', tag: outcome.tag, rows: outcome.rows ?? null, ms };
+      return {
+        outcome: 'done',
+        tag: outcome.tag,
+        rows: outcome.rows ?? null,
+        ms,
+        ...(outcome.masked && { masked: outcome.masked }),
+      };
     case 'failed':
       return { outcome: 'failed', sqlstate: outcome.sqlstate, message: redact(outcome.message), ms };
     case 'unknown':

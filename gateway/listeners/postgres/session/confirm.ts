@@ -57,6 +57,7 @@ export class Confirm implements ReplyEvents {
 
   statementDone(reply: ReplyOf<'execute'> | ReplyOf<'query'>, tag: string): void {
     reply.run?.statementDone(tag);
+    if (reply.mask && reply.mask !== 'none' && reply.run) this.#stay.shield.count(reply.run.showing);
     const facts = reply.kind === 'query' ? reply.statements[reply.done] : reply.facts;
     const operation = reply.run?.permit.operation;
     if (facts) this.#apply(facts, operation?.effects ?? facts.effects, operation?.text ?? facts.text, tag);

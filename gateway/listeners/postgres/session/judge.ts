@@ -68,6 +68,7 @@ export class Judge {
       foreign: stay.foreignEncoding,
       caps: stay.limits.copy,
       guarded: stay.shield.profile?.hasColumns === true,
+      tooOften: !stay.shield.mayAsk(subject.predicates),
       reveal: stay.reveal,
     });
     if (operation.reveal) stay.reveal = undefined; // for one statement, whatever becomes of it

@@ -1,6 +1,7 @@
 /** What a session asks the gate about: statements and the names they use, made into one Operation. Knows no wire. */
 import { GatewayError } from '../../../errors.ts';
 import type { Action, Effect, Operation, Parameter } from '../../../operation.ts';
+import type { PredicateUse } from '../lineage/plan.ts';
 import type { StatementFacts } from '../types.ts';
 
 /** Everything of an Operation that does not change from one execution to the next. */
@@ -17,6 +18,8 @@ export type Subject = {
   readonly copyIn: boolean;
   /** Why masking wants somebody asked. */
   readonly guard: readonly string[];
+  /** Conditions on masked columns. */
+  readonly predicates: readonly PredicateUse[];
   /** What a reveal of it would show; undefined where nothing of it is masked by column. */
   readonly masks: readonly string[] | undefined;
 };
@@ -103,7 +106,8 @@ function newSubject(text: string, statements: readonly Resolved[], bound: Bound)
 }
 
 /** What the plans of these statements ask for, and would show. PREPARE runs nothing: its statement is asked about when it runs. */
-function guardOf(statements: readonly Resolved[]): Pick<Subject, 'guard' | 'masks'> {
+function guardOf(statements: readonly Resolved[]): Pick<Subject, 'guard' | 'masks' | 'predicates'> {
+  const predicates: PredicateUse[] = [];
   const guard = new Set<string>();
   const masks = new Set<string>();
   for (const { facts, inner } of statements) {
@@ -111,6 +115,7 @@ function guardOf(statements: readonly Resolved[]): Pick<Subject, 'guard' | 'mask
     for (const plan of plans) {
       if (!plan) continue;
       for (const reason of plan.holds) guard.add(reason);
+      predicates.push(...plan.predicates);
       for (const output of plan.outputs ?? []) if (output.kind === 'plain') masks.add(output.column);
       for (const relation of plan.touches) {
         if (![...masks].some((column) => column.startsWith(`${relation}.`))) masks.add(relation);
@@ -119,7 +124,7 @@ function guardOf(statements: readonly Resolved[]): Pick<Subject, 'guard' | 'mask
     const ran = facts.session.kind === 'prepare' ? [] : [...facts.effects, ...(inner?.effects ?? [])];
     if ((facts.guarded ?? inner?.guarded) && ran.some(({ action }) => action === 'call')) guard.add(RUNS_CODE);
   }
-  return { guard: [...guard], masks: masks.size > 0 ? [...masks] : undefined };
+  return { guard: [...guard], predicates, masks: masks.size > 0 ? [...masks] : undefined };
 }
 
 const RUNS_CODE = 'runs code that could read masked columns';
@@ -230,6 +235,8 @@ export function operationOf(
     caps: Caps;
     /** Something is masked by column for this principal. */
     guarded: boolean;
+    /** The principal has asked about masked columns too often within the hour. */
+    tooOften: boolean;
     /** The reason given for showing masked columns. */
     reveal: string | undefined;
   },
@@ -247,8 +254,9 @@ export function operationOf(
     doubts.push(FOREIGN);
     said.push('the database is not in UTF8: names in it may mean something else');
   }
-  const guard =
-    now.guarded && doubts.length > 0 ? [...subject.guard, 'names in it may stand for masked columns'] : subject.guard;
+  const guard = [...subject.guard];
+  if (now.guarded && doubts.length > 0) guard.push('names in it may stand for masked columns');
+  if (now.tooOften) guard.push('compares masked columns more than sixty times within an hour');
   const reveal = now.reveal !== undefined && subject.masks ? { columns: subject.masks, reason: now.reveal } : undefined;
   if (guard.length > 0) said.push(...guard);
   if (reveal) said.push(`shows masked columns as they are: ${reveal.columns.join(', ')}`);
@@ -269,6 +277,7 @@ export function operationOf(
     risks: said.length > 0 ? [...new Set([...risks, ...said])] : risks,
     inTransaction: now.inTransaction,
     ...(guard.length > 0 && { guard }),
+    ...(subject.predicates.length > 0 && { predicates: subject.predicates }),
     ...(reveal && { reveal }),
     ...(copyIn ? { caps: now.caps } : {}),
   };

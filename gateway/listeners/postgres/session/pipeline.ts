@@ -17,7 +17,6 @@ import {
   NOTHING_BOUND,
   type Resolved,
   runsWhenParsed,
-  type Subject,
   subjectOf,
 } from './operation.ts';
 import { NativeError, transactionFailed, unknownPortal } from './refusal.ts';

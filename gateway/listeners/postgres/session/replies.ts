@@ -237,9 +237,9 @@ export class Replies {
           return true;
         }
         if (type === 'C' || type === 'I') {
+          this.#events.statementDone(reply, type === 'C' ? parseCommandComplete(frame) : '');
           reply.mask = undefined;
           reply.columns = undefined;
-          this.#events.statementDone(reply, type === 'C' ? parseCommandComplete(frame) : '');
           reply.done++;
           return true;
         }

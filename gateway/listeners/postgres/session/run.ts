@@ -1,7 +1,7 @@
 /** One permitted execution on its way: settled exactly once, whatever happens to the session. */
 import type { Permit } from '../../../gate.ts';
 import type { Outcome } from '../../../operation.ts';
-import { type Showing, showing } from './shield.ts';
+import { maskedIn, type Showing, showing } from './shield.ts';
 import { afterFlush } from './turn.ts';
 
 const MAX_TAG = 200; // characters: a multi-statement string has a tag each
@@ -39,7 +39,14 @@ export class Run {
     this.#settled = true;
     // The tag of a portal read in parts counts its last part only.
     const rows = this.rowsSent > (this.#rows ?? 0) ? this.rowsSent : this.#rows;
-    const outcome: Outcome = { kind: 'done', tag: this.#tag || (tag ?? ''), rows, ms: this.#ms() };
+    const masked = this.#showing && maskedIn(this.#showing);
+    const outcome: Outcome = {
+      kind: 'done',
+      tag: this.#tag || (tag ?? ''),
+      rows,
+      ms: this.#ms(),
+      ...(masked && { masked }),
+    };
     const { permit } = this;
     if (permit.hold === undefined) afterFlush(() => permit.settle(outcome));
     else permit.settle(outcome); // people wait for this one

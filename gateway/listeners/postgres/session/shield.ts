@@ -1,6 +1,6 @@
 /** One session's masks: what the target sends is looked at, and rewritten, before the client gets it. */
 import type { Profile } from '../../../masking/profile.ts';
-import type { Masked, Plan } from '../lineage/plan.ts';
+import type { Masked, Plan, PredicateUse } from '../lineage/plan.ts';
 import { quiet, type Treatment, treatments, untouched } from '../mask/columns.ts';
 import { CopyMask } from '../mask/copy-out.ts';
 import { type Scrubbed, scrub } from '../mask/errors.ts';
@@ -10,12 +10,21 @@ import type { StatementFacts } from '../types.ts';
 import type { Frame } from '../wire.ts';
 
 /** What applies to the session's principal now: a reload may change it between two statements. */
-export type Masking = { readonly profile: Profile | undefined; readonly masker: Masker };
+export type Masking = {
+  readonly profile: Profile | undefined;
+  readonly masker: Masker;
+  /** Count so many conditions that read a value out piece by piece; false where that is more than the hour allows. */
+  readonly mayAsk: (uses: number) => boolean;
+  /** Values were masked on this connection. */
+  readonly onMasked: (tally: Tally) => void;
+};
 
 /** Nothing is: for principals and connections that no masking rule names. */
 export const UNMASKED: Masking = Object.freeze({
   profile: undefined,
   masker: Object.freeze({ mask: () => null, scanner: undefined }),
+  mayAsk: () => true,
+  onMasked: () => {},
 });
 
 /** What the results of one statement go through. */
@@ -40,8 +49,16 @@ export type Showing = {
   /** Approved to be seen as they are. */
   readonly revealed: boolean;
   readonly tally: Tally;
+  /** How much of it has been counted. */
+  readonly counted: Tally;
 };
-export const showing = (revealed: boolean): Showing => ({ revealed, tally: newTally() });
+/** Values masked so far by why, without those of none; undefined where all passed. */
+export function maskedIn({ tally }: Showing): Record<string, number> | undefined {
+  const some = Object.entries(tally).filter(([, count]) => count > 0);
+  return some.length > 0 ? Object.fromEntries(some) : undefined;
+}
+
+export const showing = (revealed: boolean): Showing => ({ revealed, tally: newTally(), counted: newTally() });
 
 export class Shield {
   readonly #masking: () => Masking;
@@ -93,6 +110,22 @@ export class Shield {
     const rest = treated(copyOut.rest);
     if (untouched(columns?.map(({ treatment }) => treatment) ?? [rest])) return undefined;
     return new CopyMask({ shape: copyOut.shape, columns, rest }, masker, tally);
+  }
+
+  /** Count these conditions; false where the principal has asked too often. */
+  mayAsk(predicates: readonly PredicateUse[]): boolean {
+    const piecemeal = predicates.filter(({ kind }) => kind === 'pattern' || kind === 'order').length;
+    return piecemeal === 0 || this.#masking().mayAsk(piecemeal);
+  }
+
+  /** A result is at its end. */
+  count({ tally, counted }: Showing): void {
+    const more = newTally();
+    for (const why of Object.keys(more) as (keyof Tally)[]) {
+      more[why] = tally[why] - counted[why];
+      counted[why] = tally[why];
+    }
+    this.#masking().onMasked(more);
   }
 
   /** It goes upstream: until its transaction is over, errors may be about its rows. */
