@@ -1,12 +1,12 @@
 /** One parsed statement to its facts: effects, headline, risks, what it means for the session. Pure; knows no policy. */
 import type { Guard } from '../catalog/masked-columns.ts';
 import type { Snapshot } from '../catalog/snapshot.ts';
-import { planOf } from '../lineage/lineage.ts';
 import { copyOutOf } from '../mask/copy-columns.ts';
 import type { SessionEffect, StatementFacts } from '../types.ts';
 import { definitionOf, SECRET_STATEMENTS } from './ddl.ts';
 import { isQuery, Walker } from './expressions.ts';
 import { Findings } from './findings.ts';
+import { guardedBy, hiddenIn } from './guarded.ts';
 import { displayName, displayNames } from './names.ts';
 import type { Tree } from './parser.ts';
 import { judgeSetting, REVEAL, revealReason } from './settings.ts';
@@ -47,10 +47,7 @@ export function classifyStatement(stmt: unknown, text: string, context: Classify
     findings.risk('the catalogue is stale: the gateway cannot reach the target to look at it');
   }
   const { headline, session, copy } = judged;
-  const guarded = context.guard && {
-    plan: planOf(stmt, { ...context, ...context.guard }),
-    masked: context.guard.masked,
-  };
+  const guarded = context.guard && guardedBy(context.guard, stmt, context);
   const copyOut = copy === 'out' ? copyOutOf(found?.body ?? {}, guarded, context) : undefined;
   const hidden = hiddenIn(text, guarded?.plan.hiddenLiterals ?? [], context.from ?? 0);
   const shown = show(text, context.maskLiteral, secret, hidden);
@@ -70,17 +67,6 @@ export function classifyStatement(stmt: unknown, text: string, context: Classify
     },
   };
 }
-
-/** Byte offsets into what was parsed, as UTF-16 offsets into the statement's own text. */
-function hiddenIn(text: string, offsets: readonly number[], from: number): ReadonlySet<number> {
-  if (offsets.length === 0) return NOTHING_HIDDEN;
-  const bytes = Buffer.from(text);
-  const plain = bytes.length === text.length;
-  return new Set(
-    offsets.map((at) => (plain ? at - from : bytes.subarray(0, Math.max(0, at - from)).toString().length)),
-  );
-}
-const NOTHING_HIDDEN: ReadonlySet<number> = new Set();
 
 class Judge {
   readonly #findings: Findings;

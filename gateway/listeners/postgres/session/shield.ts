@@ -144,13 +144,16 @@ export class Shield {
 
   /** What was decided for a catalogue that has changed since is not believed: every computed column is masked. */
   #current(guarded: Results['guarded']): { plan: Plan; masked: Masked } | undefined {
-    const masked = this.basis;
-    if (!masked) return undefined;
+    if (this.#masking().profile?.hasColumns !== true) return undefined;
+    const masked = this.basis ?? NOBODY_KNOWS;
     if (guarded && guarded.masked === masked) return guarded;
     const plan = guarded?.plan ?? NOTHING_KNOWN;
     return { plan: { ...plan, outputs: undefined, scrub: true }, masked };
   }
 }
+
+/** Before the catalogue was read: every column that comes from anywhere is masked. */
+const NOBODY_KNOWS: Masked = Object.freeze({ of: () => undefined, knows: () => false, any: true });
 
 const SCAN: Treatment = Object.freeze({ kind: 'scan' });
 const NOTHING_KNOWN: Plan = Object.freeze({
