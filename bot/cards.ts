@@ -101,6 +101,7 @@ function layout(card: Card, review: Review, room: Room, options: CardOptions): t
   if (!isOpen(card)) blocks.push(record(card, room, id));
   blocks.push(requester(card, room, id));
   blocks.push(...statement(card, review, room, id));
+  if (card.stopped) blocks.push(...preview(card.stopped, id));
   blocks.push(smallPrint(id('digest'), `Request ${card.shortId} · ${card.protocol} · digest ${shortDigest(card)}`));
   blocks.push(rules(card, room, id));
   const warnings = warningsOf(card, review, room);
@@ -163,6 +164,22 @@ function statement(card: Card, review: Review, room: Room, id: (part: string) =>
   if (more > 0) listed.push(`… ${more} more: open Details`);
   blocks.push(preformatted(id('parameters'), listed.join('\n')));
   return blocks;
+}
+
+const MAX_CELL = 40; // characters: enough to recognise what flows, on a phone
+
+/** What its client has seen of the result already. */
+function preview({ after, preview }: NonNullable<Card['stopped']>, id: (part: string) => string): types.KnownBlock[] {
+  const said = `Stopped after ${oneLine(after, 40)}. `;
+  if (preview.length === 0) return [smallPrint(id('stopped'), `${said}No row can be shown.`)];
+  const rows = preview.map((row) => row.map((value) => oneLine(value, MAX_CELL) || ' ').join(' │ '));
+  return [
+    smallPrint(
+      id('stopped'),
+      `${said}The first ${preview.length === 1 ? 'row' : `${preview.length} rows`}, as the client got them:`,
+    ),
+    preformatted(id('preview'), rows.join('\n')),
+  ];
 }
 
 function rules(card: Card, room: Room, id: (part: string) => string): types.KnownBlock {

@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { App, type Logger as BoltLogger } from '@slack/bolt';
 import type { Redis } from 'ioredis';
 import type { Logger } from 'pino';
-import { CARDS_QUEUE, CARDS_VERSION, cardJobSchema } from '../queue/cards.ts';
+import { CARDS_QUEUE, CARDS_UPCASTERS, CARDS_VERSION, cardJobSchema } from '../queue/cards.ts';
 import { votePublisher } from '../queue/carry.ts';
 import {
   CARD_JOB_MS,
@@ -184,7 +184,7 @@ function consume(
   onTrouble: (error: Error) => void,
 ) {
   const connection = connectBlocking(config.redis, onTrouble);
-  const reader = { schema: cardJobSchema, version: CARDS_VERSION, upcasters: {} };
+  const reader = { schema: cardJobSchema, version: CARDS_VERSION, upcasters: CARDS_UPCASTERS };
   const worker = openWorker(
     CARDS_QUEUE,
     connection,

@@ -3,7 +3,10 @@ import { z } from 'zod';
 
 export const CARDS_QUEUE = 'cards';
 /** Newest version written; the version before it is still read (see `readCardJob`), so that a fleet can roll. */
-export const CARDS_VERSION = 1;
+export const CARDS_VERSION = 2;
+/** What version 2 added is optional: what is without it is written as version 1, which processes before this one read. */
+export const CARDS_UPCASTERS = { 1: (payload: Record<string, unknown>) => payload };
+const version = z.literal([1, 2]);
 
 const time = z.number().int().nonnegative(); // epoch ms
 const text = (max: number) => z.string().max(max);
@@ -80,6 +83,15 @@ export const cardSchema = z.strictObject({
   estimate: text(300).optional(),
   /** Said on the card in as many words: `the data that follows COPY is not reviewed (at most 10,000 rows)`. */
   warnings: z.array(text(300)).max(10),
+  /** Since version 2. A result that was stopped in its midst: how much of it its client has, and its first rows. */
+  stopped: z
+    .strictObject({
+      /** `1,000 rows` */
+      after: text(40),
+      /** As the client got them, masked: at most three rows of ten columns. */
+      preview: z.array(z.array(text(200)).max(10)).max(3),
+    })
+    .optional(),
   settled: z
     .strictObject({
       at: time,
@@ -104,11 +116,11 @@ export type Card = z.infer<typeof cardSchema>;
 
 export const cardJobSchema = z.discriminatedUnion('kind', [
   /** Post it if it was never posted, else edit it. The job id is `card-<hold>-<sequence>`. */
-  z.strictObject({ kind: z.literal('card'), v: z.literal(1), card: cardSchema }),
+  z.strictObject({ kind: z.literal('card'), v: version, card: cardSchema }),
   /** Tell one person something, where only they see it. */
   z.strictObject({
     kind: z.literal('reply'),
-    v: z.literal(1),
+    v: version,
     id: text(80),
     channel: text(64),
     user: text(32),
@@ -117,7 +129,7 @@ export const cardJobSchema = z.discriminatedUnion('kind', [
   /** Say something in a channel, once per id. */
   z.strictObject({
     kind: z.literal('notice'),
-    v: z.literal(1),
+    v: version,
     id: text(120),
     channel: text(64),
     text: text(3000),
@@ -126,7 +138,7 @@ export const cardJobSchema = z.discriminatedUnion('kind', [
   /** Resolve these approver names to people; answered with a `directory` message to `votes.<gateway>`. */
   z.strictObject({
     kind: z.literal('directory'),
-    v: z.literal(1),
+    v: version,
     id: text(80),
     gateway: text(64),
     /** `@handle`, `S…` or `U…`. */
@@ -136,7 +148,7 @@ export const cardJobSchema = z.discriminatedUnion('kind', [
   /** Attest these voters afresh; answered with an `attestation` message to `votes.<gateway>`. */
   z.strictObject({
     kind: z.literal('attest'),
-    v: z.literal(1),
+    v: version,
     id: text(80),
     gateway: text(64),
     hold: z.uuid(),
@@ -147,9 +159,12 @@ export const cardJobSchema = z.discriminatedUnion('kind', [
   /** Nothing of this gateway's will change any more: forget its message index. */
   z.strictObject({
     kind: z.literal('forget'),
-    v: z.literal(1),
+    v: version,
     gateway: text(64),
     holds: z.array(z.uuid()).max(10_000),
   }),
 ]);
 export type CardJob = z.infer<typeof cardJobSchema>;
+
+/** The card on its way, in the oldest version that can carry it. */
+export const cardJob = (card: Card): CardJob => ({ kind: 'card', v: card.stopped ? 2 : 1, card });

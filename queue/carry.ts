@@ -2,7 +2,7 @@
 import type { QueueEvents, Worker } from 'bullmq';
 import type { Redis } from 'ioredis';
 import type { z } from 'zod';
-import { CARDS_QUEUE, CARDS_VERSION, type CardJob, cardJobSchema } from './cards.ts';
+import { CARDS_QUEUE, CARDS_UPCASTERS, CARDS_VERSION, type CardJob, cardJobSchema } from './cards.ts';
 import {
   CARD_JOB_MS,
   connectBlocking,
@@ -27,8 +27,8 @@ import {
   votesQueue,
 } from './votes.ts';
 
+const CARDS: Reader<CardJob> = { schema: cardJobSchema, version: CARDS_VERSION, upcasters: CARDS_UPCASTERS };
 // Version 1 is the first: there is no version before it to lift yet.
-const CARDS: Reader<CardJob> = { schema: cardJobSchema, version: CARDS_VERSION, upcasters: {} };
 const VOTES: Reader<VoteMessage> = { schema: voteMessageSchema, version: VOTES_VERSION, upcasters: {} };
 
 const JOB_ID = /^[A-Za-z0-9._@-]{1,200}$/; // BullMQ's keys are joined with ':'

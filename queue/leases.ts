@@ -144,6 +144,8 @@ export class LeaseWatch {
   }
 }
 
+const restOf = ({ stopped }: Card): string => (stopped ? `stopped after ${stopped.after}` : 'nothing was run');
+
 /** A hold's card after its gateway died. One whose end was already known stays as it is. */
 export function afterDeath(card: Card, now: number): Card {
   const sequence = card.sequence + 1;
@@ -154,7 +156,7 @@ export function afterDeath(card: Card, now: number): Card {
         ...card,
         sequence,
         state: 'lost',
-        settled: { at: now, executed: 'no', reason: 'the gateway that held it is gone; nothing was run' },
+        settled: { at: now, executed: 'no', reason: `the gateway that held it is gone; ${restOf(card)}` },
       };
     case 'released':
       return {

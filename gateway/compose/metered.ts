@@ -33,8 +33,10 @@ export function metered(
   };
   return {
     preview: (operation) => gate.preview(operation),
+    exceed: (permit, excess, context) => gate.exceed(permit, excess, context),
     admit: (operation, context) => {
       const startedAt = performance.now();
+      for (const { kind } of operation.predicates ?? []) metrics.predicate(operation.connection, kind);
       try {
         const admitted = gate.admit(operation, context);
         if (!(admitted instanceof Promise)) return passed(admitted, startedAt);

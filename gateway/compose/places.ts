@@ -2,6 +2,7 @@
 import type { Audit } from '../audit/entry.ts';
 import { GatewayError } from '../errors.ts';
 import type { Holds } from '../holds/broker.ts';
+import { untouched } from '../holds/words.ts';
 import type { Places } from '../listeners/listener.ts';
 import { type Operation, principalKey } from '../operation.ts';
 
@@ -39,10 +40,11 @@ export function counted(
 }
 
 /** @throws GatewayError AUDIT where not even the refusal can be recorded */
-function refused({ id, session, connection, principal }: Operation, why: string, audit: Audit): GatewayError {
+function refused(operation: Operation, why: string, audit: Audit): GatewayError {
+  const { id, session, connection, principal } = operation;
   const who = { operation: id, session, connection, principal: principalKey(principal) };
   audit.append({ kind: 'operation', ...who, verdict: 'refused', code: 'LIMIT', why });
   return new GatewayError('LIMIT', why, {
-    hint: 'Wait until those are decided, or withdraw them. Nothing was run.',
+    hint: `Wait until those are decided, or withdraw them. ${untouched(operation)}`,
   });
 }

@@ -5,7 +5,7 @@ import { FRESH_MS } from './directory.ts';
 import { type Hold, needsDetails } from './hold.ts';
 import { entitlement, isSameHuman } from './quorum.ts';
 import { confirm } from './release.ts';
-import { lateText } from './words.ts';
+import { lateText, untouched } from './words.ts';
 
 const MAX_RECEIPTS = 200; // remembered per hold, to answer redeliveries alike
 const MAX_CLICKS = 30; // by one person on one hold; nobody needs more to approve or deny
@@ -99,7 +99,7 @@ async function count(book: Book, hold: Hold, click: VoteOf): Promise<Receipt> {
 
   if (click.decision === 'deny') {
     book.apply(hold, { kind: 'deny', at: clock.now(), by: voter.user, reason: click.reason ?? '' });
-    return receipt(click, true, 'Denied. Nothing was run.');
+    return receipt(click, true, `Denied. ${untouched(hold.operation)}`);
   }
   const { reason } = click;
   hold.votes.set(voter.user, { user: voter.user, reason, at: clock.now(), remark, voter, attestedAt });
@@ -112,7 +112,7 @@ async function count(book: Book, hold: Hold, click: VoteOf): Promise<Receipt> {
 
 /** Why this click does not fit the hold as it is now. */
 function mismatch(hold: Hold, click: VoteOf): string | undefined {
-  if (hold.phase.kind !== 'open') return lateText(hold);
+  if (hold.phase.kind !== 'open') return lateText({ ...hold, stopped: hold.operation.stopped });
   if (click.revision !== hold.revision) {
     return 'the request has changed since that card was shown; look at it again and click again';
   }

@@ -3,7 +3,7 @@ import type { Card } from '../../queue/cards.ts';
 import type { CardPublisher } from '../../queue/carry.ts';
 import type { Audit, AuditEntry } from '../audit/entry.ts';
 import { asGatewayError } from '../errors.ts';
-import { principalKey } from '../operation.ts';
+import { type Operation, principalKey, questionOf } from '../operation.ts';
 import type { Demand, Policy } from '../policy/policy.ts';
 import type { Lease } from '../state/lease.ts';
 import type { SignedStore } from '../state/signed.ts';
@@ -56,7 +56,7 @@ export type HoldsDeps = {
 };
 
 /** What late clicks are answered from. */
-export type Remembered = Pick<Hold, 'phase' | 'releasedAt' | 'receipts'>;
+export type Remembered = Pick<Hold, 'phase' | 'releasedAt' | 'receipts'> & Pick<Operation, 'stopped'>;
 
 export class Book {
   readonly deps: HoldsDeps;
@@ -136,8 +136,7 @@ export class Book {
     const { clock, policy } = this.deps;
     const current = policy();
     if (current.version === hold.policyVersion) return 'same';
-    const { connection, principal, effects, inTransaction, guard, reveal } = hold.operation;
-    const verdict = current.evaluate({ connection, principal, effects, inTransaction, guard, reveal });
+    const verdict = current.evaluate(questionOf(hold.operation));
     switch (verdict.kind) {
       case 'allow':
         return 'same'; // whoever was asked may still say no
@@ -217,10 +216,11 @@ export class Book {
   opened(hold: Hold): void {
     if (hold.opened) return;
     const { operation, digest, rules } = hold;
-    const { session, connection } = operation;
+    const { session, connection, stopped } = operation;
     const principal = principalKey(operation.principal);
     const about = { hold: hold.id, operation: operation.id, session, principal, connection };
-    this.deps.audit.append({ kind: 'hold.open', ...about, rules, digest });
+    const after = stopped ? { stopped: { rows: stopped.rows, bytes: stopped.bytes } } : {};
+    this.deps.audit.append({ kind: 'hold.open', ...about, rules, digest, ...after });
     hold.opened = true;
   }
 
@@ -339,8 +339,8 @@ export class Book {
 
   #bury(hold: Hold): void {
     this.#holds.delete(hold.id);
-    const { phase, releasedAt, receipts } = hold;
-    this.#recent.set(hold.id, { phase, releasedAt, receipts });
+    const { phase, releasedAt, receipts, operation } = hold;
+    this.#recent.set(hold.id, { phase, releasedAt, receipts, stopped: operation.stopped });
     const oldest = this.#recent.keys().next().value;
     if (this.#recent.size > RECENT && oldest !== undefined) this.#recent.delete(oldest);
     if (hold.reached === 'queue') this.show(hold, { last: true });

@@ -1,6 +1,6 @@
 /** Opens holds and takes in what bots say of them. The book keeps them; votes: ballot.ts; release: release.ts. */
 import { randomBytes } from 'node:crypto';
-import { cardSchema } from '../../queue/cards.ts';
+import { cardJob, cardSchema } from '../../queue/cards.ts';
 import type { Receipt, VoteMessage } from '../../queue/votes.ts';
 import { asGatewayError, type ErrorCode, GatewayError } from '../errors.ts';
 import type { AdmitContext, Permit } from '../gate.ts';
@@ -12,7 +12,7 @@ import { digestOf, SALT_BYTES } from './digest.ts';
 import type { Hold } from './hold.ts';
 import { askPartial } from './partial.ts';
 import { withdrawal, withdrawnBy } from './withdrawal.ts';
-import { heldText, oneLine } from './words.ts';
+import { heldText, oneLine, untouched } from './words.ts';
 
 /** More than this nobody reviews: statement and parameters together, bytes. */
 const MAX_REVIEWED_BYTES = 48 * 1024;
@@ -159,9 +159,12 @@ class Broker implements Holds {
       await lease.note(first);
       if (hold.phase.kind !== 'open' || !this.#opens(hold)) return;
       hold.reached = 'queue';
-      await publish.send({ kind: 'card', v: 1, card: first }, `card-${hold.id}-${first.sequence}`);
+      await publish.send(cardJob(first), `card-${hold.id}-${first.sequence}`);
     } catch (error) {
-      const { code, message: reason } = nobodyToAsk(hold.demands.map(({ rule }) => rule));
+      const { code, message: reason } = nobodyToAsk(
+        hold.demands.map(({ rule }) => rule),
+        hold.operation,
+      );
       this.#giveUp(hold, code, reason, error);
     }
   }
@@ -241,11 +244,11 @@ class Broker implements Holds {
   #refuseUnasked(operation: Operation, verdict: Verdict & { kind: 'hold' }, { signal }: AdmitContext): void {
     const { audit, lease } = this.#book.deps;
     try {
-      if (this.#stopped) throw new GatewayError('SHUTDOWN', 'the gateway is stopping', { hint: 'Nothing was run.' });
+      if (this.#stopped) throw new GatewayError('SHUTDOWN', 'the gateway is stopping', { hint: untouched(operation) });
       refuseTooLong(operation, verdict.demands);
       this.#refuseTooMany(operation);
-      if (!lease.valid()) throw nobodyToAsk(verdict.rules);
-      if (signal.aborted) throw withdrawnBy(signal);
+      if (!lease.valid()) throw nobodyToAsk(verdict.rules, operation);
+      if (signal.aborted) throw withdrawnBy(signal, operation);
     } catch (thrown) {
       const { code, message: why } = asGatewayError(thrown);
       const { id, session, connection, principal } = operation;
@@ -262,7 +265,7 @@ class Broker implements Holds {
     if (mine < openPerPrincipal && here < openPerConnection) return;
     const which = mine >= openPerPrincipal ? `${principal.name} has ${mine}` : `${connection} has ${here}`;
     throw new GatewayError('LIMIT', `${which} operations waiting for approval already`, {
-      hint: 'Wait until those are decided, or withdraw them. Nothing was run.',
+      hint: `Wait until those are decided, or withdraw them. ${untouched(operation)}`,
     });
   }
 }
@@ -281,14 +284,14 @@ function refuseTooLong(operation: Operation, demands: readonly Demand[]): void {
         ', ',
       )}) and is too long for a person to review: ${bytes.toLocaleString('en-US')} bytes, ${operation.parameters.length} parameters`,
     {
-      hint: 'At most 48 KB and 200 parameters. Split it into statements that a person can read. Nothing was run.',
+      hint: `At most 48 KB and 200 parameters. Split it into statements that a person can read. ${untouched(operation)}`,
     },
   );
 }
 
-const nobodyToAsk = (rules: readonly string[]): GatewayError =>
+const nobodyToAsk = (rules: readonly string[], operation: Operation): GatewayError =>
   new GatewayError(
     'UNAVAILABLE',
     `this needs approval (${rules.slice(0, 5).join(', ')}), and nobody can be asked now: Redis is not reachable`,
-    { hint: 'Try again when the gateway is ready. Nothing was run.' },
+    { hint: `Try again when the gateway is ready. ${untouched(operation)}` },
   );

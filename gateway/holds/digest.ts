@@ -16,7 +16,7 @@ export type Covered = {
 
 /**
  * 64 hex characters. Binds hold, connection, principal, session, frame, statement bytes, parameters (format, null or
- * bytes), caps, the demands and the version of the rules they came from.
+ * bytes), what is left of a stopped result, caps, the demands and the version of the rules they came from.
  */
 export function digestOf({ hold, salt, operation, demands, policyVersion }: Covered): string {
   const hash = createHash('sha256');
@@ -46,6 +46,10 @@ export function digestOf({ hold, salt, operation, demands, policyVersion }: Cove
     field(value === null ? 'null' : 'value');
     if (value !== null) field(value);
   }
+  const { stopped } = operation;
+  field(
+    stopped ? `the rest after ${stopped.rows} rows, ${stopped.bytes} bytes: ${stopped.usedUp.join(', ')}` : 'whole',
+  );
   field(operation.caps ? `${operation.caps.rows} rows, ${operation.caps.bytes} bytes` : 'no caps');
   field(policyVersion);
   count(demands.length);

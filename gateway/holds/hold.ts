@@ -2,8 +2,9 @@
 import type { Card } from '../../queue/cards.ts';
 import { reviewOf } from '../../queue/review.ts';
 import type { Attestation, Receipt } from '../../queue/votes.ts';
+import { amount } from '../amount.ts';
 import type { AdmitContext, Permit } from '../gate.ts';
-import type { Operation, Outcome } from '../operation.ts';
+import type { Operation, Outcome, Stopped } from '../operation.ts';
 import type { Demand } from '../policy/policy.ts';
 import { type ExpiresBy, executed, type Phase } from './lifecycle.ts';
 
@@ -125,6 +126,7 @@ export function cardOf(hold: Hold, gateway: string, redact: (text: string) => st
     expiresAt: Math.max(0, Math.round(hold.deadline.at)),
     expiresBy: hold.deadline.by,
     warnings: warningsOf(operation),
+    ...(operation.stopped ? { stopped: stoppedOf(operation.stopped, redact) } : {}),
     ...(settled ? { settled } : {}),
     ...(hold.releasedAt === undefined ? {} : { releasedAt: hold.releasedAt }),
     ...(outcome ? { outcome: outcomeOf(outcome, redact) } : {}),
@@ -145,6 +147,12 @@ function warningsOf({ caps }: Operation): string[] {
   const bytes = caps.bytes.toLocaleString('en-US');
   return [`the data that follows is not reviewed (at most ${rows} rows, ${bytes} bytes)`];
 }
+
+/** The detectors see a value before it is cut: half a number is none to them. */
+const stoppedOf = ({ rows, preview }: Stopped, redact: (text: string) => string): NonNullable<Card['stopped']> => ({
+  after: amount('rows', rows),
+  preview: preview.slice(0, 3).map((row) => row.slice(0, 10).map((value) => cut(redact(value), 200))),
+});
 
 function settledOf(hold: Hold, redact: (text: string) => string): Card['settled'] {
   const { phase } = hold;

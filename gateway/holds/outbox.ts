@@ -1,6 +1,6 @@
 /** Cards on their way to Redis: the newest of each hold, tried until Redis has it. */
 import { ZodError } from 'zod';
-import type { Card } from '../../queue/cards.ts';
+import { type Card, cardJob } from '../../queue/cards.ts';
 import type { CardPublisher } from '../../queue/carry.ts';
 import type { Audit } from '../audit/entry.ts';
 import type { Lease } from '../state/lease.ts';
@@ -73,7 +73,7 @@ export class Outbox {
       try {
         const card = slip.make?.();
         if (card && !slip.last) await lease.note(card);
-        if (card) await publish.send({ kind: 'card', v: 1, card }, `card-${hold}-${card.sequence}`);
+        if (card) await publish.send(cardJob(card), `card-${hold}-${card.sequence}`);
         if (slip.last) {
           if (this.#waiting.get(hold) === slip) {
             slip = { make: undefined, last: true }; // sent: what fails from here on is tried without the card

@@ -8,7 +8,7 @@ import type { HoldEvent } from './lifecycle.ts';
 import { learnPartial, partial } from './partial.ts';
 import { outcomeFields } from './record.ts';
 import { withdrawal } from './withdrawal.ts';
-import { heldText, rulesOf } from './words.ts';
+import { heldText, rulesOf, untouched } from './words.ts';
 
 const ATTESTED_MS = 5_000; // how old the attestation of the click that completes the votes may be
 const ANSWER_MS = [8_000, 15_000, 30_000]; // for the first, second and every later question
@@ -183,7 +183,7 @@ function afterThisTurn<T>(make: () => T): Promise<T | undefined> {
 
 function whyNotSent(hold: Hold, recorded: boolean): GatewayError | undefined {
   const { signal } = hold.context;
-  const hint = 'It was approved and released, but not sent.';
+  const hint = `It was approved and released, but not sent.${hold.operation.stopped ? ` ${untouched(hold.operation)}` : ''}`;
   if (!recorded) {
     return new GatewayError('UNAVAILABLE', `released (${hold.shortId}) but not sent: Redis is not reachable`, { hint });
   }

@@ -1,6 +1,8 @@
 /** Why a waiting operation was given up, from the signal that ended it. Pure. */
 import type { Ending } from '../ending.ts';
 import { type ErrorCode, GatewayError } from '../errors.ts';
+import type { Operation } from '../operation.ts';
+import { untouched } from './words.ts';
 
 export function withdrawal(signal: Ending): { readonly code: ErrorCode; readonly reason: string } {
   const reason: unknown = signal.reason;
@@ -10,7 +12,7 @@ export function withdrawal(signal: Ending): { readonly code: ErrorCode; readonly
   return { code: 'WITHDRAWN', reason: 'the requester withdrew it' };
 }
 
-export function withdrawnBy(signal: Ending): GatewayError {
+export function withdrawnBy(signal: Ending, operation: Operation): GatewayError {
   const { code, reason } = withdrawal(signal);
-  return new GatewayError(code, reason, { hint: 'Nothing was run.' });
+  return new GatewayError(code, reason, { hint: untouched(operation) });
 }

@@ -1,5 +1,7 @@
 /** What a hold says: to the client that waits, to the one refused, to the one who clicked. Plain sentences. */
+import { amount } from '../amount.ts';
 import { GatewayError } from '../errors.ts';
+import type { Operation } from '../operation.ts';
 import { utc } from './clock.ts';
 import type { Hold } from './hold.ts';
 import type { ExpiresBy } from './lifecycle.ts';
@@ -10,8 +12,19 @@ const CLOCKS: Readonly<Record<ExpiresBy, string>> = {
   transaction: 'rule, inside a transaction',
 };
 
+/** What became of an operation that was not let through, or not to its end. */
+export const untouched = ({ stopped }: Pick<Operation, 'stopped'>): string =>
+  stopped ? `The first ${amount('rows', stopped.rows)} were sent, the rest was not.` : 'Nothing was run.';
+
+/** The same, at the end of a sentence of ours. */
+export const restOf = ({ stopped }: Pick<Operation, 'stopped'>): string =>
+  stopped ? `stopped after ${amount('rows', stopped.rows)}` : 'nothing was run';
+
+const ask = ({ stopped }: Operation): string =>
+  stopped ? `held for approval after ${amount('rows', stopped.rows)}` : 'held for approval';
+
 /** `held for approval · a1b2c3 · asking @dba-oncall (1 of 2) · until 14:02:11 UTC (rule) · schema-changes: …` */
-export function heldText(hold: Hold, lead = 'held for approval'): string {
+export function heldText(hold: Hold, lead = ask(hold.operation)): string {
   const asking = hold.demands
     .map((demand, i) => `${demand.approvers.join(', ')} (${hold.counted[i] ?? 0} of ${demand.quorum})`)
     .join(' and ');
@@ -31,6 +44,7 @@ export const oneLine = (text: string): string => text.replace(/[\p{Cc}\p{Cf}\u20
 export function refusal(hold: Hold): GatewayError {
   const { phase } = hold;
   const about = `(${hold.shortId}, ${rulesOf(hold)})`;
+  const rest = untouched(hold.operation);
   switch (phase.kind) {
     case 'denied': {
       const ruled = phase.by.startsWith('rule '); // a rule that came into force while it waited; no person did
@@ -38,19 +52,19 @@ export function refusal(hold: Hold): GatewayError {
       const reason = oneLine(phase.reason);
       return new GatewayError('DENIED', `denied by ${oneLine(by)}${reason === '' ? '' : `: ${reason}`} ${about}`, {
         hint: ruled
-          ? 'The rules changed while it waited and deny it now; do not work around them. Nothing was run.'
-          : 'A person decided this; do not try again or work around it. Tell whoever asked you, with the reason. Nothing was run.',
+          ? `The rules changed while it waited and deny it now; do not work around them. ${rest}`
+          : `A person decided this; do not try again or work around it. Tell whoever asked you, with the reason. ${rest}`,
       });
     }
     case 'expired':
       return new GatewayError('EXPIRED', `nobody decided before ${utc(hold.deadline.at)} ${about}`, {
         hint:
           phase.clock === 'token'
-            ? 'Your token ended first: get a later one, then ask again. Nothing was run.'
-            : `Ask ${[...new Set(hold.demands.flatMap((demand) => demand.approvers))].join(', ')}, then try again. Nothing was run.`,
+            ? `Your token ended first: get a later one, then ask again. ${rest}`
+            : `Ask ${[...new Set(hold.demands.flatMap((demand) => demand.approvers))].join(', ')}, then try again. ${rest}`,
       });
     case 'withdrawn':
-      return new GatewayError(phase.code, `${oneLine(phase.reason)} ${about}`, { hint: 'Nothing was run.' });
+      return new GatewayError(phase.code, `${oneLine(phase.reason)} ${about}`, { hint: rest });
     case 'open':
     case 'approved':
     case 'released':
@@ -63,7 +77,12 @@ export function refusal(hold: Hold): GatewayError {
 }
 
 /** Why a click comes too late, for the one who clicked. */
-export function lateText({ phase, releasedAt }: Pick<Hold, 'phase' | 'releasedAt'>): string {
+export function lateText({
+  phase,
+  releasedAt,
+  stopped,
+}: Pick<Hold, 'phase' | 'releasedAt'> & Pick<Operation, 'stopped'>): string {
+  const rest = restOf({ stopped });
   switch (phase.kind) {
     case 'open':
       return 'this is still open';
@@ -74,10 +93,10 @@ export function lateText({ phase, releasedAt }: Pick<Hold, 'phase' | 'releasedAt
     case 'unknown':
       return `this was approved and released at ${utc(releasedAt ?? phase.at)}`;
     case 'denied':
-      return `this was denied at ${utc(phase.at)}; nothing was run`;
+      return `this was denied at ${utc(phase.at)}; ${rest}`;
     case 'expired':
-      return `this expired at ${utc(phase.at)}; nothing was run`;
+      return `this expired at ${utc(phase.at)}; ${rest}`;
     case 'withdrawn':
-      return `this was withdrawn at ${utc(phase.at)} (${oneLine(phase.reason)}); nothing was run`;
+      return `this was withdrawn at ${utc(phase.at)} (${oneLine(phase.reason)}); ${rest}`;
   }
 }

@@ -1,8 +1,9 @@
 /** Limits: what a rule with `rows`, `bytes` or their hours asks for, on what is read and on what is written. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { amount } from '../amount.ts';
 import type { Action, Effect, Principal } from '../operation.ts';
-import { amount, limitText } from './budget.ts';
+import { limitText } from './budget.ts';
 import { compile } from './compile.ts';
 import type { Budget, ConnectionDefaults, Question, Rule, RuleMatch, Verdict } from './policy.ts';
 import { ruleMistake, ruleSchema } from './schema.ts';

@@ -1,4 +1,5 @@
 /** Limits on what a result may bring: which rule carries which, and what a result that passes one asks for. Pure. */
+import { amount } from '../amount.ts';
 import type { Action } from '../operation.ts';
 import type { Budget, Limit, RuleMatch, Verdict } from './policy.ts';
 
@@ -44,17 +45,6 @@ export function beyond(verdict: Verdict, usedUp: readonly string[]): Verdict {
   }
   if (demands.size === 0) return { kind: 'allow', rules: verdict.rules };
   return { kind: 'hold', rules, demands: [...demands] };
-}
-
-const UNITS = ['bytes', 'KB', 'MB', 'GB', 'TB', 'PB'] as const;
-
-/** `1,000 rows`, `1 row`, `10 MB`, `1.5 GB`: as people say it, K, M and G being powers of 1024. */
-export function amount(of: Limit['of'], count: number): string {
-  if (of === 'rows') return `${count.toLocaleString('en-US')} ${count === 1 ? 'row' : 'rows'}`;
-  if (count === 1) return '1 byte';
-  const power = count < 1024 ? 0 : Math.min(UNITS.length - 1, Math.floor(Math.log2(count) / 10));
-  const scaled = Math.floor((count / 1024 ** power) * 10) / 10; // never more than it is
-  return `${scaled.toLocaleString('en-US')} ${UNITS[power]}`;
 }
 
 /** `1,000 rows`, `50,000 rows in an hour` */

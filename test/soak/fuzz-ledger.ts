@@ -74,6 +74,10 @@ export class WordGate implements Gate {
         return turns(1 + random.below(3)).then(() => ledger.permit(operation, undefined));
     }
   }
+
+  async exceed(): Promise<void> {
+    throw new Error('its permits have no budgets');
+  }
 }
 
 function hold(operation: Operation, context: AdmitContext, ledger: Ledger, random: Random): Promise<Permit> {
