@@ -128,6 +128,7 @@ export async function startGateway(
       holdsOpen: () => holds.stats().open,
       oldestHoldMs: () => holds.stats().oldestMs,
       auditLag: () => audit.lag(),
+      catalogueAges: () => door.catalogueAges(),
       connections: () => config().connections.map(({ name }) => name),
       others: crew.metrics,
     });
@@ -184,6 +185,7 @@ export async function startGateway(
       listen: crew.listen('postgres'),
       shareOf: (limit) => shareOf(limit, crew),
       onSignIn: (principal, connection) => void identity.register.seen(principal, connection),
+      onMasked: metrics.masked,
       log,
     });
     ends.push(() => door.close());

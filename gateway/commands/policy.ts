@@ -8,11 +8,23 @@ import type { StatementFacts } from '../listeners/postgres/types.ts';
 import { compile } from '../policy/compile.ts';
 import type { Policy } from '../policy/policy.ts';
 import { type Command, Misuse, parse } from './command.ts';
+import { explain } from './explain.ts';
 import { type PolicyCase, type PolicyFile, parsePolicyFile } from './policy-file.ts';
 
 export const policy: Command = {
-  summary: 'test statements against expected verdicts',
-  help: `Usage: countersign policy test FILE
+  summary: 'explain a statement, or test many against expected verdicts',
+  help: `Usage: countersign policy explain SQL --connection NAME [--config FILE] [--group G …]
+       countersign policy test FILE
+
+explain says what a gateway would do with SQL: what it does to what, which rules decide, what of the result is masked
+and why, what somebody would be asked. It looks at the target's catalogue and runs nothing.
+
+  --connection NAME   whose target and rules
+  --group G           a group of the principal (again for more); masking rules may except some
+  --issuer, --subject who asks; default: the first issuer, nobody in particular
+  --config FILE       default: COUNTERSIGN_CONFIG, else countersign.yaml
+
+test:
 
 Judges each case of FILE, without a database and without Redis, and prints those that are not as expected.
 
@@ -37,7 +49,9 @@ Judges each case of FILE, without a database and without Redis, and prints those
       principal: { kind: agent, name: report-bot, groups: [data-science] }
       in_transaction: false`,
 
-  run: async (args, { out }) => {
+  run: async (args, output) => {
+    if (args[0] === 'explain') return explain(args, output);
+    const { out } = output;
     const { positionals } = parse(args, {}, ['"test"', 'the file with the cases']);
     const [what, path = ''] = positionals;
     if (what !== 'test') throw new Misuse(`there is no policy ${what}`);

@@ -8,10 +8,12 @@ import type { Gate } from '../gate.ts';
 import type { Authenticator } from '../identity/identity.ts';
 import type { Listen, Listener, SessionRegistry } from '../listeners/listener.ts';
 import { CancelKeys } from '../listeners/postgres/cancel.ts';
+import type { Tally } from '../listeners/postgres/mask/rows.ts';
 import { createSessions } from '../listeners/postgres/serve.ts';
 import { createPostgresListener, type DoorEvent, LIMITS } from '../listeners/postgres/server.ts';
 import { type Principal, principalKey } from '../operation.ts';
 import { described, redact } from './log.ts';
+import { MaskingBook } from './masking.ts';
 import { Refusals } from './refusals.ts';
 import { Targets } from './targets.ts';
 
@@ -32,6 +34,8 @@ export type DoorDeps = {
   readonly shareOf: (limit: number) => number;
   /** Signed in and about to begin. */
   readonly onSignIn: (principal: Principal, connection: string) => void;
+  /** Values were masked in results of a connection, by why. */
+  readonly onMasked: (connection: string, tally: Tally) => void;
   readonly log: Logger;
 };
 
@@ -39,6 +43,8 @@ export type Door = {
   /** Undefined where `listen.postgres` is left out. */
   readonly listener: Listener | undefined;
   readonly cancelKeys: CancelKeys;
+  /** Seconds since each connection's catalogue was last looked at. */
+  catalogueAges(): Iterable<readonly [connection: string, seconds: number]>;
   /** Take up a new configuration; sessions whose principal may no longer use their connection end. */
   update(config: Config): void;
   close(): Promise<void>;
@@ -47,12 +53,14 @@ export type Door = {
 export function createDoor(deps: DoorDeps): Door {
   const { config, registry, audit, log } = deps;
   const targets = new Targets(config(), redact);
+  const masking = new MaskingBook(config(), { onMasked: deps.onMasked });
   const cancelKeys = new CancelKeys({ gatewayId: deps.gateway, forwardCancel: deps.forwardCancel });
   const sessions = createSessions({
     registry,
     audit,
     gate: deps.gate,
     inspectorFor: (upstream, downstream) => targets.inspectorFor(upstream, downstream),
+    maskingOf: masking.maskingOf,
     limits: {
       get statementBytes() {
         return config().limits.statementBytes; // asked for each session: a reload applies to the next
@@ -93,8 +101,10 @@ export function createDoor(deps: DoorDeps): Door {
   return {
     listener,
     cancelKeys,
+    catalogueAges: () => targets.catalogueAges(),
     update: (next) => {
       targets.update(next);
+      masking.update(next);
       for (const session of registry.list()) {
         if (targets.mayUse(session.connection, session.principal)) continue;
         log.warn({ session: session.id, connection: session.connection }, 'a session lost its access');

@@ -77,6 +77,16 @@ export class Targets {
     return inspector;
   }
 
+  /** Seconds since each connection's catalogue was last looked at, where it ever was. */
+  *catalogueAges(): Generator<readonly [connection: string, seconds: number]> {
+    for (const [name, { inspectors }] of this.#byName) {
+      for (const inspector of inspectors.values()) {
+        const ms = inspector.catalogueAgeMs();
+        if (ms !== undefined) yield [name, ms / 1_000];
+      }
+    }
+  }
+
   /** Keep a session's target until the session is over. */
   async during(connection: PostgresConnection, stay: () => Promise<void>): Promise<void> {
     const target = this.#byConnection.get(connection);

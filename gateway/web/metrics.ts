@@ -21,6 +21,8 @@ export type MetricSources = {
   /** Age of the oldest open hold, ms; 0 without one. */
   readonly oldestHoldMs: () => number;
   readonly auditLag: () => { readonly bytes: number; readonly ms: number };
+  /** Seconds since each connection's catalogue was last looked at. */
+  readonly catalogueAges: () => Iterable<readonly [connection: string, seconds: number]>;
   /** Names of the configured connections; any other becomes `other`. */
   readonly connections: () => readonly string[];
   /** Of the other processes of this gateway: what is read is all of them together. */
@@ -28,6 +30,8 @@ export type MetricSources = {
 };
 
 const VERDICTS = ['allow', 'hold', 'deny', 'refused'] as const;
+const WHYS = ['origin', 'taint', 'unknown', 'detector'] as const;
+const PREDICATES = ['equality', 'order', 'pattern', 'relational'] as const;
 const ENDS = ['approved', 'denied', 'expired', 'withdrawn', 'lost'] as const;
 
 export type Metrics = {
@@ -38,6 +42,10 @@ export type Metrics = {
   added(protocol: string, ms: number): void;
   vote(counted: boolean): void;
   signIn(accepted: boolean): void;
+  /** Values masked in results, by why (`origin`, `taint`, `unknown`, `detector`). */
+  masked(connection: string, counts: Readonly<Record<string, number>>): void;
+  /** Conditions that read masked columns, by kind (`equality`, `order`, `pattern`, `relational`). */
+  predicate(connection: string, kind: string): void;
   /** The Prometheus text format and its content type. */
   read(): Promise<{ readonly type: string; readonly text: string }>;
   /** Of this process alone. */
@@ -147,12 +155,42 @@ export function createMetrics(sources: MetricSources): Metrics {
     registers,
   });
 
+  const masked = new Counter({
+    name: 'countersign_masked_values_total',
+    help: 'Values masked in results: a masked column, something computed of one, of unknown origin, found by a detector',
+    labelNames: ['connection', 'why'] as const,
+    registers,
+  });
+  const predicates = new Counter({
+    name: 'countersign_masked_predicates_total',
+    help: 'Conditions that read masked columns: each can tell something about a value',
+    labelNames: ['connection', 'kind'] as const,
+    registers,
+  });
+  new Gauge({
+    name: 'countersign_catalogue_age_seconds',
+    help: 'How long ago the catalogue of a connection was last looked at',
+    labelNames: ['connection'] as const,
+    registers,
+    aggregator: 'max',
+    collect() {
+      this.reset();
+      for (const [connection, seconds] of sources.catalogueAges()) this.set({ connection }, seconds);
+    },
+  });
+
   return {
     operation: count,
     decided: (state, ms) => decisions.observe({ state: among(state, ENDS) }, ms / 1_000),
     added: (protocol, ms) => latency.observe(protocol, ms / 1_000),
     vote: (counted) => votes.inc({ counted: String(counted) }),
     signIn: (accepted) => signIns.inc({ accepted: String(accepted) }),
+    masked: (connection, counts) => {
+      const name = among(connection, sources.connections());
+      for (const why of WHYS) if (counts[why]) masked.inc({ connection: name, why }, counts[why]);
+    },
+    predicate: (connection, kind) =>
+      predicates.inc({ connection: among(connection, sources.connections()), kind: among(kind, PREDICATES) }),
     read: async () => {
       const mine = await registry.getMetricsAsJSON();
       const others = (await sources.others?.(mine)) ?? [];

@@ -31,6 +31,7 @@ const sources: MetricSources = {
   sessions: () => 3,
   holdsOpen: () => 2,
   oldestHoldMs: () => 1_500,
+  catalogueAges: () => [['orders', 1.5]] as const,
   auditLag: () => ({ bytes: 10, ms: 2 }),
   connections: () => ['orders'],
 };

@@ -36,6 +36,8 @@ export class TinyInspector implements Inspector {
 
   masked(): undefined {}
 
+  catalogueAgeMs(): undefined {}
+
   async refresh(): Promise<void> {
     this.refreshed++;
   }

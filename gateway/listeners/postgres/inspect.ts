@@ -106,6 +106,7 @@ export function createInspector(options: {
           return [{ action: 'call', object: `type ${name}` } as const];
         }),
     showParameters: (parameters) => parameters.map((parameter) => showParameter(parameter, maskLiteral)),
+    catalogueAgeMs: () => catalog.ageMs(),
     masked: (profile) => {
       const state = catalog.current();
       return state && maskedColumns.of(state.snapshot, profile);

@@ -18,6 +18,7 @@ const newInspector = () =>
   createInspector({
     serverMajor: 18,
     catalog: {
+      ageMs: () => 0,
       current: () => ({ snapshot, fresh: true }),
       refresh: async () => snapshot,
       close: async () => {},

@@ -132,6 +132,8 @@ export type Inspector = {
   showParameters(parameters: readonly Parameter[]): readonly string[];
   /** Which columns of the target are masked under this profile, by the catalogue as it is known now. */
   masked(profile: Profile): Masked | undefined;
+  /** How long ago the catalogue was last looked at, ms; undefined before the first look. */
+  catalogueAgeMs(): number | undefined;
   /** After DDL or an unknown object: look at the catalogue again before the next verdict that needs it. */
   refresh(): Promise<void>;
   close(): Promise<void>;

@@ -16,6 +16,8 @@ export type CatalogState = { readonly snapshot: Snapshot; readonly fresh: boolea
 export type Catalog = {
   /** What is known now; undefined before the first load. `fresh` is false once nobody could look for `staleMs`. */
   current(): CatalogState | undefined;
+  /** How long ago anybody last looked, ms; undefined before the first look. */
+  ageMs(): number | undefined;
   /** Look now; calls that overlap share one look. @throws GatewayError UPSTREAM when the target cannot be asked */
   refresh(): Promise<Snapshot>;
   close(): Promise<void>;
@@ -111,6 +113,7 @@ export function createCatalog(options: {
   };
 
   return {
+    ageMs: () => snapshot && Math.round(now() - seenAt),
     current: () => snapshot && { snapshot, fresh: now() - seenAt < staleMs },
     refresh,
     close: async () => {

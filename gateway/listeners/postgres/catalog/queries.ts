@@ -54,14 +54,14 @@ export const LOAD_QUERIES = {
   columns: `select attrelid, attname, attnotnull, atttypid, attnum from pg_attribute a
     where attnum > 0 and not attisdropped
       and exists (select from pg_class c where c.oid = a.attrelid and c.relkind in ('r', 'p', 'v', 'm', 'f', 'S', 'c'))`,
-  generated: `select adrelid, adbin from pg_attrdef join pg_attribute on attrelid = adrelid and attnum = adnum
-    where attgenerated = 'v'`,
+  generated: `select adrelid, adbin, adnum, attgenerated from pg_attrdef
+      join pg_attribute on attrelid = adrelid and attnum = adnum where attgenerated <> ''`,
   rules: `select ev_class, ev_type, ev_action from pg_rewrite where ev_class >= 16384 or ev_type <> '1'`,
   policies: 'select polrelid, polqual, polwithcheck from pg_policy',
   inherits: 'select inhrelid, inhparent from pg_inherits',
   foreignKeys: `select conrelid, confrelid, confupdtype, confdeltype from pg_constraint where contype = 'f'`,
   domainChecks: `select contypid, conbin from pg_constraint where contype = 'c' and contypid <> 0`,
-  functions: `select p.oid, proname, pronamespace, prokind, provolatile, extname, prolang
+  functions: `select p.oid, proname, pronamespace, prokind, provolatile, extname, prolang, proretset
     from pg_proc p left join (pg_depend d join pg_extension e on e.oid = d.refobjid)
       on d.classid = 'pg_proc'::regclass and d.objid = p.oid and d.deptype = 'e' and p.oid >= 16384`,
   /** SQL functions that stored expressions call: text of the body, or its tree. */

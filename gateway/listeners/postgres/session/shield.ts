@@ -6,7 +6,7 @@ import { CopyMask } from '../mask/copy-out.ts';
 import { type Scrubbed, scrub } from '../mask/errors.ts';
 import { type Masker, newTally, RowMask, type Tally } from '../mask/rows.ts';
 import type { Column, FormatCode } from '../messages.ts';
-import type { StatementFacts } from '../types.ts';
+import type { Inspector, StatementFacts } from '../types.ts';
 import type { Frame } from '../wire.ts';
 
 /** What applies to the session's principal now: a reload may change it between two statements. */
@@ -51,24 +51,27 @@ export type Showing = {
   readonly tally: Tally;
   /** How much of it has been counted. */
   readonly counted: Tally;
+  /** How old the catalogue was that decided, ms. */
+  catalogueMs?: number | undefined;
 };
 /** Values masked so far by why, without those of none; undefined where all passed. */
-export function maskedIn({ tally }: Showing): Record<string, number> | undefined {
+export function maskedIn({ tally, catalogueMs }: Showing): Record<string, number> | undefined {
   const some = Object.entries(tally).filter(([, count]) => count > 0);
-  return some.length > 0 ? Object.fromEntries(some) : undefined;
+  if (some.length === 0) return undefined;
+  return { ...Object.fromEntries(some), ...(catalogueMs !== undefined && { catalogueMs }) };
 }
 
 export const showing = (revealed: boolean): Showing => ({ revealed, tally: newTally(), counted: newTally() });
 
 export class Shield {
   readonly #masking: () => Masking;
-  readonly #masked: (profile: Profile) => Masked | undefined;
+  readonly #inspector: Pick<Inspector, 'masked' | 'catalogueAgeMs'>;
   /** Something that touches masked columns ran in the transaction that is still open: its end may speak of rows, too. */
   #touched = false;
 
-  constructor(masking: () => Masking, masked: (profile: Profile) => Masked | undefined) {
+  constructor(masking: () => Masking, inspector: Pick<Inspector, 'masked' | 'catalogueAgeMs'>) {
     this.#masking = masking;
-    this.#masked = masked;
+    this.#inspector = inspector;
   }
 
   get profile(): Profile | undefined {
@@ -90,12 +93,14 @@ export class Shield {
   /** The catalogue as it is now, for this principal. */
   get basis(): Masked | undefined {
     const { profile } = this.#masking();
-    return profile?.hasColumns ? this.#masked(profile) : undefined;
+    return profile?.hasColumns ? this.#inspector.masked(profile) : undefined;
   }
 
   /** The mask for rows of this description; undefined where all pass as they are. */
-  rows({ guarded }: Results, columns: readonly Column[], { revealed, tally }: Showing): Mask | undefined {
+  rows({ guarded }: Results, columns: readonly Column[], showing: Showing): Mask | undefined {
+    const { revealed, tally } = showing;
     if (revealed) return undefined;
+    showing.catalogueMs = this.#inspector.catalogueAgeMs();
     const { masker } = this.#masking();
     const now = this.#current(guarded);
     return RowMask.of(columns, treatments(columns, now, masker.scanner !== undefined), masker, tally);

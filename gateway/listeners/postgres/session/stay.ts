@@ -99,7 +99,7 @@ export class Stay {
     toTarget: Outbox;
   }) {
     const { inspector, masking } = options;
-    this.shield = new Shield(masking, (profile) => inspector.masked(profile));
+    this.shield = new Shield(masking, inspector);
     this.frame = new SessionFrame(options.searchPath, options.upstream.parameters, () => this.shield.profile);
     this.foreignEncoding = options.upstream.parameters.get('server_encoding') !== 'UTF8';
     this.inspector = options.inspector;
