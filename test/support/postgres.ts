@@ -26,12 +26,12 @@ export type TestPostgres = {
 };
 
 export async function startPostgres(
-  options: { port?: number; settings?: Record<string, string>; ownGroup?: boolean } = {},
+  options: { port?: number; settings?: Record<string, string>; ownGroup?: boolean; bin?: string } = {},
 ): Promise<TestPostgres> {
   const port = options.port ?? (await freePort());
   const password = 'superuser-of-a-test';
   const asUser = process.getuid?.() === 0 ? { uid: NOBODY, gid: NOBODY } : {};
-  const bin = await binaries();
+  const bin = options.bin ?? (await binaries()); // another release, where the machine has one
   const dir = await mkdtemp(join(tmpdir(), 'countersign-pg-'));
   const tidy = () => rm(dir, { recursive: true, force: true });
   const data = join(dir, 'data');

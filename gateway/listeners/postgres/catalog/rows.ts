@@ -1,0 +1,18 @@
+/** Rows of pg_catalog, as the readers of them look at them. Oids and flags are texts. */
+import { FIRST_USER_OID } from './harmless.ts';
+
+export type Rows = readonly (readonly string[])[];
+
+export const isUser = (oid: string): boolean => Number(oid) >= FIRST_USER_OID;
+export const ofUser = ([oid]: readonly string[]): boolean => isUser(oid!);
+export const truthy = (value: string | undefined): boolean => value === 'true';
+
+export function groupBy(rows: readonly (readonly string[])[], key: number): Map<string, (readonly string[])[]> {
+  const groups = new Map<string, (readonly string[])[]>();
+  for (const row of rows) {
+    const group = groups.get(row[key]!);
+    if (group) group.push(row);
+    else groups.set(row[key]!, [row]);
+  }
+  return groups;
+}
