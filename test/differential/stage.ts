@@ -24,6 +24,8 @@ const SETTINGS = {
   wal_level: 'logical',
   max_prepared_transactions: '4',
   deadlock_timeout: '100ms',
+  // What a cursor WITH HOLD has still to fetch is fetched by COMMIT, which no statement_timeout ends.
+  temp_file_limit: '64MB',
 };
 
 export async function openStage(): Promise<Stage> {
