@@ -1,0 +1,19 @@
+/** Every attack there is. */
+import type { Attack } from '../attack.ts';
+import { CHANNELS } from './channels.ts';
+import { CONSTRUCTED } from './constructed.ts';
+import { COPY } from './copy.ts';
+import { ERRORS } from './errors.ts';
+import { QUERIES } from './queries.ts';
+import { VALUES } from './values.ts';
+import { WRITES } from './writes.ts';
+
+export const ATTACKS: readonly Attack[] = [
+  ...VALUES,
+  ...QUERIES,
+  ...CONSTRUCTED,
+  ...ERRORS,
+  ...CHANNELS,
+  ...WRITES,
+  ...COPY,
+];

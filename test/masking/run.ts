@@ -1,0 +1,98 @@
+/** `node --import tsx test/masking/run.ts --route direct|gateway`: every attack, and what came of it. */
+import { parseArgs } from 'node:util';
+import { ATTACKS } from './attacks/all.ts';
+import { Harness, type Played, type Protocol } from './harness.ts';
+import { openRoute, type RouteName } from './route.ts';
+
+const USAGE = `Usage: node --import tsx test/masking/run.ts [--route direct|gateway] [--only ID] [--protocol simple|extended|binary] [--all]
+  --only ID    those whose id or technique contains this
+  --all        print a line for each, not only for those that did not go as they should
+  --show       print what the client was told, too`;
+
+const { values } = parseArgs({
+  options: {
+    route: { type: 'string', default: process.env.MASKING_ROUTE ?? 'direct' },
+    only: { type: 'string', default: '' },
+    protocol: { type: 'string' },
+    all: { type: 'boolean', default: false },
+    show: { type: 'boolean', default: false },
+    help: { type: 'boolean', default: false },
+  },
+});
+
+if (values.help || !['direct', 'gateway'].includes(values.route)) {
+  console.log(USAGE);
+  process.exitCode = values.help ? 0 : 2;
+} else {
+  process.exitCode = await main(values.route as RouteName);
+}
+
+async function main(name: RouteName): Promise<number> {
+  const chosen = ATTACKS.filter(({ id, technique }) => `${id} ${technique}`.includes(values.only));
+  const route = await openRoute(name);
+  const harness = await Harness.open(route);
+  const byTechnique = new Map<string, Map<string, number>>();
+  let wrong = 0;
+  try {
+    for (const attack of chosen) {
+      const played = await harness.play(attack, values.protocol as Protocol | undefined);
+      const counts = byTechnique.get(attack.technique) ?? new Map<string, number>();
+      const verdict = attack.oracle ? `oracle ${played.verdict}` : played.verdict;
+      counts.set(verdict, (counts.get(verdict) ?? 0) + 1);
+      byTechnique.set(attack.technique, counts);
+      const bad = mistake(name, played);
+      if (bad !== undefined) wrong++;
+      if (bad !== undefined || values.all || values.show) console.log(line(played, bad));
+      if (values.show) console.log(shown(played));
+    }
+  } finally {
+    await harness.close();
+    await route.close();
+  }
+  const total = new Map<string, number>();
+  for (const [technique, counts] of byTechnique) {
+    console.log(`${technique.padEnd(34)} ${[...counts].map(([verdict, count]) => `${verdict} ${count}`).join(', ')}`);
+    for (const [verdict, count] of counts) total.set(verdict, (total.get(verdict) ?? 0) + count);
+  }
+  console.log(
+    `${chosen.length} attacks (${name}): ${[...total].map(([verdict, count]) => `${verdict} ${count}`).join(', ')}; ${wrong} not as they should`,
+  );
+  return wrong === 0 ? 0 : 1;
+}
+
+/** Directly each has to give what it promises, or it proves nothing; through the gateway none may give anything. */
+function mistake(name: RouteName, { attack, verdict, spoilt }: Played): string | undefined {
+  if (spoilt) return 'left the lab changed';
+  if (name === 'gateway') {
+    if (verdict === 'silent') return 'no answer';
+    return !attack.oracle && (verdict === 'recovered' || verdict === 'partial') ? 'LEAK' : undefined;
+  }
+  const expected = attack.gives === 'nothing' ? 'masked refused' : attack.gives === 'part' ? 'partial' : 'recovered';
+  return expected.includes(verdict) ? undefined : `expected ${expected}`;
+}
+
+function line({ attack, verdict, found, evidence, ms }: Played, bad: string | undefined): string {
+  const best = [...found].sort((a, b) => b.length - a.length)[0];
+  const error = evidence.errors.map(({ C, M }) => `${C} ${M}`).join(' | ');
+  return [
+    bad === undefined ? '  ' : '!!',
+    verdict.padEnd(9),
+    attack.technique,
+    attack.id,
+    `${ms.toFixed(0)} ms`,
+    best ? `${best.canary.where} ${best.length}/${best.canary.core.length} by ${best.how}` : '',
+    bad ?? '',
+    bad ? error : '',
+  ].join(' · ');
+}
+
+function shown({ evidence }: Played): string {
+  const rows = evidence.results.map(({ rows, tag, copied }) =>
+    [
+      tag,
+      ...rows.slice(0, 5).map((row) => row.map((cell) => cell?.toString('latin1') ?? 'NULL').join(' | ')),
+      ...copied.map(String),
+    ].join('\n    '),
+  );
+  return `    ${evidence.types}\n    ${rows.join('\n    ')}\n    ${JSON.stringify([evidence.errors, evidence.notices, evidence.notified])}`;
+}
