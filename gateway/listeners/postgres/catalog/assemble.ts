@@ -1,12 +1,21 @@
 /** Rows of pg_catalog to a Snapshot: who runs what, who reads what, followed through views, policies and types. */
 import { type Code, call, codeOf } from './code.ts';
 import { madeOfExpression, madeOfView, type Runs } from './made.ts';
+import type { Columns, Memory } from './memory.ts';
 import { type TreeReferences, treeReferences } from './nodetree.ts';
 import type { LoadedRows } from './queries.ts';
-import { groupBy, isUser, ofUser, truthy } from './rows.ts';
+import { groupBy, isUser, truthy } from './rows.ts';
 import { rowsIn } from './rowtypes.ts';
 import { REVEALING_FUNCTIONS, SENSITIVE_COLUMNS } from './sensitive.ts';
-import { type Made, objectName, type Relation, Snapshot, type Source, type WriteKind } from './snapshot.ts';
+import {
+  type Column,
+  type Made,
+  objectName,
+  type Relation,
+  Snapshot,
+  type Source,
+  type WriteKind,
+} from './snapshot.ts';
 
 const RULE_EVENTS: Readonly<Record<string, WriteKind>> = { '2': 'update', '3': 'insert', '4': 'delete' };
 const KINDS: Readonly<Record<string, Relation['kind']>> = {
@@ -20,29 +29,38 @@ const KINDS: Readonly<Record<string, Relation['kind']>> = {
   I: 'other',
 };
 
+const NO_COLUMNS: Columns = new Map();
 const NOTHING_MADE: ReadonlyMap<number, Made> = new Map();
 
-export function assemble(rows: LoadedRows, version: string): Snapshot {
+/** `memory`: of the same server, or a new one. */
+export function assemble(rows: LoadedRows, version: string, memory: Memory): Snapshot {
   const schemas = new Map(rows.schemas.map(([oid, name]) => [oid!, name!]));
   const schemaOf = (oid: string): string => schemas.get(oid) ?? '?';
-  const code = codeOf(rows, schemaOf);
+  const columnsOf = new Map(rows.columns.map(([oid, json]) => [oid!, memory.columns.of(json!)]));
+  const code = codeOf(rows, schemaOf, columnsOf);
+  const relations = relationsOf(rows, schemaOf, code, { columnsOf, memory });
+  memory.turn();
   return new Snapshot({
     version,
     user: rows.user[0]?.[0] ?? '',
     schemas: new Set(rows.schemas.filter(([, , usable]) => truthy(usable)).map(([, name]) => name!)),
-    relations: relationsOf(rows, schemaOf, code),
+    relations,
     functions: [...code.functions.values()],
     operators: [...code.operators.values()],
     types: [...code.types.values()],
     typesByOid: new Map([...code.types].map(([oid, type]) => [Number(oid), type])),
-    rowsIn: rowsIn(rows),
+    rowsIn: rowsIn(rows, columnsOf),
   });
 }
 
-function relationsOf(rows: LoadedRows, schemaOf: (oid: string) => string, code: Code): Relation[] {
+function relationsOf(
+  rows: LoadedRows,
+  schemaOf: (oid: string) => string,
+  code: Code,
+  { columnsOf, memory }: { readonly columnsOf: ReadonlyMap<string, Columns>; readonly memory: Memory },
+): Relation[] {
   const byOid = new Map(rows.relations.map((row) => [row[0]!, row]));
-  const allColumns = groupBy(rows.columns, 0);
-  const columns = groupBy(rows.columns.filter(ofUser), 0);
+  const columns = (oid: string): readonly Column[] => [...(columnsOf.get(oid)?.values() ?? [])];
   const ancestors = groupBy(rows.inherits, 0);
   const rules = groupBy(rows.rules, 0);
   const policies = groupBy(rows.policies, 0);
@@ -83,7 +101,7 @@ function relationsOf(rows: LoadedRows, schemaOf: (oid: string) => string, code: 
   const referenced = new Map<string, readonly TreeReferences[]>();
   const referencesOf = (oid: string): readonly TreeReferences[] => {
     if (!isUser(oid)) return [];
-    const found = referenced.get(oid) ?? trees(oid).map(treeReferences);
+    const found = referenced.get(oid) ?? trees(oid).map((tree) => memory.references.of(tree));
     referenced.set(oid, found);
     return found;
   };
@@ -91,6 +109,14 @@ function relationsOf(rows: LoadedRows, schemaOf: (oid: string) => string, code: 
   const inherited = (oid: string) => (ancestors.get(oid) ?? []).map(([, parent]) => parent!);
   const parentsOf = (oid: string) => (parents.get(oid) ?? []).map(([, parent]) => parent!);
   const below = (oid: string) => [...referencesOf(oid).flatMap((r) => r.relations), ...childrenOf(oid)];
+  /** Many tables have the same columns, and then share one object for them. */
+  const badly = new Map<Columns, readonly string[]>();
+  const heldBadly = (of: Columns): readonly string[] => {
+    const types = () => [...of.values()].map(({ type }) => `${type}`).filter(code.heldBadly);
+    const found = badly.get(of) ?? types().map((type) => `type ${call(code.types.get(type))}`);
+    badly.set(of, found);
+    return found;
+  };
   const hazardsOf = (oid: string): string[] => [
     ...referencesOf(oid).flatMap(code.hazards),
     ...(kindOf(oid) === 'f' ? [`foreign table ${objectOf(oid)}`] : []),
@@ -100,10 +126,10 @@ function relationsOf(rows: LoadedRows, schemaOf: (oid: string) => string, code: 
       : []),
     ...(byOid.has(oid) ? [] : ['a relation the catalogue does not know']),
     ...(code.castsAway(rowTypes.get(oid) ?? '') ? [`type ${objectOf(oid)}`] : []),
-    ...(columns.get(oid) ?? []).filter((c) => code.heldBadly(c[3]!)).map((c) => `type ${call(code.types.get(c[3]!))}`),
+    ...(isUser(oid) ? heldBadly(columnsOf.get(oid) ?? NO_COLUMNS) : []),
   ];
 
-  const reveals = revealing(rows, (oid) => allColumns.get(oid) ?? []);
+  const reveals = revealing(rows, columns);
   const made = (oid: string): ReadonlyMap<number, Made> => {
     const runsOf = (references: TreeReferences): Runs => ({
       allHarmless: code.hazards(references).length === 0,
@@ -112,16 +138,16 @@ function relationsOf(rows: LoadedRows, schemaOf: (oid: string) => string, code: 
     });
     const found = new Map<number, Made>();
     for (const [, tree, number] of generated.get(oid) ?? []) {
-      found.set(Number(number), madeOfExpression(tree!, Number(oid), runsOf(treeReferences(tree!))));
+      found.set(Number(number), madeOfExpression(tree!, Number(oid), runsOf(memory.references.of(tree!))));
     }
     if (kindOf(oid) !== 'v' && kindOf(oid) !== 'm') return found;
     const action = (rules.get(oid) ?? []).find(([, event]) => event === '1')?.[2];
     const references = referencesOf(oid)[0]; // the first of its trees
-    const view = action && references ? madeOfView(action, runsOf(references)) : undefined;
+    const runs = references && runsOf(references);
+    const told = (text: string) => (runs && madeOfView(text, runs)) ?? null;
+    const view = action === undefined ? null : runs?.allHarmless ? memory.views.of(action, told) : told(action);
     // Whatever its rule says, a column of a view is never taken for a stored one.
-    for (const [, , , , number] of columns.get(oid) ?? []) {
-      found.set(Number(number), view?.get(Number(number)) ?? { kind: 'opaque' });
-    }
+    for (const { number } of columns(oid)) found.set(number, view?.get(number) ?? { kind: 'opaque' });
     return found;
   };
 
@@ -138,12 +164,7 @@ function relationsOf(rows: LoadedRows, schemaOf: (oid: string) => string, code: 
       schema: schemaOf(schema!),
       name: name!,
       kind: KINDS[kind!] ?? 'other',
-      columns: new Map(
-        (allColumns.get(oid!) ?? []).map(([, column, notNull, type, number]) => [
-          column!,
-          { name: column!, number: Number(number), notNull: truthy(notNull), type: Number(type) },
-        ]),
-      ),
+      columns: columnsOf.get(oid!) ?? NO_COLUMNS,
       made: isUser(oid!) ? made(oid!) : NOTHING_MADE,
       kin: [...childrenOf(oid!), ...inherited(oid!)].map(Number),
       reads: [...reads].map(objectOf),
@@ -165,7 +186,7 @@ function relationsOf(rows: LoadedRows, schemaOf: (oid: string) => string, code: 
 /** Functions that show what a view of PostgreSQL's hides, by oid: as good as that view's columns. */
 function revealing(
   rows: LoadedRows,
-  columnsOf: (oid: string) => readonly (readonly string[])[],
+  columnsOf: (oid: string) => readonly Column[],
 ): ReadonlyMap<string, readonly Source[]> {
   const views = new Map(rows.relations.filter(([oid]) => !isUser(oid!)).map(([oid, name]) => [name!, oid!]));
   const found = new Map<string, readonly Source[]>();
@@ -173,10 +194,10 @@ function revealing(
     const shows = isUser(oid!) ? undefined : REVEALING_FUNCTIONS.get(name!);
     const view = shows === undefined ? undefined : views.get(shows);
     if (shows === undefined || view === undefined) continue;
-    const hidden = columnsOf(view).filter(([, column]) => SENSITIVE_COLUMNS.get(shows)?.includes(column!));
+    const hidden = columnsOf(view).filter(({ name: column }) => SENSITIVE_COLUMNS.get(shows)?.includes(column));
     found.set(
       oid!,
-      hidden.map(([, , , , number]) => ({ relation: Number(view), column: Number(number) })),
+      hidden.map(({ number }) => ({ relation: Number(view), column: number })),
     );
   }
   return found;

@@ -1,6 +1,7 @@
 /** The catalogue of one target database, kept fresh on a connection of its own. Knows no policy. */
 import { GatewayError } from '../../../errors.ts';
 import { assemble } from './assemble.ts';
+import { Memory } from './memory.ts';
 import { LOAD_QUERIES, type LoadedRows, VERSION_QUERY } from './queries.ts';
 import type { Snapshot } from './snapshot.ts';
 
@@ -39,6 +40,7 @@ export function createCatalog(options: {
 }): Catalog {
   const { connect, pollMs = POLL_MS, staleMs = STALE_MS, now = () => performance.now() } = options;
   let client: Promise<CatalogClient> | undefined;
+  let memory = new Memory();
   let snapshot: Snapshot | undefined;
   let seenAt = 0;
   let running: Promise<Snapshot> | undefined;
@@ -48,6 +50,7 @@ export function createCatalog(options: {
 
   const connected = (): Promise<CatalogClient> => {
     if (client) return client;
+    memory = new Memory(); // another server may answer
     const opening = open(connect).then((opened) => {
       const lost = () => {
         if (client === opening) client = undefined;
@@ -71,7 +74,7 @@ export function createCatalog(options: {
       const version = snapshot && (await ask(target, VERSION_QUERY))[0]?.[0];
       if (!snapshot || snapshot.version !== version) {
         const loaded = await load(target);
-        snapshot = assemble(loaded.rows, loaded.version);
+        snapshot = assemble(loaded.rows, loaded.version, memory);
       }
       seenAt = asked;
       return snapshot;

@@ -1,8 +1,9 @@
 /** What runs in a target: its functions, operators and types, and which of them are not known to be harmless. */
 import { isHarmless } from './harmless.ts';
+import type { Columns } from './memory.ts';
 import { constantParts, type TreeReferences, treeReferences } from './nodetree.ts';
 import type { LoadedRows } from './queries.ts';
-import { groupBy, isUser, ofUser, truthy } from './rows.ts';
+import { groupBy, isUser, truthy } from './rows.ts';
 import { type Named, objectName } from './snapshot.ts';
 
 /** json and jsonb: functions that make them look for a cast by themselves. */
@@ -25,7 +26,11 @@ export type Code = {
   readonly badClass: (operatorClass: string) => boolean;
 };
 
-export function codeOf(rows: LoadedRows, schemaOf: (oid: string) => string): Code {
+export function codeOf(
+  rows: LoadedRows,
+  schemaOf: (oid: string) => string,
+  columnsOf: ReadonlyMap<string, Columns>,
+): Code {
   const riskyTypes = new Set<string>();
   const functionsWith = (anyRisky: boolean) =>
     new Map(
@@ -52,7 +57,6 @@ export function codeOf(rows: LoadedRows, schemaOf: (oid: string) => string): Cod
     ]),
   );
   const byOid = new Map(rows.types.map((row) => [row[0]!, row]));
-  const columnTypes = groupBy(rows.columns.filter(ofUser), 0);
   const checks = groupBy(rows.domainChecks, 0);
   const badCasts = rows.casts.filter(([, , fn]) => runs(fn!));
   const castEnds = new Set(badCasts.flatMap(([source, target]) => [source!, target!]));
@@ -83,7 +87,9 @@ export function codeOf(rows: LoadedRows, schemaOf: (oid: string) => string): Cod
       const checked = (checks.get(oid!) ?? []).some(([, tree]) => hazards(treeReferences(tree!)).length > 0);
       return checked || within(base);
     }
-    if (kind === 'c') return (columnTypes.get(relation!) ?? []).some((column) => within(column[3]));
+    if (kind === 'c') {
+      return isUser(relation!) && [...(columnsOf.get(relation!)?.values() ?? [])].some((one) => within(`${one.type}`));
+    }
     if (kind === 'r') {
       const [subtype, canonical = '0', subdiff = '0', subclass = '0'] = range;
       return runs(canonical) || runs(subdiff) || badClasses.has(subclass) || within(subtype);
@@ -110,13 +116,18 @@ export function codeOf(rows: LoadedRows, schemaOf: (oid: string) => string): Cod
     }
     if (riskyTypes.size > 0) functions = functionsWith(true);
   }
+  const held = new Map<string, boolean>();
   const inlined = inlinedHazards(rows, { functions, operators, types }, (tree) => hazards(treeReferences(tree)));
   return {
     functions,
     operators,
     types,
     hazards,
-    heldBadly: (type) => bad(type, false),
+    heldBadly: (type) => {
+      const known = held.get(type) ?? bad(type, false);
+      held.set(type, known);
+      return known;
+    },
     castsAway: (type) => castSources.has(type),
     // The body of an SQL function may take the place of its call, and be simplified in turn.
     plannedHazards: (tree) => [

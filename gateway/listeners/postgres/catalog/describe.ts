@@ -6,6 +6,7 @@ import {
   BUILTIN_TYPES,
   UNSAFE_FUNCTIONS,
 } from './builtins.ts';
+import { SET_FUNCTIONS } from './sets.ts';
 import { type Made, type Named, objectName, type Relation, Snapshot, type WriteKind } from './snapshot.ts';
 
 const FIRST_INVENTED_OID = 1_000_000;
@@ -141,7 +142,7 @@ export function describedCatalog(description: CatalogDescription): Snapshot {
 }
 
 const builtin = (names: ReadonlySet<string>, harmless: boolean): Named[] =>
-  [...names].map((name) => ({ schema: 'pg_catalog', name, harmless }));
+  [...names].map((name) => ({ schema: 'pg_catalog', name, harmless, set: SET_FUNCTIONS.has(name) }));
 
 const named = (entries: readonly (readonly [string, string])[]): Named[] =>
   entries.map(([name, kind]) => ({ ...split(name), harmless: kind === 'harmless' }));

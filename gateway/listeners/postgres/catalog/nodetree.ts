@@ -33,6 +33,12 @@ const LISTS: ReadonlyMap<string, keyof TreeReferences> = new Map([
   ['funccoltypes', 'types'], // … AS r (a sometype)
 ]);
 
+/** Either kind of field. No two of its parts can match at one place: it looks at each character once or twice. */
+const REFERENCES = new RegExp(
+  `:(?:(${[...FIELDS.keys()].join('|')}) (\\d+)\\b|(${[...LISTS.keys()].join('|')}) \\(o ([\\d ]*)\\))`,
+  'g',
+);
+
 export function treeReferences(tree: string): TreeReferences {
   const found: Record<keyof TreeReferences, Set<string>> = {
     functions: new Set(),
@@ -40,13 +46,11 @@ export function treeReferences(tree: string): TreeReferences {
     relations: new Set(),
     types: new Set(),
   };
-  for (const [, field, oid] of tree.matchAll(/:(\w+) (\d+)\b/g)) {
+  for (const [, field, oid, listField, list] of tree.matchAll(REFERENCES)) {
     const kind = FIELDS.get(field!);
     if (kind && oid !== '0') found[kind].add(oid!);
-  }
-  for (const [, field, list] of tree.matchAll(/:(\w+) \(o ([\d ]*)\)/g)) {
-    const kind = LISTS.get(field!);
-    if (kind) for (const oid of list!.split(' ')) if (oid) found[kind].add(oid);
+    const listed = LISTS.get(listField!);
+    if (listed) for (const one of list!.split(' ')) if (one) found[listed].add(one);
   }
   return {
     functions: [...found.functions],

@@ -51,9 +51,11 @@ export const LOAD_QUERIES = {
   /** Operator families with members that are no part of PostgreSQL: operators, and functions that index scans call. */
   familyOperators: 'select amopfamily, amopopr from pg_amop where amopopr >= 16384',
   familyFunctions: 'select amprocfamily, amproc::oid from pg_amproc where amproc >= 16384',
-  columns: `select attrelid, attname, attnotnull, atttypid, attnum from pg_attribute a
-    where attnum > 0 and not attisdropped
-      and exists (select from pg_class c where c.oid = a.attrelid and c.relkind in ('r', 'p', 'v', 'm', 'f', 'S', 'c'))`,
+  /** One row a relation or composite type: read by `columnsOf`. */
+  columns: `select attrelid, json_agg(json_build_array(attname, attnum, attnotnull, atttypid::int8) order by attnum)::text
+    from pg_attribute a where attnum > 0 and not attisdropped
+      and exists (select from pg_class c where c.oid = a.attrelid and c.relkind in ('r', 'p', 'v', 'm', 'f', 'S', 'c'))
+    group by attrelid`,
   generated: `select adrelid, adbin, adnum, attgenerated from pg_attrdef
       join pg_attribute on attrelid = adrelid and attnum = adnum where attgenerated <> ''`,
   rules: `select ev_class, ev_type, ev_action from pg_rewrite where ev_class >= 16384 or ev_type <> '1'`,

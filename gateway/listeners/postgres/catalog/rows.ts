@@ -4,7 +4,6 @@ import { FIRST_USER_OID } from './harmless.ts';
 export type Rows = readonly (readonly string[])[];
 
 export const isUser = (oid: string): boolean => Number(oid) >= FIRST_USER_OID;
-export const ofUser = ([oid]: readonly string[]): boolean => isUser(oid!);
 export const truthy = (value: string | undefined): boolean => value === 'true';
 
 export function groupBy(rows: readonly (readonly string[])[], key: number): Map<string, (readonly string[])[]> {

@@ -1,16 +1,13 @@
 /** Types whose values hold whole rows: row types of relations, and what is built of them. */
+import type { Columns } from './memory.ts';
 import type { LoadedRows } from './queries.ts';
 
 /** Type → relations, by oid. A composite type of its own counts as what its attributes hold. */
-export function rowsIn(rows: LoadedRows): ReadonlyMap<number, readonly number[]> {
+export function rowsIn(
+  rows: LoadedRows,
+  columnsOf: ReadonlyMap<string, Columns>,
+): ReadonlyMap<number, readonly number[]> {
   const relations = new Set(rows.relations.map(([oid]) => oid!));
-  const attributes = new Map<string, string[]>();
-  for (const [relation, , , type] of rows.columns) {
-    if (relations.has(relation!)) continue; // followed by its columns, when it is asked what of it is masked
-    const types = attributes.get(relation!);
-    if (types) types.push(type!);
-    else attributes.set(relation!, [type!]);
-  }
   /** Part → types built of it. */
   const wholes = new Map<string, string[]>();
   const built = (part: string | null | undefined, whole: string): void => {
@@ -24,7 +21,9 @@ export function rowsIn(rows: LoadedRows): ReadonlyMap<number, readonly number[]>
     built(element, oid!);
     built(subtype, oid!);
     if (multirange && multirange !== '0') built(oid, multirange);
-    for (const part of attributes.get(relation!) ?? []) built(part, oid!);
+    // A relation is followed by its columns, when it is asked what of it is masked.
+    if (relation === '0' || relations.has(relation!)) continue;
+    for (const part of columnsOf.get(relation!)?.values() ?? []) built(String(part.type), oid!);
   }
   const found = new Map<number, number[]>();
   for (const [oid, , , , , , relation] of rows.types) {

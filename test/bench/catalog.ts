@@ -1,0 +1,134 @@
+/** What a catalogue of a thousand tables costs: loading it, looking whether it changed, following masked columns. */
+import pg from 'pg';
+import { type CatalogClient, createCatalog } from '../../gateway/listeners/postgres/catalog/catalog.ts';
+import { maskedOf } from '../../gateway/listeners/postgres/catalog/masked.ts';
+import type { Snapshot } from '../../gateway/listeners/postgres/catalog/snapshot.ts';
+import { shown, spread } from './figures.ts';
+import type { Row } from './report.ts';
+
+const TABLES = 1_000;
+const COLUMNS = 20;
+const VIEWS = 300;
+const FUNCTIONS = 300;
+const DATABASE = 'catalogue_bench';
+const LOAD_GOAL_MS = 150;
+const FOLLOW_GOAL_MS = 20;
+const BATCH = 100;
+
+/**
+ * Seeds a database of its own on the server at `url(database)` (a superuser's), measures, and drops it. Milliseconds;
+ * `rounds` loads, the first of them cold.
+ */
+export async function catalogRows(url: (database: string) => string, rounds: number): Promise<readonly Row[]> {
+  const admin = await connected(url('postgres'));
+  try {
+    await admin.query(`drop database if exists ${DATABASE} with (force)`);
+    await admin.query(`create database ${DATABASE}`);
+    await seed(url(DATABASE));
+    return await measured(url(DATABASE), rounds);
+  } finally {
+    await admin.query(`drop database if exists ${DATABASE} with (force)`).catch(() => undefined);
+    await admin.end();
+  }
+}
+
+async function measured(url: string, rounds: number): Promise<readonly Row[]> {
+  const loads: { whole: number; asked: number }[] = [];
+  const polls: number[] = [];
+  const follows: { first: number; next: number }[] = [];
+  let snapshot: Snapshot | undefined;
+  for (let round = 0; round < rounds; round++) {
+    const client = await connected(url);
+    let asked = 0;
+    const timed: CatalogClient = {
+      query: async (question) => {
+        const from = performance.now();
+        const answer = await client.query(question);
+        asked += performance.now() - from;
+        return answer;
+      },
+      end: () => client.end(),
+      on: (event, listener) => client.on(event, listener),
+    };
+    const catalog = createCatalog({ connect: async () => timed });
+    try {
+      const from = performance.now();
+      snapshot = await catalog.refresh();
+      loads.push({ whole: performance.now() - from, asked });
+      const again = performance.now();
+      await catalog.refresh();
+      polls.push(performance.now() - again);
+    } finally {
+      await catalog.close();
+    }
+    follows.push({ first: follow(snapshot, 'card'), next: follow(snapshot, 'c3') });
+  }
+  const load = spread(loads.map(({ whole }) => whole));
+  const asked = spread(loads.map((one) => one.asked));
+  const poll = spread(polls);
+  const [first, next] = [spread(follows.map((one) => one.first)), spread(follows.map((one) => one.next))];
+  const size = `${TABLES.toLocaleString('en-US')} tables × ${COLUMNS} columns, ${VIEWS} views, ${FUNCTIONS} functions`;
+  return [
+    {
+      part: 'catalog',
+      what: `loading the catalogue, ${size}: ms`,
+      cells: { gateway: shown(load.median) },
+      compared: `${shown(asked.median)} of them until the answers are read; looking for a change: ${shown(poll.median)}`,
+      goal: { text: `≤ ${LOAD_GOAL_MS} ms`, met: load.median <= LOAD_GOAL_MS ? 'met' : 'not met' },
+      figures: { load, asked, poll },
+    },
+    {
+      part: 'catalog',
+      what: 'following masked columns through it: ms',
+      cells: { gateway: shown(first.median) },
+      compared: `another principal's columns, same catalogue: ${shown(next.median)}`,
+      goal: { text: `≤ ${FOLLOW_GOAL_MS} ms`, met: first.median <= FOLLOW_GOAL_MS ? 'met' : 'not met' },
+      figures: { first, next },
+    },
+  ];
+}
+
+function follow(snapshot: Snapshot, name: string): number {
+  const from = performance.now();
+  const masked = maskedOf(snapshot, {
+    hasColumns: true,
+    maskOf: (_schema, _table, column) => (column === name ? { kind: 'last4' } : undefined),
+  });
+  if (!masked.any) throw new Error('nothing was masked');
+  return performance.now() - from;
+}
+
+/** Views of tables and of views: plain columns, expressions, aggregates, joins, as people write them. */
+async function seed(url: string): Promise<void> {
+  const client = await connected(url);
+  const plain = Array.from({ length: COLUMNS - 3 }, (_, n) => `c${n} text`).join(', ');
+  const table = (n: number) => `create table t${n} (id int primary key, card text, total numeric, ${plain})`;
+  const view = (n: number) => {
+    const [one, two] = [`t${n}`, n % 3 === 2 ? `v${n - 1}` : `t${n + 1}`];
+    if (n % 3 === 1)
+      return `create view v${n} as select id, card, count(*) as n, max(c3) as c3 from ${one} group by id, card`;
+    return `create view v${n} as select a.*, b.card as other, upper(a.c3) as shout, coalesce(a.c4, b.c3) as either
+      from ${one} a left join ${two} b on b.id = a.id where a.total > 10`;
+  };
+  const code = (n: number) => `create function f${n}(int) returns int language sql as 'select $1 + ${n}'`;
+  try {
+    for (const [count, make] of [
+      [TABLES, table],
+      [VIEWS, view],
+      [FUNCTIONS, code],
+    ] as const) {
+      for (let from = 0; from < count; from += BATCH) {
+        await client.query(Array.from({ length: Math.min(BATCH, count - from) }, (_, n) => make(from + n)).join(';'));
+      }
+    }
+    await client.query('analyze');
+  } finally {
+    await client.end();
+  }
+}
+
+async function connected(url: string): Promise<pg.Client> {
+  const client = new pg.Client(url);
+  await client.connect();
+  return client;
+}
