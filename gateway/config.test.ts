@@ -145,7 +145,7 @@ describe('a secret', () => {
 
 describe('a mistake', () => {
   const table: [string, Readonly<Record<string, unknown>>, string][] = [
-    ['an unknown section', { masking: [] }, 'masking: unknown key'],
+    ['an unknown section', { secrets: [] }, 'secrets: unknown key'],
     ['a near miss', { conections: [] }, 'conections: unknown key; did you mean connections?'],
     [
       'another spelling',

@@ -11,6 +11,7 @@ import {
   unknownConnections,
   untrustworthyIssuers,
 } from './config/checks.ts';
+import { maskingRule } from './config/masking.ts';
 import { type Problem, problemsOf, unknownKey } from './config/problems.ts';
 import { type Sections, sections } from './config/sections.ts';
 import { parseYaml } from './config/yaml.ts';
@@ -81,7 +82,7 @@ export function readConfig(
     return undefined;
   };
   /** Item by item, so that the good ones can still be checked against each other. */
-  const parseList = <T>(key: 'connections' | 'rules', schema: z.ZodType<T[]>, item: z.ZodType<T>) => {
+  const parseList = <T>(key: 'connections' | 'masking' | 'rules', schema: z.ZodType<T[]>, item: z.ZodType<T>) => {
     const value = Object.hasOwn(file, key) ? file[key] : undefined;
     if (!Array.isArray(value) || value.length === 0)
       return (parse(key, schema) ?? []).map((each, at) => ({ at, value: each }));
@@ -103,13 +104,14 @@ export function readConfig(
   const limits = parse('limits', schemas.limits);
   const workers = parse('workers', schemas.workers);
   const connections = parseList('connections', schemas.connections, schemas.connections.element);
+  const masking = parseList('masking', schemas.masking, maskingRule);
   const rules = parseList('rules', schemas.rules, schemas.rules.unwrap().element);
 
   problems.push(
     ...duplicates(connections, 'connections', 'name', ({ name }) => name),
     ...duplicates(rules, 'rules', 'id', ({ id }) => id),
     ...(identity ? untrustworthyIssuers(identity.issuers) : []),
-    ...(identity ? namesWithoutIssuer(rules, connections, identity.issuers) : []),
+    ...(identity ? namesWithoutIssuer(rules, connections, identity.issuers, masking) : []),
     // The second entry would never be read, and with it a sponsor be forgotten.
     ...(identity ? duplicates(indexed(identity.agents), 'identity.agents', 'subject', principalKey) : []),
     ...(audit ? keyBesideEvidence(file.audit, audit.dir) : []),
@@ -120,6 +122,7 @@ export function readConfig(
       ? unknownConnections(
           rules,
           connections.map(({ value }) => value.name),
+          masking,
         )
       : []),
   );
@@ -138,6 +141,7 @@ export function readConfig(
       limits,
       workers,
       connections: plain(connections),
+      masking: plain(masking),
       rules: plain(rules),
     }),
   };

@@ -24,15 +24,24 @@ export function duplicates<T>(items: Indexed<T>, where: string, key: string, nam
 }
 
 /** A rule about a connection that is not configured would silently do nothing. */
-export function unknownConnections(rules: Indexed<Rule>, connections: readonly string[]): Problem[] {
+export function unknownConnections(
+  rules: Indexed<Rule>,
+  connections: readonly string[],
+  masking: Indexed<{ readonly connection: readonly string[] }>,
+): Problem[] {
   const known = (pattern: string) => !glob(pattern).exact || connections.includes(pattern);
   const problem = (path: string, pattern: string) => ({ path, message: `there is no connection ${pattern}` });
-  return rules.flatMap(({ at, value: { match } }) => [
-    ...(match.connection ?? []).filter((p) => !known(p)).map((p) => problem(`rules[${at}].match.connection`, p)),
-    ...(match.except?.connection ?? [])
-      .filter((p) => !known(p))
-      .map((p) => problem(`rules[${at}].match.except.connection`, p)),
-  ]);
+  return [
+    ...rules.flatMap(({ at, value: { match } }) => [
+      ...(match.connection ?? []).filter((p) => !known(p)).map((p) => problem(`rules[${at}].match.connection`, p)),
+      ...(match.except?.connection ?? [])
+        .filter((p) => !known(p))
+        .map((p) => problem(`rules[${at}].match.except.connection`, p)),
+    ]),
+    ...masking.flatMap(({ at, value: { connection } }) =>
+      connection.filter((p) => !known(p)).map((p) => problem(`masking[${at}].connection`, p)),
+    ),
+  ];
 }
 
 /** Rules that leave the approvers to the defaults still need enough of them. */
@@ -49,6 +58,7 @@ export function namesWithoutIssuer(
   rules: Indexed<Rule>,
   connections: Indexed<{ readonly access?: { readonly groups?: readonly string[] | undefined } | undefined }>,
   issuers: readonly IssuerConfig[],
+  masking: Indexed<{ readonly except?: { readonly groups: readonly string[] } | undefined }>,
 ): Problem[] {
   const telling = tellingNames(issuers);
   const bare = (path: string, tells: boolean, patterns: readonly string[] = []) =>
@@ -59,6 +69,9 @@ export function namesWithoutIssuer(
   return [
     ...connections.flatMap(({ at, value: { access } }) =>
       bare(`connections[${at}].access.groups`, telling.groups, access?.groups),
+    ),
+    ...masking.flatMap(({ at, value: { except } }) =>
+      bare(`masking[${at}].except.groups`, telling.groups, except?.groups),
     ),
     ...rules.flatMap(({ at, value: { match, verdict } }) => {
       const [path, letsPass] =

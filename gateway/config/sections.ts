@@ -14,6 +14,7 @@ import {
   writtenMatch,
 } from '../policy/schema.ts';
 import type { SecretSources } from '../secrets.ts';
+import { connectionMaskingShape, maskingSection } from './masking.ts';
 import { section } from './problems.ts';
 import { absolutePath, address, count, duration, host, issuerUrl, line, outside, publicKey, size } from './units.ts';
 import { MOST_WORKERS } from './workers.ts';
@@ -160,7 +161,12 @@ export function sections(sources: SecretSources) {
       ca: certificateFile.optional(),
     }),
     search_path: line('expected schemas, like: "$user", public', 500).default('"$user", public'),
-  }).transform(({ search_path, ...rest }) => ({ ...rest, searchPath: search_path }));
+    ...connectionMaskingShape,
+  }).transform(({ search_path, trusted_extensions, ...rest }) => ({
+    ...rest,
+    searchPath: search_path,
+    trustedExtensions: trusted_extensions,
+  }));
   return {
     listen: section({ postgres: address.optional(), web: address.optional() }).refine(
       (listen) => listen.postgres ?? listen.web,
@@ -191,6 +197,7 @@ export function sections(sources: SecretSources) {
       .array(connection, { error: 'expected a list of connections' })
       .min(1, 'expected at least one')
       .max(10_000),
+    masking: maskingSection.default([]),
     rules: z.array(writtenRule, { error: 'expected a list of rules' }).max(100_000).default([]),
   };
 }

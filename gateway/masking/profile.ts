@@ -9,12 +9,14 @@ export type MaskFormat =
   | { readonly kind: 'redact' | 'last4' | 'partial' | 'hash' | 'null' }
   | { readonly kind: 'fixed'; readonly text: string };
 
-/** What is looked for in values that no column rule names. */
+/** Which columns: each part a name as the catalogue has it, `*` standing for any run of characters. */
+export type ColumnPattern = { readonly schema: string; readonly table: string; readonly column: string };
+
+/** What is looked for in values that no column rule names, and how each find is masked. */
 export type Detection = {
-  readonly detectors: readonly DetectorName[];
+  readonly detectors: readonly { readonly name: DetectorName; readonly as: MaskFormat }[];
   /** An admin's own, linear by construction (re2js). */
-  readonly patterns: readonly { readonly name: string; readonly source: string }[];
-  readonly as: MaskFormat;
+  readonly patterns: readonly { readonly name: string; readonly source: string; readonly as: MaskFormat }[];
 };
 
 /** Of one connection and one set of rules: principals with the same rules share one object. */
