@@ -11,6 +11,7 @@ import { BudgetMeter, Hours } from './policy/meter.ts';
 import type { Policy, Verdict } from './policy/policy.ts';
 
 export type { Excess } from './gate/excess.ts';
+export { Reading } from './policy/meter.ts';
 
 /** What a waiting client is told, so that it can be said in its own protocol. `text` is one plain sentence. */
 export type Tell = (news: { readonly kind: 'held' | 'waiting' | 'changed'; readonly text: string }) => void;

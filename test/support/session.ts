@@ -4,7 +4,7 @@ import { connect, createServer, type Server, type Socket } from 'node:net';
 import pg from 'pg';
 import type { Audit, AuditEntry } from '../../gateway/audit/entry.ts';
 import { GatewayError } from '../../gateway/errors.ts';
-import type { AdmitContext, Gate, Permit } from '../../gateway/gate.ts';
+import type { AdmitContext, Excess, Gate, Permit } from '../../gateway/gate.ts';
 import { SessionRegistry } from '../../gateway/listeners/listener.ts';
 import { password } from '../../gateway/listeners/postgres/builders.ts';
 import { CancelKeys } from '../../gateway/listeners/postgres/cancel.ts';
@@ -16,6 +16,8 @@ import type { SessionLimits } from '../../gateway/listeners/postgres/session.ts'
 import type { Inspector } from '../../gateway/listeners/postgres/types.ts';
 import { type Frame, FrameDecoder, types } from '../../gateway/listeners/postgres/wire.ts';
 import type { Operation, Outcome } from '../../gateway/operation.ts';
+import { BudgetMeter, Hours } from '../../gateway/policy/meter.ts';
+import type { Budget } from '../../gateway/policy/policy.ts';
 import { RawClient, startupOf, TestAuthenticator } from './door.ts';
 import type { TestPostgres } from './postgres.ts';
 import { TinyInspector } from './tiny-inspector.ts';
@@ -40,6 +42,10 @@ export class ScriptedGate implements Gate {
     const all = `${text} ${shown} ${parameters.map(({ value }) => Buffer.from(value ?? []).toString()).join(' ')}`;
     return all.includes('held') ? 'hold' : all.includes('denied') ? 'deny' : all.includes('later') ? 'later' : 'allow';
   };
+  /** Of every result that is permitted from here on. */
+  budgets: readonly Budget[] = [];
+  readonly excesses: (Excess & { readonly rows: number; readonly bytes: number })[] = [];
+  readonly #hours = new Hours(() => performance.now());
   settledTwice = 0;
   promises = 0;
   #waiting: (() => void)[] = [];
@@ -64,6 +70,13 @@ export class ScriptedGate implements Gate {
         this.promises++;
         return this.#hold(operation, context);
     }
+  }
+
+  async exceed({ operation, budget }: Permit, excess: Excess, context: AdmitContext): Promise<void> {
+    if (!budget) throw new Error('it has no budget');
+    this.excesses.push({ ...excess, ...budget.passed });
+    await this.#hold(operation, context);
+    budget.lift(excess.budgets);
   }
 
   #hold(operation: Operation, context: AdmitContext): Promise<Permit> {
@@ -97,6 +110,7 @@ export class ScriptedGate implements Gate {
     return {
       operation,
       hold,
+      budget: this.budgets.length > 0 ? new BudgetMeter(this.budgets, this.#hours, 'bot') : undefined,
       settle: (outcome) => {
         if (settled) this.settledTwice++;
         settled = true;

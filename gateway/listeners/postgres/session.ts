@@ -1,52 +1,25 @@
 /** One client's stay on one PostgreSQL connection: sockets, waiting, cancel, and every way it can end. */
 import { asGatewayError, GatewayError } from '../../errors.ts';
-import type { Gate } from '../../gate.ts';
 import type { LiveSession } from '../listener.ts';
-import { Ask } from './session/ask.ts';
+import { Ask, type AskDeps } from './session/ask.ts';
+import { Budget } from './session/budget.ts';
 import { cancelRunning, cancelUntil } from './session/cancelling.ts';
 import { Confirm } from './session/confirm.ts';
+import type { PostgresSession, SessionDeps } from './session/contract.ts';
 import { Departure } from './session/departure.ts';
 import { IdleClock } from './session/idle.ts';
 import type { Wait } from './session/judge.ts';
+import { listen } from './session/listen.ts';
 import { Outbox } from './session/outbox.ts';
 import { Pipeline } from './session/pipeline.ts';
 import { cancelled, greeting, notice, sentence } from './session/refusal.ts';
 import { Replies } from './session/replies.ts';
-import type { Masking } from './session/shield.ts';
-import { DEFAULT_LIMITS, type SessionLimits, Stay } from './session/stay.ts';
+import { DEFAULT_LIMITS, Stay } from './session/stay.ts';
 import { flushThisTurn } from './session/turn.ts';
-import type { Downstream, Inspector, Upstream } from './types.ts';
 import { backendDecoder, type Frame, frontendDecoder } from './wire.ts';
 
+export type { PostgresSession } from './session/contract.ts';
 export type { SessionLimits } from './session/stay.ts';
-
-export type SessionDeps = {
-  readonly id: string;
-  readonly downstream: Downstream;
-  readonly upstream: Upstream;
-  readonly inspector: Inspector;
-  readonly gate: Gate;
-  /** What applies to this principal's results now; asked for each statement. */
-  readonly masking: () => Masking;
-  readonly limits?: Partial<SessionLimits>;
-  /** A refusal the gate was never asked about. `bytes`: length of the message. May throw AUDIT: the session ends. */
-  readonly onRefused?: (error: GatewayError, bytes: number) => void;
-};
-
-export type PostgresSession = {
-  /** Greet the client and serve it; resolves, never rejects, when both sockets are done with. */
-  run(): Promise<{ readonly reason: string }>;
-  /**
-   * The client's CancelRequest: withdraws what is held, else cancels what runs, else does nothing. Resolves when the
-   * target has dealt with it.
-   */
-  cancel(): Promise<void>;
-  /** End it now with a native FATAL that gives the reason; what runs is cancelled. */
-  end(reason: string): void;
-  /** Withdraw what is held, let what runs finish, then end with a native FATAL. */
-  drain(reason: string): void;
-  readonly info: LiveSession;
-};
 
 const FRAME_COST = 64; // bytes a waiting message counts besides its own: a megabyte of Syncs would take 34
 const MAX_UNSENT_FOR_NOTICE = 256 * 1024; // bytes: a client that reads nothing is told nothing
@@ -58,6 +31,7 @@ class Session implements PostgresSession {
   readonly #deps: SessionDeps;
   readonly #stay: Stay;
   readonly #ask: Ask;
+  readonly #budget: Budget;
   readonly #pipeline: Pipeline;
   readonly #replies: Replies;
   readonly #departure: Departure;
@@ -92,7 +66,20 @@ class Session implements PostgresSession {
       toClient: new Outbox(downstream.socket),
       toTarget: new Outbox(upstream.socket),
     });
-    this.#replies = new Replies(new Confirm(this.#stay, { fatal: (error) => this.#fatal(error) }));
+    const asking: AskDeps = {
+      gate,
+      tell: ({ text }) => this.#tell(text),
+      credentialEndsAt: () => credential.expiresAt(),
+      alive: () => this.#alive(),
+    };
+    this.#budget = new Budget({
+      ...asking,
+      stay: this.#stay,
+      upstream,
+      pause: () => upstream.socket.pause(),
+      resume: (again) => this.#goOn(again),
+    });
+    this.#replies = new Replies(new Confirm(this.#stay, { fatal: (error) => this.#fatal(error) }), this.#budget);
     this.#stay.replies = this.#replies;
     this.#departure = new Departure({
       stay: this.#stay,
@@ -110,12 +97,7 @@ class Session implements PostgresSession {
       expired: () =>
         this.#fatal(new GatewayError('SESSION_ENDED', `nothing happened for ${Math.round(idleMs / 1000)} s`)),
     });
-    this.#ask = new Ask({
-      gate,
-      tell: ({ text }) => this.#tell(text),
-      credentialEndsAt: () => credential.expiresAt(),
-      alive: () => this.#alive(),
-    });
+    this.#ask = new Ask(asking);
     this.#pipeline = new Pipeline({
       stay: this.#stay,
       ask: this.#ask,
@@ -141,8 +123,14 @@ class Session implements PostgresSession {
 
   run(): Promise<{ readonly reason: string }> {
     const { downstream, upstream } = this.#deps;
-    this.#watchClient();
-    this.#watchTarget();
+    listen(downstream.socket, {
+      data: this.#onClientData,
+      drain: this.#onClientDrain,
+      end: this.#onClientEnd,
+      gone: this.#onClientGone,
+    });
+    const gone = this.#onTargetGone;
+    listen(upstream.socket, { data: this.#onTargetData, drain: this.#onTargetDrain, end: gone, gone });
     this.#stay.toClient.add(greeting(downstream, upstream));
     this.#flushClient();
     const { ended } = downstream.credential;
@@ -157,7 +145,7 @@ class Session implements PostgresSession {
   }
 
   async cancel(): Promise<void> {
-    if (!this.#ask.withdraw(cancelled())) this.#pipeline.cancelLearning(cancelled());
+    if (!this.#withdraw(cancelled())) this.#pipeline.cancelLearning(cancelled());
     await cancelRunning(this.#stay, this.#deps.upstream);
   }
 
@@ -168,8 +156,18 @@ class Session implements PostgresSession {
 
   drain(reason: string): void {
     this.#draining ??= new GatewayError('SHUTDOWN', reason, { hint: 'Connect again.' });
-    this.#ask.withdraw(this.#draining);
+    this.#withdraw(this.#draining);
     this.#drainIfQuiet();
+  }
+
+  /** Of what is asked about and of what is asked about the rest of a result. */
+  #withdraw(error: GatewayError): boolean {
+    const rest = this.#budget.withdraw(error);
+    return this.#ask.withdraw(error) || rest;
+  }
+
+  get #held(): boolean {
+    return this.#ask.held || this.#budget.held;
   }
 
   flush(): void {
@@ -180,17 +178,6 @@ class Session implements PostgresSession {
   #flushSoon(): void {
     flushThisTurn(this);
     if (this.#draining || this.#clientEnded) this.#drainIfQuiet();
-  }
-
-  #watchClient(): void {
-    const { socket } = this.#deps.downstream;
-    socket.on('data', this.#onClientData);
-    socket.on('drain', this.#onClientDrain);
-    socket.on('end', this.#onClientEnd);
-    socket.on('error', this.#onClientGone);
-    socket.on('close', this.#onClientGone);
-    if (socket.readableEnded) this.#onClientEnd();
-    if (socket.destroyed) this.#onClientGone();
   }
 
   readonly #onClientData = (chunk: Buffer): void => {
@@ -217,14 +204,14 @@ class Session implements PostgresSession {
     if (this.#stay.over) return;
     const { pipelinedBytes } = this.#stay.limits;
     const full = this.#inboxBytes + (this.#busy ? this.#fromClient.pending : 0) > pipelinedBytes;
-    if (full && this.#ask.held) {
-      this.#ask.withdraw(
+    if (full && this.#held) {
+      this.#withdraw(
         new GatewayError('LIMIT', `withdrawn: more than ${pipelinedBytes} bytes were sent behind a held statement`, {
           hint: 'Wait for the answer before you send more.',
         }),
       );
     }
-    this.#pauseReading((full && !this.#ask.held) || this.#targetFull);
+    this.#pauseReading((full && !this.#held) || this.#targetFull);
   }
 
   #pauseReading(pause: boolean): void {
@@ -277,8 +264,8 @@ class Session implements PostgresSession {
     if (this.#clientEnded) return;
     this.#clientEnded = true;
     const left = new GatewayError('WITHDRAWN', 'the client left while this was waiting');
-    if (this.#ask.waiting || this.#draining || this.#stay.copying) {
-      this.#ask.withdraw(left);
+    if (this.#ask.waiting || this.#budget.waiting || this.#draining || this.#stay.copying) {
+      this.#withdraw(left);
       this.#close('the client left', undefined);
     } else {
       this.#drainIfQuiet();
@@ -288,7 +275,7 @@ class Session implements PostgresSession {
   readonly #onClientGone = (): void => {
     this.#clientEnded = true;
     this.#clientGone = true;
-    this.#ask.withdraw(new GatewayError('WITHDRAWN', 'the client left while this was waiting'));
+    this.#withdraw(new GatewayError('WITHDRAWN', 'the client left while this was waiting'));
     this.#close('the client left', undefined);
   };
 
@@ -300,7 +287,7 @@ class Session implements PostgresSession {
 
   readonly #onClientDrain = (): void => {
     this.#clientFull = false;
-    this.#deps.upstream.socket.resume();
+    if (!this.#budget.stands) this.#deps.upstream.socket.resume();
   };
 
   #tell(text: string): void {
@@ -311,21 +298,24 @@ class Session implements PostgresSession {
     this.#boundInbox();
   }
 
-  #watchTarget(): void {
-    const { socket } = this.#deps.upstream;
-    socket.on('data', this.#onTargetData);
-    socket.on('drain', this.#onTargetDrain);
-    socket.on('end', this.#onTargetGone);
-    socket.on('error', this.#onTargetGone);
-    socket.on('close', this.#onTargetGone);
-    if (socket.destroyed || socket.readableEnded) this.#onTargetGone();
-  }
-
   readonly #onTargetData = (chunk: Buffer): void => {
     if (this.#departure.over) return;
     this.#idle.active();
-    try {
+    this.#take(() => {
       for (const frame of this.#fromTarget.push(chunk)) this.#replies.handle(frame);
+    });
+  };
+
+  /** What stood still goes on its way, and more may come. */
+  #goOn(again: () => void): void {
+    if (!this.#clientFull) this.#deps.upstream.socket.resume();
+    this.#take(again);
+  }
+
+  #take(handle: () => void): void {
+    if (this.#departure.over) return;
+    try {
+      handle();
     } catch (error) {
       const { message } = asGatewayError(error);
       this.#targetGone = true; // what follows cannot be understood
@@ -338,7 +328,7 @@ class Session implements PostgresSession {
       return;
     }
     this.#flushSoon();
-  };
+  }
 
   readonly #onTargetDrain = (): void => {
     this.#targetFull = false;
@@ -357,7 +347,7 @@ class Session implements PostgresSession {
     this.#targetGone = true;
     if (this.#replies.doomed && !this.#stay.over) {
       // Its own FATAL has been relayed: that is the client's answer.
-      this.#ask.withdraw(new GatewayError('UPSTREAM_GONE', 'the target ended the session while this was waiting'));
+      this.#withdraw(new GatewayError('UPSTREAM_GONE', 'the target ended the session while this was waiting'));
       this.#close('the target ended the session', undefined);
       return;
     }
@@ -386,7 +376,7 @@ class Session implements PostgresSession {
   }
 
   #fatal(error: GatewayError): void {
-    this.#ask.withdraw(error);
+    this.#withdraw(error);
     this.#close(error.message, error);
   }
 
@@ -397,6 +387,7 @@ class Session implements PostgresSession {
       this.#idle.stop();
       this.#clientFull = false;
       this.#departure.begin(reason, error, this.#clientGone);
+      this.#budget.abandon();
     }
     this.#departure.look(this.#targetGone);
   }

@@ -1,7 +1,7 @@
 /** The wait at the gate: a permit at once where nobody must be asked, else one that cancel, leaving and overflow end. */
 import { End } from '../../../ending.ts';
 import { asGatewayError, GatewayError } from '../../../errors.ts';
-import type { AdmitContext, Gate, Permit } from '../../../gate.ts';
+import type { AdmitContext, Excess, Gate, Permit } from '../../../gate.ts';
 import type { Operation } from '../../../operation.ts';
 import { Run } from './run.ts';
 
@@ -44,7 +44,12 @@ export class Ask {
     } catch (error) {
       throw this.end() ?? error;
     }
-    return answer instanceof Promise ? this.#await(answer) : new Run(answer);
+    return answer instanceof Promise ? this.#run(answer) : new Run(answer);
+  }
+
+  /** Resolves when the rest of a result may flow on. @throws GatewayError as `admit` */
+  exceed(permit: Permit, excess: Excess): Promise<void> {
+    return this.#await(this.#deps.gate.exceed(permit, excess, this.#context), () => undefined);
   }
 
   /** End what waits now, with the error its client is to see. False when nothing waits. */
@@ -73,18 +78,28 @@ export class Ask {
     return withdrawn;
   }
 
-  async #await(answer: Promise<Permit>): Promise<Run> {
+  async #run(answer: Promise<Permit>): Promise<Run> {
+    return new Run(
+      // The gate may have permitted it at the same moment: it goes nowhere, and the trail says so.
+      await this.#await(answer, (late, { message }) =>
+        new Run(late).failed('57014', `not sent to the target: ${message}`),
+      ),
+    );
+  }
+
+  /** What the gate answers, unless it is withdrawn first: then an answer that comes all the same is handed to `late`. */
+  async #await<T>(answer: Promise<T>, late: (value: T, withdrawn: GatewayError) => void): Promise<T> {
     const signal = this.#ending;
     this.waiting = true;
     let left: (() => void) | undefined;
-    let permit: Permit | undefined;
+    let said: { readonly value: T } | undefined;
     let refused: unknown;
     try {
-      permit = await new Promise<Permit | undefined>((resolve, reject) => {
+      said = await new Promise<{ readonly value: T } | undefined>((resolve, reject) => {
         left = () => resolve(undefined);
         if (signal.aborted) left();
         else signal.addEventListener('abort', left, { once: true });
-        answer.then(resolve, reject);
+        answer.then((value) => resolve({ value }), reject);
       });
     } catch (error) {
       refused = error;
@@ -92,14 +107,16 @@ export class Ask {
     if (left) signal.removeEventListener('abort', left);
     const withdrawn = this.end();
     if (withdrawn) {
-      // The gate may have permitted it at the same moment: it goes nowhere, and the trail says so.
-      const notSent = (late: Permit) => new Run(late).failed('57014', `not sent to the target: ${withdrawn.message}`);
-      if (permit) notSent(permit);
-      else if (refused === undefined) answer.then(notSent, () => undefined);
+      if (said) late(said.value, withdrawn);
+      else if (refused === undefined)
+        answer.then(
+          (value) => late(value, withdrawn),
+          () => undefined,
+        );
       throw withdrawn;
     }
-    if (!permit) throw asGatewayError(refused);
-    return new Run(permit);
+    if (!said) throw asGatewayError(refused);
+    return said.value;
   }
 
   #newContext(): AdmitContext {

@@ -133,6 +133,7 @@ export class Confirm implements ReplyEvents {
     stay.copying = undefined;
     stay.open = false;
     stay.dirty = false;
+    stay.executed = 0;
     stay.failed = false;
     stay.unsettled = false;
     stay.flushed = false;

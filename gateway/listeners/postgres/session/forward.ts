@@ -69,6 +69,7 @@ export function forwardExecute(stay: Stay, frame: Frame, name: string, portal: P
   const { facts, results } = portal;
   const copies = facts?.copy === 'in' ? 1 : 0;
   portal.state = 'running';
+  stay.executed++;
   portal.run = undefined;
   if (facts && !portal.description && stay.shield.describes(results)) {
     // The client did not ask what its columns are: the gateway must know, and asks for itself.

@@ -182,6 +182,10 @@ export function checkTogether(statements: readonly StatementFacts[], frameTouche
 export const opaque = (effects: readonly Effect[]): boolean =>
   effects.some(({ action }) => action === 'call' || action === 'unknown');
 
+const READING: ReadonlySet<Action> = new Set(['read', 'copy-out', 'session', 'transaction']);
+/** Whether it came to its end or not: nothing but its result tells. */
+export const onlyReads = (effects: readonly Effect[]): boolean => effects.every(({ action }) => READING.has(action));
+
 export const changesSchema = (effects: readonly Effect[]): boolean =>
   effects.some(({ action }) => action === 'ddl' || action === 'dcl' || action === 'call' || action === 'unknown');
 

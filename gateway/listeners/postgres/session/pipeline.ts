@@ -65,6 +65,10 @@ export class Pipeline {
     if (type === 'd' || type === 'c' || type === 'f') return undefined; // late data of a COPY that failed
     if (stay.skipping && type !== 'S' && type !== 'X') return undefined;
     if (stay.replies.boundary) return this.#whenChanged(frame);
+    // What is refused in its midst is refused with all that comes behind it: that must not have run by then.
+    if (stay.replies.limited && type !== 'X' && type !== 'H' && (type !== 'S' || stay.executed > 1)) {
+      return this.#learnAll(frame);
+    }
     switch (type) {
       case 'P':
         return this.#parse(frame);

@@ -19,11 +19,13 @@ import type { Mask, Results } from './shield.ts';
 type Common = {
   /** The gateway's own message: its answers are not the client's, but for an error of a Describe, which its Execute would have met. */
   readonly own?: boolean;
-  /** Shown to the client in place of the error this was sent to provoke. */
-  readonly substitute?: Buffer;
+  /** Shown to the client in place of the error this was sent to provoke, or that stopping it will. */
+  substitute?: Buffer;
 };
 
 type Showing = {
+  /** Its result was stopped: nothing of it goes to the client any more but this. */
+  stopped?: GatewayError;
   /** What its rows go through; undefined until the first of a result has come. */
   mask?: Mask | 'none' | undefined;
 };
@@ -90,6 +92,18 @@ export type ReplyEvents = {
   report(frame: Frame): Scrubbed | undefined;
 };
 
+/** Rows as the client gets them: whole ones, one behind the other, or a piece of a long one. */
+export type Rows = Pick<Frame, 'bytes' | 'first' | 'last' | 'count'>;
+
+/** What limits results. `keeps`: rows stand still, and the frame with them; the others: budget.ts. */
+export type ResultBudget = {
+  keeps(frame: Frame): boolean;
+  spend(reply: ReplyOf<'execute'> | ReplyOf<'query'>, rows: Rows): Buffer | undefined;
+  ranToEnd(reply: ReplyOf<'execute'>): void;
+  withholds(reply: ReplyOf<'sync'> | ReplyOf<'query'>, status: TransactionStatus): boolean;
+  undo(): void;
+};
+
 export class Replies {
   readonly #events: ReplyEvents;
   #queue: Reply[] = [];
@@ -98,19 +112,25 @@ export class Replies {
   /** COPY FROM STDIN that may still start in what is owed: counted, because it is asked for with every message. */
   #copies = 0;
   #failing = false;
+  /** Executions whose results are limited, unanswered. */
+  #limited = 0;
+  readonly #budget: ResultBudget | undefined;
   #waiting: (() => void)[] = [];
   /** A large frame to the client has begun and not ended. */
   midFrame = false;
   /** The last frame was an error that ends the target's session. */
   doomed = false;
 
-  constructor(events: ReplyEvents) {
+  /** `budget`: limits what results may bring. */
+  constructor(events: ReplyEvents, budget?: ResultBudget) {
     this.#events = events;
+    this.#budget = budget;
   }
 
   push(reply: Reply): void {
     if (reply.kind === 'sync' || reply.kind === 'query') this.#boundaries++;
     if (reply.kind === 'execute' || reply.kind === 'query') this.#copies += reply.copies;
+    if (isLimited(reply)) this.#limited++;
     this.#queue.push(reply);
   }
 
@@ -126,6 +146,11 @@ export class Replies {
   /** Something sent may still ask for COPY data. */
   get mayCopyIn(): boolean {
     return this.#copies > 0;
+  }
+
+  /** The result of an execution that is upstream may be stopped: nothing may run behind it that would not have. */
+  get limited(): boolean {
+    return this.#limited > 0;
   }
 
   /** Operations that are upstream and have no outcome. */
@@ -148,11 +173,13 @@ export class Replies {
     this.#first = 0;
     this.#boundaries = 0;
     this.#copies = 0;
+    this.#limited = 0;
     this.#wake();
   }
 
   /** @throws GatewayError UPSTREAM_GONE when the frame answers nothing that was asked. */
   handle(frame: Frame): void {
+    if (this.#budget?.keeps(frame)) return;
     const { type, bytes } = frame;
     const reply = this.#queue[this.#first];
     // DataRow and CopyData first: nearly all frames are these, and only these come in pieces.
@@ -184,7 +211,7 @@ export class Replies {
         return;
       default:
         if (!reply || this.#failing) throw unexpected(type, reply);
-        if (!reply.own) this.#events.relay(bytes);
+        if (!reply.own && !isStopped(reply)) this.#events.relay(bytes);
         this.#answer(frame, reply);
     }
   }
@@ -193,14 +220,21 @@ export class Replies {
     reply.mask ??= this.#events.mask(reply, frame.type === 0x64);
     const { mask } = reply;
     if (mask === 'none') {
-      this.midFrame = !frame.last;
-      this.#events.relay(frame.bytes);
+      this.rows(reply, frame);
       return;
     }
     // A row in pieces is collected: between them the client is at the end of a whole message.
     const whole = frame.first && frame.last;
     const shown = whole ? mask.rows(frame.bytes) : mask.piece(frame.bytes, frame.last);
-    if (shown) this.#events.relay(shown);
+    if (shown) this.rows(reply, { bytes: shown, first: true, last: true, count: frame.count });
+  }
+
+  /** Rows as the client shall see them go to it, as far as their budget lets them. */
+  rows(reply: ReplyOf<'execute'> | ReplyOf<'query'>, rows: Rows): void {
+    const passing = reply.run?.permit.budget ? this.#budget?.spend(reply, rows) : rows.bytes;
+    if (!passing) return;
+    this.midFrame = !rows.last;
+    this.#events.relay(passing);
   }
 
   #answer(frame: Frame, reply: Reply): void {
@@ -226,6 +260,7 @@ export class Replies {
           this.#shift();
           if (type === 's') this.#events.suspended(reply);
           else this.#events.statementDone(reply, tag);
+          if (reply.stopped) this.#budget?.ranToEnd(reply);
           this.#wake();
           return true;
         }
@@ -292,8 +327,10 @@ export class Replies {
     const status = parseReadyForQuery(frame);
     this.#failing = false;
     this.#shift();
-    if (!reply.own) this.#events.relay(frame.bytes);
+    const withheld = this.#budget?.withholds(reply, status) ?? false;
+    if (!reply.own && !withheld) this.#events.relay(frame.bytes);
     this.#events.ready(reply, status);
+    if (withheld) this.#budget?.undo();
     this.#wake();
   }
 
@@ -308,6 +345,7 @@ export class Replies {
     const reply = this.#queue[this.#first++];
     if (reply?.kind === 'sync' || reply?.kind === 'query') this.#boundaries--;
     if (reply?.kind === 'execute' || reply?.kind === 'query') this.#noCopy(reply);
+    if (reply && isLimited(reply)) this.#limited--;
     if (this.empty) {
       this.#queue = [];
       this.#first = 0;
@@ -326,6 +364,9 @@ export class Replies {
     for (const resolve of waiting) resolve();
   }
 }
+
+const isLimited = (reply: Reply): boolean => reply.kind === 'execute' && reply.run?.permit.budget !== undefined;
+const isStopped = (reply: Reply): boolean => 'stopped' in reply && reply.stopped !== undefined;
 
 function unexpected(type: number, reply: Reply | undefined): GatewayError {
   const letter = String.fromCharCode(type);

@@ -1,6 +1,9 @@
 /** One permitted execution on its way: settled exactly once, whatever happens to the session. */
+import { amount } from '../../../amount.ts';
+import type { GatewayError } from '../../../errors.ts';
 import type { Permit } from '../../../gate.ts';
 import type { Outcome } from '../../../operation.ts';
+import { onlyReads } from './operation.ts';
 import { maskedIn, type Showing, showing } from './shield.ts';
 import { afterFlush } from './turn.ts';
 
@@ -14,6 +17,9 @@ export class Run {
   #tag = '';
   #rows: number | undefined;
   #settled = false;
+  /** Time in which nobody but people had anything to do, ms. */
+  #waited = 0;
+  #stopped: { readonly sqlstate: string; readonly message: string } | undefined;
   #showing: Showing | undefined;
 
   constructor(permit: Permit) {
@@ -33,9 +39,24 @@ export class Run {
     if (this.#tag.length < MAX_TAG) this.#tag = this.#tag === '' ? tag : `${this.#tag}; ${tag}`;
   }
 
+  /** Its result stood still for so long, ms. */
+  waited(ms: number): void {
+    this.#waited += ms;
+  }
+
+  /** Its result was stopped: that is how it ended, unless it did more than read and was done with that. */
+  stopped(error: GatewayError): void {
+    const rows = amount('rows', this.permit.budget?.passed.rows ?? 0);
+    this.#stopped = { sqlstate: error.sqlstate, message: `stopped after ${rows}: ${error.message}` };
+  }
+
   /** Everything asked for was done; `tag` where no CommandComplete said so. Where nobody was asked, the client's answer goes first. */
   done(tag?: string): void {
     if (this.#settled) return;
+    if (this.#stopped && onlyReads(this.permit.operation.effects)) {
+      this.failed(this.#stopped.sqlstate, this.#stopped.message);
+      return;
+    }
     this.#settled = true;
     // The tag of a portal read in parts counts its last part only.
     const rows = this.rowsSent > (this.#rows ?? 0) ? this.rowsSent : this.#rows;
@@ -55,7 +76,7 @@ export class Run {
   failed(sqlstate: string, message: string): void {
     if (this.#settled) return;
     this.#settled = true;
-    this.permit.settle({ kind: 'failed', sqlstate, message, ms: this.#ms() });
+    this.permit.settle({ kind: 'failed', sqlstate, message, ...this.#stopped, ms: this.#ms() });
   }
 
   unknown(reason: string): void {
@@ -65,7 +86,7 @@ export class Run {
   }
 
   #ms(): number {
-    return Math.round((performance.now() - this.#startedAt) * 1000) / 1000;
+    return Math.round((performance.now() - this.#startedAt - this.#waited) * 1000) / 1000;
   }
 }
 

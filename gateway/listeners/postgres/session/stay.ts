@@ -60,6 +60,8 @@ export class Stay {
   open = false;
   /** Something of that was more than Parse, Describe, Close: it is one transaction until the next Sync. */
   dirty = false;
+  /** Executions forwarded since the last ReadyForQuery. */
+  executed = 0;
   /** An extended message failed: the client's messages are dropped until its Sync. */
   skipping = false;
   /** Something upstream may change names or settings: what follows must wait for its outcome. */
