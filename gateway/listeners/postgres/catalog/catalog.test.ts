@@ -61,7 +61,7 @@ describe('a catalogue that is asked again', () => {
     const early = await connect();
     try {
       await early.query('begin; create or replace view v as select id, upper(card) as x from t');
-      await client.query('create table later (id int)'); // a younger transaction, committed before
+      await client.query('create view later as select 1 as one'); // a younger transaction, committed before
       const between = await catalog.refresh();
       assert.ok(relation(between, 'later'));
       assert.deepEqual(shows(between), ['id=1', 'x=2']);
