@@ -1,20 +1,21 @@
-/** `npm run bench -- postgres […]`: reads the command line; `--help` says what there is. */
+/** `npm run bench -- postgres […]`, `-- masking […]`: reads the command line; `--help` says what there is. */
 import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
-import { benchPostgres, PARTS } from './postgres.ts';
+import { bench, PARTS } from './postgres.ts';
 import { ROUTES } from './routes.ts';
-import { isRoute } from './stage.ts';
+import { isRoute, type Part } from './stage.ts';
 
 const MODES = ['simple', 'extended', 'prepared'];
-const USAGE = `Usage: npm run bench -- postgres [options]
+const partsOf = (parts: readonly Part[]) => parts.map(({ name, about }) => `  ${name.padEnd(9)} ${about}`).join('\n');
+const USAGE = `Usage: npm run bench -- postgres|masking [options]
 
 Measures the built product, run by plain node, beside the direct connection, pgbouncer (session pooling) and a
 do-nothing Node pipe, in interleaved rounds. Prints one Markdown table.
 
-  --only PART,…      of ${PARTS.map(({ name }) => name).join(', ')}
+  --only PART,…      of the parts below
   --quick            one short round of everything: does it work?
   --json FILE        every figure
-  --readme           put the table of a whole run into README.md
+  --readme           put the table of a whole run of postgres into README.md
   --rounds N         interleaved rounds (5)
   --workers N|auto   the gateway's processes (left out: the product's default)
   --clients N,…      of the point selects (1,8,32)
@@ -24,8 +25,11 @@ do-nothing Node pipe, in interleaved rounds. Prints one Markdown table.
   --dist DIR         measure that compiled product; left out: this tree is compiled, types unchecked
   --profile DIR      CPU profiles of the gateways go there, and a summary to stderr
 
-Parts:
-${PARTS.map(({ name, about }) => `  ${name.padEnd(8)} ${about}`).join('\n')}
+Parts of postgres:
+${partsOf(PARTS.postgres)}
+
+Parts of masking:
+${partsOf(PARTS.masking)}
 
 Where to look first, for instance: npm run bench -- postgres --only select --modes extended --clients 8 --routes gateway --profile /tmp/profiles
 `;
@@ -78,13 +82,17 @@ if (values.help) {
   process.exit(0);
 }
 if (values.readme && (values.only || values.quick)) misused('--readme wants a whole run: leave out --only and --quick');
-if (positionals.length !== 1 || positionals[0] !== 'postgres') misused('expected what to measure: postgres');
+const [what, ...more] = positionals;
+if ((what !== 'postgres' && what !== 'masking') || more.length > 0)
+  misused('expected what to measure: postgres or masking');
+if (values.readme && what !== 'postgres') misused('--readme is for postgres');
 
-await benchPostgres(
+await bench(
+  what,
   chosen(
     'only',
     values.only,
-    PARTS.map(({ name }) => name),
+    PARTS[what].map(({ name }) => name),
   ),
   {
     quick: values.quick,

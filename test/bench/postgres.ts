@@ -1,7 +1,8 @@
-/** `npm run bench -- postgres`: every part in one run, one table, and every figure as JSON. */
+/** `npm run bench -- postgres` and `-- masking`: every part in one run, one table, and every figure as JSON. */
 import { writeFile } from 'node:fs/promises';
 import { held } from './held.ts';
 import { large } from './large.ts';
+import { catalogue, plans, results } from './masking.ts';
 import { summarize } from './profile.ts';
 import { writeToReadme } from './readme.ts';
 import { release } from './release.ts';
@@ -12,10 +13,14 @@ import { select } from './select.ts';
 import { type Options, type Part, startStage } from './stage.ts';
 import { start } from './start.ts';
 
-export const PARTS: readonly Part[] = [select, large, release, rules, start, held];
+export const PARTS = {
+  postgres: [select, large, release, rules, start, held],
+  masking: [results, plans, catalogue],
+} as const satisfies Record<string, readonly Part[]>;
 
 /** Runs the parts named (or all) and prints a Markdown table; with `json` also writes every figure. */
-export async function benchPostgres(
+export async function bench(
+  what: keyof typeof PARTS,
   only: readonly string[],
   options: Options,
   { json, readme, command }: { json: string | undefined; readme: boolean; command: string },
@@ -30,7 +35,7 @@ export async function benchPostgres(
     });
     const about = machine(version.trim());
     const rows: Row[] = [];
-    for (const part of PARTS) if (only.includes(part.name)) rows.push(...(await part.run(stage)));
+    for (const part of PARTS[what]) if (only.includes(part.name)) rows.push(...(await part.run(stage)));
     const seconds = Math.round((performance.now() - from) / 1_000);
     const report = reportSchema.parse({ command, machine: about, seconds, rows });
     if (json) await writeFile(json, `${JSON.stringify(report, null, 2)}\n`);

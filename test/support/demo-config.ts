@@ -49,6 +49,12 @@ export function demoConfig(parts: {
         default: { read: 'allow', write: 'allow', unknown: 'hold' },
       },
     ],
+    masking: [
+      { connection: 'orders', columns: ['*.*.ssn', '*.*.card', '*.*.card_number'], as: 'last4' },
+      { connection: 'orders', columns: ['*.*.email'], as: 'partial' },
+      { connection: 'orders', columns: ['*.*.secret_no'], as: 'redact' },
+      { connection: 'orders', detect: ['card', 'ssn', 'email', 'iban', 'secret', 'jwt'], as: 'redact' },
+    ],
     rules: [
       {
         id: 'no-where',

@@ -7,6 +7,7 @@ import { type Principal, principalKey } from '../../operation.ts';
 import type { SessionRegistry } from '../listener.ts';
 import { farewell, tooManySessions } from './session/refusal.ts';
 import type { Masking } from './session/shield.ts';
+import { afterFlush } from './session/turn.ts';
 import { createSession, type PostgresSession, type SessionLimits } from './session.ts';
 import type { Downstream, Inspector, Upstream } from './types.ts';
 
@@ -110,6 +111,7 @@ async function serve({ registry, audit }: ServeDeps, parts: SessionParts, sessio
   const { reason } = await session.run();
   registry.remove(info.id);
   parts.downstream.credential.release();
+  await new Promise<void>((written) => afterFlush(written)); // outcomes of this turn come first
   try {
     const principal = principalKey(info.principal);
     audit.append({ kind: 'session.end', session: info.id, principal, connection: info.connection, reason });
