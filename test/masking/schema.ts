@@ -128,6 +128,7 @@ export async function createRoles(server: TestPostgres): Promise<void> {
   await withClient(server.url('postgres'), async (client) => {
     for (const { user, password } of [OWNER, APP])
       await client.query(`CREATE ROLE ${user} LOGIN PASSWORD '${password}'`);
+    await client.query(`ALTER ROLE ${APP.user} REPLICATION`); // so that a start-up with `replication` shows what it would give
   });
 }
 

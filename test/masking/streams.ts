@@ -14,6 +14,7 @@ export function* streamsOf(evidence: Evidence): Generator<Stream> {
     yield { name: 'all results', text: evidence.results.flatMap(({ rows }) => rows.map(joined)).join(' ') };
     yield { name: 'numbers of rows', text: evidence.results.map(({ rows }) => rows.length).join(' ') };
   }
+  yield { name: 'first cells of all results, the last first', text: first.reverse().join(' ') };
   yield { name: 'tags', text: evidence.results.map(({ tag }) => tag.replace(/^\D+(?:0 (?=\d))?/, '')).join(' ') };
   yield {
     name: 'labels',
@@ -101,6 +102,11 @@ function* ofBytes(name: string, bytes: Buffer): Generator<Stream> {
       digits.push(group < base ? String(group).padStart(4, '0') : 'x');
     }
     if (digits.length > 2) yield { name: `${name} as numeric`, text: digits.join('') };
+  }
+  if (bytes.length >= 16) {
+    const reals: string[] = [];
+    for (let at = 0; at + 8 <= bytes.length && at < 4_096; at += 8) reals.push(bytes.readDoubleBE(at).toFixed(0));
+    yield { name: `${name} as a row of float8`, text: reals.join(' ') };
   }
   if (bytes.length === 8) yield { name: `${name} as money`, text: `${bytes.readBigInt64BE(0)}` };
   if (bytes.length >= 4) {

@@ -4,7 +4,11 @@ import { CHANNELS } from './channels.ts';
 import { CONSTRUCTED } from './constructed.ts';
 import { COPY } from './copy.ts';
 import { ERRORS } from './errors.ts';
+import { FRAME } from './frame.ts';
+import { ORACLES } from './oracles.ts';
+import { PROTOCOL } from './protocol.ts';
 import { QUERIES } from './queries.ts';
+import { RACES } from './races.ts';
 import { VALUES } from './values.ts';
 import { WRITES } from './writes.ts';
 
@@ -16,4 +20,8 @@ export const ATTACKS: readonly Attack[] = [
   ...CHANNELS,
   ...WRITES,
   ...COPY,
+  ...PROTOCOL,
+  ...FRAME,
+  ...RACES,
+  ...ORACLES,
 ];
