@@ -42,6 +42,7 @@ const maximal = (c: string) =>
       slack: long(c, 32),
       purpose: long(c, 500),
     },
+    stopped: { after: long(c, 40), preview: Array(3).fill(Array(10).fill(long(c, 200))) },
     statement: long(c, 60_000),
     parameters: Array.from({ length: c === 'a' ? 200 : 20 }, () => long(c, 2_100)),
     demands: Array.from({ length: 50 }, () => ({
