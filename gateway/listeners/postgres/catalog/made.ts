@@ -61,7 +61,12 @@ export function madeOfView(action: string, runs: Runs): ReadonlyMap<number, Made
 
 /** The columns of `relation` that a generated column's expression (pg_attrdef.adbin) looks at. */
 export function madeOfExpression(tree: string, relation: number, runs: Runs): Made {
-  return new Reading(tree, runs).expression(relation);
+  try {
+    return new Reading(tree, runs).expression(relation);
+  } catch (error) {
+    if (error instanceof TreeError) return OPAQUE;
+    throw error;
+  }
 }
 
 class Reading {
@@ -103,7 +108,9 @@ class Reading {
 
   expression(relation: number): Made {
     this.#relation = relation;
-    return this.#collected(() => this.#part(this.#text.slice(0), undefined));
+    const whole = this.#text.slice(0);
+    if (!this.#text.isNode(whole)) throw new TreeError('not an expression');
+    return this.#collected(() => this.#part(whole, undefined));
   }
 
   #collected(collect: () => void): Made {

@@ -37,7 +37,7 @@ export const LOAD_QUERIES = {
   user: 'select current_user',
   schemas: `select oid, nspname, has_schema_privilege(oid, 'USAGE') from pg_namespace`,
   relations: `select oid, relname, relnamespace, relkind, relrowsecurity,
-      exists (select from pg_trigger t where t.tgrelid = c.oid and not t.tgisinternal)
+      relhastriggers and exists (select from pg_trigger t where t.tgrelid = c.oid and not t.tgisinternal)
     from pg_class c where relkind in ('r', 'p', 'v', 'm', 'f', 'S') or relkind in ('i', 'I') and oid >= 16384`,
   indexes: 'select indexrelid, indrelid, indclass from pg_index where indexrelid >= 16384',
   /** Expressions that belong to a table and are simplified whenever a read of it is planned. */

@@ -11,15 +11,22 @@ const MAX_DEPTH = 1_000; // of brackets; PostgreSQL itself stops at a few thousa
 const SPACE = 32;
 const BACKSLASH = 92;
 const COLON = 58;
-const [ROUND, ROUND_END] = [40, 41];
-const [SQUARE, SQUARE_END] = [91, 93];
-const [CURLY, CURLY_END] = [123, 125];
+const ROUND = 40;
+const ROUND_END = 41;
+const SQUARE = 91;
+const SQUARE_END = 93;
+const CURLY = 123;
+const CURLY_END = 125;
+const BRACKETS: ReadonlySet<number> = new Set([ROUND, ROUND_END, CURLY, CURLY_END]);
 
 export class TreeText {
   readonly text: string;
+  readonly #behind: Int32Array;
 
+  /** @throws TreeError */
   constructor(text: string) {
     this.text = text;
+    this.#behind = bracketsOf(text);
   }
 
   /** The value at `from`: a node, a list, or one word. */
@@ -51,7 +58,7 @@ export class TreeText {
       if (this.text.charCodeAt(at) !== COLON) throw new TreeError('a field is missing');
       const nameEnd = this.#end(at);
       const value = this.slice(this.#space(nameEnd));
-      if (value.to > end) throw new TreeError('a value is missing');
+      if (value.to > end || value.to === value.from) throw new TreeError('a value is missing');
       fields.set(this.text.slice(at + 1, nameEnd), value);
       at = this.#datum(value.to);
     }
@@ -86,21 +93,39 @@ export class TreeText {
     return end + 1;
   }
 
+  /** Where the value at `from` ends: behind its bracket, or its word. @throws TreeError */
   #end(from: number): number {
     const { text } = this;
-    let depth = 0;
-    for (let at = from; at < text.length; at++) {
+    if (from >= text.length) throw new TreeError('cut short');
+    const behind = this.#behind[from];
+    if (behind) return behind;
+    let at = from;
+    for (; at < text.length; at++) {
       const char = text.charCodeAt(at);
       if (char === BACKSLASH) at++;
-      else if (char === ROUND || char === CURLY) {
-        if (depth === 0 && at > from) return at;
-        if (++depth > MAX_DEPTH) throw new TreeError('too deep');
-      } else if (char === ROUND_END || char === CURLY_END) {
-        if (depth === 0) return at;
-        if (--depth === 0) return at + 1;
-      } else if (char === SPACE && depth === 0) return at;
+      else if (char === SPACE || BRACKETS.has(char)) break;
     }
-    if (depth > 0 || from >= text.length) throw new TreeError('cut short');
-    return text.length;
+    return at;
   }
+}
+
+/** For each opening bracket the place behind its closing one: found once, so that no reader walks over it again. */
+function bracketsOf(text: string): Int32Array {
+  const behind = new Int32Array(text.length);
+  const open: number[] = [];
+  for (let at = 0; at < text.length; at++) {
+    const char = text.charCodeAt(at);
+    if (char === BACKSLASH) at++;
+    else if (char === ROUND || char === CURLY) {
+      if (open.push(at) > MAX_DEPTH) throw new TreeError('too deep');
+    } else if (char === ROUND_END || char === CURLY_END) {
+      const from = open.pop();
+      if (from === undefined || text.charCodeAt(from) !== (char === ROUND_END ? ROUND : CURLY)) {
+        throw new TreeError('brackets that do not match');
+      }
+      behind[from] = at + 1;
+    }
+  }
+  if (open.length > 0) throw new TreeError('cut short');
+  return behind;
 }
