@@ -1,5 +1,5 @@
 /** `countersign policy explain`: what a gateway would do with a text, in words. Looks at the target's catalogue; runs nothing. */
-import { postgresConnection } from '../compose/connections.ts';
+import { postgresConnection, vouchedBy } from '../compose/connections.ts';
 import { sideClient } from '../compose/side-client.ts';
 import { configPath } from '../config/path.ts';
 import { type Config, loadConfig } from '../config.ts';
@@ -63,7 +63,7 @@ async function inspected(
     throw new GatewayError('UPSTREAM', `${name}: the target cannot be asked for its catalogue`, { cause });
   });
   const { rows } = await client.query<{ server_version_num: string }>('show server_version_num');
-  const catalog = createCatalog({ connect: async () => client });
+  const catalog = createCatalog({ connect: async () => client, vouched: vouchedBy(connection) });
   const inspector = createInspector({
     serverMajor: Math.floor(Number(rows[0]?.server_version_num ?? 0) / 10_000),
     catalog,

@@ -4,7 +4,7 @@ import { createCatalog } from '../listeners/postgres/catalog/catalog.ts';
 import { createInspector } from '../listeners/postgres/inspect.ts';
 import type { Downstream, Inspector, PostgresConnection, Upstream } from '../listeners/postgres/types.ts';
 import type { Principal } from '../operation.ts';
-import { postgresConnection, sameTarget } from './connections.ts';
+import { postgresConnection, sameTarget, vouchedBy } from './connections.ts';
 import { admits } from './identity.ts';
 import { sideClient } from './side-client.ts';
 
@@ -68,7 +68,7 @@ export class Targets {
     if (known) return known;
     const inspector = createInspector({
       serverMajor: upstream.serverMajor,
-      catalog: createCatalog({ connect: () => sideClient(connection) }),
+      catalog: createCatalog({ connect: () => sideClient(connection), vouched: vouchedBy(target?.config) }),
       maskLiteral: this.#maskLiteral,
       cacheEntries: CACHED_STATEMENTS,
       workerDeadlineMs: PARSER_MS,

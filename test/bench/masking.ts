@@ -103,7 +103,7 @@ const TIMES = 2_000;
 export const plans: Part = {
   name: 'plans',
   about: 'what a plan costs: worked out from the parse, parse included, and found again',
-  async run({ ground, options }) {
+  async run({ ground, options }): Promise<readonly Row[]> {
     const url = ground.world.upstream.url('orders', UPSTREAM_ROLE.user, UPSTREAM_ROLE.password);
     const catalog = createCatalog({
       connect: async () => {

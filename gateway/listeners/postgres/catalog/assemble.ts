@@ -1,5 +1,6 @@
 /** Rows of pg_catalog to a Snapshot: who runs what, who reads what, followed through views, policies and types. */
 import { type Code, call, codeOf } from './code.ts';
+import type { Vouched } from './harmless.ts';
 import { madeOfExpression, madeOfView, type Runs } from './made.ts';
 import type { Columns, Memory } from './memory.ts';
 import { type TreeReferences, treeReferences } from './nodetree.ts';
@@ -32,12 +33,12 @@ const KINDS: Readonly<Record<string, Relation['kind']>> = {
 const NO_COLUMNS: Columns = new Map();
 const NOTHING_MADE: ReadonlyMap<number, Made> = new Map();
 
-/** `memory`: of the same server, or a new one. */
-export function assemble(rows: LoadedRows, version: string, memory: Memory): Snapshot {
+/** `memory`: of the same server, or a new one. `vouched`: what an administrator answers for. */
+export function assemble(rows: LoadedRows, version: string, memory: Memory, vouched: Vouched): Snapshot {
   const schemas = new Map(rows.schemas.map(([oid, name]) => [oid!, name!]));
   const schemaOf = (oid: string): string => schemas.get(oid) ?? '?';
   const columnsOf = new Map(rows.columns.map(([oid, json]) => [oid!, memory.columns.of(json!)]));
-  const code = codeOf(rows, schemaOf, columnsOf);
+  const code = codeOf(rows, schemaOf, columnsOf, vouched);
   const relations = relationsOf(rows, schemaOf, code, { columnsOf, memory });
   memory.turn();
   return new Snapshot({

@@ -1,6 +1,7 @@
 /** The catalogue of one target database, kept fresh on a connection of its own. Knows no policy. */
 import { GatewayError } from '../../../errors.ts';
 import { assemble } from './assemble.ts';
+import { NOTHING_VOUCHED, type Vouched } from './harmless.ts';
 import { Memory } from './memory.ts';
 import { LOAD_QUERIES, type LoadedRows, VERSION_QUERY } from './queries.ts';
 import type { Snapshot } from './snapshot.ts';
@@ -34,11 +35,14 @@ const STALE_MS = 30_000;
  */
 export function createCatalog(options: {
   readonly connect: () => Promise<CatalogClient>;
+  /** What an administrator answers for; absent: nothing. */
+  readonly vouched?: Vouched;
   readonly pollMs?: number;
   readonly staleMs?: number;
   readonly now?: () => number;
 }): Catalog {
-  const { connect, pollMs = POLL_MS, staleMs = STALE_MS, now = () => performance.now() } = options;
+  const { connect, vouched = NOTHING_VOUCHED } = options;
+  const { pollMs = POLL_MS, staleMs = STALE_MS, now = () => performance.now() } = options;
   let client: Promise<CatalogClient> | undefined;
   let memory = new Memory();
   let snapshot: Snapshot | undefined;
@@ -74,7 +78,7 @@ export function createCatalog(options: {
       const version = snapshot && (await ask(target, VERSION_QUERY))[0]?.[0];
       if (!snapshot || snapshot.version !== version) {
         const loaded = await load(target);
-        snapshot = assemble(loaded.rows, loaded.version, memory);
+        snapshot = assemble(loaded.rows, loaded.version, memory, vouched);
       }
       seenAt = asked;
       return snapshot;

@@ -1,5 +1,5 @@
 /** What runs in a target: its functions, operators and types, and which of them are not known to be harmless. */
-import { isHarmless } from './harmless.ts';
+import { isHarmless, type Vouched } from './harmless.ts';
 import type { Columns } from './memory.ts';
 import { constantParts, type TreeReferences, treeReferences } from './nodetree.ts';
 import type { LoadedRows } from './queries.ts';
@@ -30,6 +30,7 @@ export function codeOf(
   rows: LoadedRows,
   schemaOf: (oid: string) => string,
   columnsOf: ReadonlyMap<string, Columns>,
+  vouched: Vouched,
 ): Code {
   const riskyTypes = new Set<string>();
   const functionsWith = (anyRisky: boolean) =>
@@ -38,13 +39,14 @@ export function codeOf(
         const builtin = !isUser(oid!) && ['pg_catalog', 'information_schema'].includes(schemaOf(schema!));
         const traits = {
           name: name!,
+          schema: schemaOf(schema!),
           builtin,
           kind: kind!,
           volatility: volatility!,
           extension: extension ?? undefined,
           language: language!,
         };
-        const harmless = isHarmless(traits, anyRisky);
+        const harmless = isHarmless(traits, anyRisky, vouched);
         return [oid!, { schema: schemaOf(schema!), name: name!, harmless, set: truthy(set) }] as const;
       }),
     );

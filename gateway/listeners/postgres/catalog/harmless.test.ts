@@ -4,7 +4,15 @@ import { isHarmless } from './harmless.ts';
 import { constantParts, treeReferences } from './nodetree.ts';
 
 describe('functions of extensions', () => {
-  const fn = { name: 'f', builtin: false, kind: 'f', volatility: 'i', extension: 'hstore', language: '13' };
+  const fn = {
+    name: 'f',
+    schema: 'public',
+    builtin: false,
+    kind: 'f',
+    volatility: 'i',
+    extension: 'hstore',
+    language: '13',
+  };
 
   it('are harmless when they are compiled, and of a known extension', () => {
     assert.equal(isHarmless(fn, false), true);
@@ -13,6 +21,33 @@ describe('functions of extensions', () => {
 
   it('are code when somebody may have put them there: in SQL or a procedural language', () => {
     for (const language of ['14', '16384']) assert.equal(isHarmless({ ...fn, language }, false), false);
+  });
+});
+
+describe('what an administrator answers for', () => {
+  const own = {
+    name: 'f',
+    schema: 'public',
+    builtin: false,
+    kind: 'f',
+    volatility: 'v',
+    extension: undefined,
+    language: '14',
+  };
+  const vouched = { functions: new Set(['public.f']), extensions: new Set(['postgis']) };
+
+  it('is harmless by its full name, and nothing of the same name elsewhere', () => {
+    assert.equal(isHarmless(own, false, vouched), true);
+    assert.equal(isHarmless({ ...own, schema: 'other' }, false, vouched), false);
+    assert.equal(isHarmless({ ...own, kind: 'p' }, false, vouched), false, 'a procedure is never a read');
+    assert.equal(isHarmless({ ...own, name: 'pg_sleep', builtin: true }, false, vouched), false);
+  });
+
+  it('includes extensions, but for what is volatile or not compiled in them', () => {
+    const fn = { ...own, name: 'st_area', volatility: 'i', extension: 'postgis', language: '13' };
+    assert.equal(isHarmless(fn, false, vouched), true);
+    assert.equal(isHarmless({ ...fn, volatility: 'v' }, false, vouched), false);
+    assert.equal(isHarmless({ ...fn, language: '14' }, false, vouched), false);
   });
 });
 

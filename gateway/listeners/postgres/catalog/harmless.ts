@@ -1,4 +1,5 @@
 /** Which of PostgreSQL's own functions may run inside a plain read: volatility first, then two reviewed lists. */
+import { objectName } from './snapshot.ts';
 
 const words = (text: string): ReadonlySet<string> => new Set(text.trim().split(/\s+/));
 
@@ -59,8 +60,18 @@ const TRUSTED_EXTENSIONS = words(`
   uuid-ossp vector
 `);
 
+/** What an administrator answers for, besides what is known of PostgreSQL itself. */
+export type Vouched = {
+  /** `schema.function`, whatever its arguments: computes from them alone, changes nothing, reads no table. */
+  readonly functions: ReadonlySet<string>;
+  /** Extensions whose functions only compute; their volatile ones still count as code. */
+  readonly extensions: ReadonlySet<string>;
+};
+export const NOTHING_VOUCHED: Vouched = Object.freeze({ functions: new Set(), extensions: new Set() });
+
 export type FunctionTraits = {
   readonly name: string;
+  readonly schema: string;
   /** Made by initdb, in pg_catalog or information_schema. */
   readonly builtin: boolean;
   readonly kind: string;
@@ -74,11 +85,14 @@ export type FunctionTraits = {
 const COMPILED = new Set(['12', '13']);
 
 /** Does calling it do nothing but compute from its arguments and what a reader may see? `riskyTypes`: some type runs code. */
-export function isHarmless(fn: FunctionTraits, riskyTypes: boolean): boolean {
+export function isHarmless(fn: FunctionTraits, riskyTypes: boolean, vouched = NOTHING_VOUCHED): boolean {
   if (fn.kind === 'p') return false;
   if (fn.builtin && fn.name === GIVES_BACK) return true;
   if (!fn.builtin) {
-    if (fn.extension === undefined || !TRUSTED_EXTENSIONS.has(fn.extension)) return false;
+    if (vouched.functions.has(objectName(fn.schema, fn.name))) return true;
+    const { extension } = fn;
+    if (extension === undefined) return false;
+    if (!TRUSTED_EXTENSIONS.has(extension) && !vouched.extensions.has(extension)) return false;
     return fn.volatility !== 'v' && COMPILED.has(fn.language);
   }
   if (RUNS_ITS_ARGUMENT.has(fn.name) || NEVER.some((family) => fn.name.startsWith(family))) return false;
