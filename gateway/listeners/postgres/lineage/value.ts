@@ -1,0 +1,96 @@
+/** What is known of a value without looking at any row: whether something masked went into it. Pure. */
+import type { MaskFormat } from '../../../masking/profile.ts';
+import type { Output } from './plan.ts';
+
+/** A masked column of a relation. `name`: `public.customers.ssn`. */
+export type MaskedColumn = {
+  readonly relation: number;
+  readonly number: number;
+  readonly name: string;
+  readonly format: MaskFormat;
+};
+
+export type Value = {
+  /** `plain`: exactly the one column of `of`, as it stands. `tainted` of nothing: nobody can say what is in it. */
+  readonly kind: 'clean' | 'plain' | 'tainted';
+  readonly of: readonly MaskedColumn[];
+  /** It differs from row to row by values that are not masked: compared with a masked one, it reads that one out. */
+  readonly varies: boolean;
+};
+
+const NOTHING: readonly MaskedColumn[] = Object.freeze([]);
+const made = (kind: Value['kind'], of: readonly MaskedColumn[], varies: boolean): Value =>
+  Object.freeze({ kind, of, varies });
+
+/** A constant, a parameter, and what is worked out from them alone. */
+export const CONSTANT = made('clean', NOTHING, false);
+/** Of rows, and nothing masked. */
+export const ROW = made('clean', NOTHING, true);
+/** Nobody can say what is in it. */
+export const OPAQUE = made('tainted', NOTHING, true);
+
+export const plain = (column: MaskedColumn): Value => made('plain', [column], false);
+export const isMasked = (value: Value): boolean => value.kind !== 'clean';
+
+/** Something worked out from all of these. */
+export function union(values: readonly Value[]): Value {
+  let kind: Value['kind'] = 'clean';
+  let of = NOTHING;
+  let varies = false;
+  for (const value of values) {
+    varies ||= value.varies;
+    if (value.kind === 'clean') continue;
+    kind = 'tainted';
+    of = joined(of, value.of);
+  }
+  if (kind === 'clean') return varies ? ROW : CONSTANT;
+  return made(kind, of, varies);
+}
+
+/** One of these, nobody knows which: the same plain column stays one. */
+export function either(values: readonly Value[]): Value {
+  const [first] = values;
+  if (!first) return CONSTANT;
+  return values.every((value) => sameValue(value, first)) ? first : union(values);
+}
+
+/** The same, differing from row to row. */
+export function varying(value: Value): Value {
+  if (value.varies || value.kind === 'plain') return value;
+  return value.kind === 'clean' ? ROW : made(value.kind, value.of, true);
+}
+
+/** Anything made of it, but not itself. */
+export function computed(value: Value): Value {
+  return value.kind === 'plain' ? made('tainted', value.of, value.varies) : value;
+}
+
+/** The same doubt, without saying that it could be compared row by row. */
+export const unvarying = (value: Value): Value => (value.varies ? made(value.kind, value.of, false) : value);
+
+export function sameValue(one: Value, other: Value): boolean {
+  return (
+    one === other ||
+    (one.kind === other.kind &&
+      one.varies === other.varies &&
+      one.of.length === other.of.length &&
+      one.of.every((column) => other.of.some((same) => isSame(column, same))))
+  );
+}
+
+export const isSame = (one: MaskedColumn, other: MaskedColumn): boolean =>
+  one === other || (one.relation === other.relation && one.number === other.number);
+
+export function outputOf(value: Value): Output {
+  if (value.kind === 'clean') return CLEAN;
+  const [column] = value.of;
+  return value.kind === 'plain' && column ? { kind: 'plain', format: column.format, column: column.name } : TAINTED;
+}
+const CLEAN: Output = Object.freeze({ kind: 'clean' });
+const TAINTED: Output = Object.freeze({ kind: 'tainted' });
+
+function joined(one: readonly MaskedColumn[], other: readonly MaskedColumn[]): readonly MaskedColumn[] {
+  if (one.length === 0) return other;
+  const more = other.filter((column) => !one.some((known) => isSame(known, column)));
+  return more.length === 0 ? one : [...one, ...more];
+}
