@@ -1,5 +1,5 @@
 /** What has to stand in the bytes around a digit, an @ or a word before a detector could find anything there. Pure. */
-import { IBAN_LENGTHS } from './numbers.ts';
+import { IBAN_LENGTHS, isCardGrouping, isIssued, passesLuhn } from './numbers.ts';
 
 const table = (characters: RegExp): Uint8Array =>
   Uint8Array.from({ length: 256 }, (_, byte) => (byte < 0x80 && characters.test(String.fromCharCode(byte)) ? 1 : 0));
@@ -19,26 +19,53 @@ const BETWEEN_SSN_AND_ITS_NAME = table(/[ :="'`]/);
 const fold = (byte = 0): number => byte | 0x20;
 const letters = (text: string): ReadonlySet<number> => new Set(Buffer.from(text));
 
-const LEAST_CARD = 12; // digits
+const MOST_CARD = 19; // digits
+const LEAST_CARD = 13; // of those that anybody issues
+const GROUP = 4;
 
 /**
- * Behind a group of digits [start, end): with one separator throughout, groups that a card can be written in, twelve
- * digits in all. The first may be longer than it looks, with what frames the value glued to it.
+ * Does a run of digits [start, end), or a row of such runs with one separator throughout that begins with it, end with a
+ * card or hold one? What stands before a value may look like more digits of its first group; what follows it never does.
  */
-export function cardTail(bytes: Uint8Array, start: number, end: number, to: number): boolean {
+export function cardAt(bytes: Uint8Array, start: number, end: number, to: number): boolean {
+  if (end - start >= LEAST_CARD && isCardsEnd(asciiOf(bytes, Math.max(start, end - MOST_CARD), end))) return true;
   const separator = bytes[end];
-  if (end >= to || !has(CARD_SEPARATOR, separator)) return false;
-  let digits = end - start;
-  let at = end;
-  for (let group = 1; at < to && bytes[at] === separator; group++) {
+  if (end + 1 >= to || !has(CARD_SEPARATOR, separator) || !has(DIGIT, bytes[end + 1])) return false;
+  const first = has(DIGIT, bytes[end + 2]) && end + 2 < to ? GROUP : 1; // what follows decides how it is written
+  if (end - start < first) return false;
+  let digits = asciiOf(bytes, end - first, end);
+  const sizes = [first];
+  for (let at = end; at < to && bytes[at] === separator; ) {
     const from = ++at;
-    while (at < to && at - from < LEAST_CARD && has(DIGIT, bytes[at])) at++;
+    while (at < to && at - from < MOST_CARD && has(DIGIT, bytes[at])) at++;
     const size = at - from;
-    if (size === 0 || (group === 1 && size !== 1 && size !== 4 && size !== 6) || size > 6) return false;
-    digits += size;
-    if (digits >= LEAST_CARD) return true;
+    // Of groups of four, or four and six, the second tells most texts apart.
+    if (
+      size === 0 ||
+      digits.length + size > MOST_CARD ||
+      (sizes.length === 1 && first === GROUP && size !== 4 && size !== 6)
+    )
+      return false;
+    digits += asciiOf(bytes, from, at);
+    sizes.push(size);
+    if (digits.length < LEAST_CARD || !isCardGrouping(sizes)) continue;
+    if (first === 1 || (isIssued(digits) && passesLuhn(digits))) return true; // digit by digit: too rare to be weighed
   }
   return false;
+}
+
+function isCardsEnd(digits: string): boolean {
+  for (let length = LEAST_CARD; length <= digits.length; length++) {
+    const card = digits.slice(-length);
+    if (isIssued(card) && passesLuhn(card)) return true;
+  }
+  return false;
+}
+
+function asciiOf(bytes: Uint8Array, from: number, to: number): string {
+  let text = '';
+  for (let at = from; at < to; at++) text += String.fromCharCode(bytes[at] as number);
+  return text;
 }
 
 /** Behind three digits or more: `-45-6789`, with blanks as well. */

@@ -46,7 +46,7 @@ function longestCard(text: string, groups: readonly { start: number; end: number
 }
 
 /** Ways that people and programs write one: in a piece, by four, American Express, Diners, digit by digit. */
-function isCardGrouping(sizes: readonly number[]): boolean {
+export function isCardGrouping(sizes: readonly number[]): boolean {
   if (sizes.length === 1) return true;
   if (sizes.every((size) => size === 1)) return true;
   if (sizes[0] !== 4) return false;
@@ -61,7 +61,7 @@ function isFraction(text: string, start: number): boolean {
 }
 
 /** The ranges that issuers of payment cards really use; Luhn alone passes one identifier in ten. */
-function isIssued(digits: string): boolean {
+export function isIssued(digits: string): boolean {
   const n = digits.length;
   const two = Number(digits.slice(0, 2));
   const three = Number(digits.slice(0, 3));
@@ -79,7 +79,7 @@ function isIssued(digits: string): boolean {
 }
 
 /** ISO/IEC 7812-1, annex B. */
-function passesLuhn(digits: string): boolean {
+export function passesLuhn(digits: string): boolean {
   let sum = 0;
   for (let i = digits.length - 1, double = false; i >= 0; i--, double = !double) {
     const digit = digits.charCodeAt(i) - 48;

@@ -115,6 +115,8 @@ const text = fc
 /** What may stand around a value in a row: lengths, with bytes that look like digits and letters. */
 const framing = fc.uint8Array({ maxLength: 6 });
 
+const behind = framing.map((bytes) => Uint8Array.from([0, ...bytes]));
+
 const wide = (digits: string) => [...digits].map((d) => String.fromCharCode(d.charCodeAt(0) + 0xfee0)).join('');
 
 describe('the byte gate', () => {
@@ -138,7 +140,7 @@ describe('the byte gate', () => {
 
   it('says yes to a range as soon as it says yes to a part of it, whatever bytes surround that', () => {
     fc.assert(
-      fc.property(text, framing, framing, (value, before, after) => {
+      fc.property(text, framing, behind, (value, before, after) => {
         const bytes = Buffer.concat([before, Buffer.from(value), after]);
         const end = before.length + Buffer.byteLength(value);
         for (const [name, gate] of gates) {

@@ -1,6 +1,6 @@
 /** The gate before the detectors: could there be anything in these bytes? One pass, no decoding; a no is certain. Pure. */
 import type { DetectorName } from './detectors.ts';
-import { addressAt, cardTail, ibanAt, namedSsn, namesSecret, ssnTail, TOKEN, urlPassword } from './evidence.ts';
+import { addressAt, cardAt, ibanAt, namedSsn, namesSecret, ssnTail, TOKEN, urlPassword } from './evidence.ts';
 import { automaton } from './literals.ts';
 import { plainLength } from './odd.ts';
 
@@ -41,8 +41,8 @@ const isDigit = (byte: number | undefined): boolean => byte !== undefined && byt
 /**
  * True where any of these could find something: every rule here asks for less than its finder. Text outside ASCII is
  * passed over as long as normalising leaves it what it is; anything that could become a digit, a letter or a sign, or
- * vanish, is suspicious, and so is what is not UTF-8. No rule looks behind a value or counts too much, so that a longer
- * range (the bytes that frame a value, say) is suspicious wherever a part of it is.
+ * vanish, is suspicious, and so is what is not UTF-8. A longer range is suspicious wherever a part of it is: what stands
+ * before a value may be anything (the last byte of its length may be a digit), what follows it anything but a digit.
  * @param literals one occurs, case aside, in whatever an admin's patterns match; undefined: nothing is known of them
  */
 export function createGate(detectors: readonly DetectorName[], literals: readonly string[] | undefined): Gate {
@@ -74,7 +74,7 @@ export function createGate(detectors: readonly DetectorName[], literals: readonl
         do at++;
         while (at < to && isDigit(bytes[at]));
         const digits = at - start;
-        if (card && (digits >= 12 || cardTail(bytes, start, at, to))) return true;
+        if (card && cardAt(bytes, start, at, to)) return true;
         if (ssn && digits >= 3 && ssnTail(bytes, at, to)) return true;
         if (ssn && digits >= 9 && namedSsn(bytes, from, start)) return true;
         if (iban && digits >= 2 && start - from >= 2 && ibanAt(bytes, start - 2, to)) return true;

@@ -36,8 +36,12 @@ const ALWAYS = /^(?:pass|pwd|secret$)/i;
 /** A reference to a value, not a value: `$1`, `${env:X}`, `%s`, `:name`, `null`. */
 const REFERENCE = /^(?:\$|%|:|@|\?)/;
 
+/** Without any of these there is no secret of any kind: one search instead of twenty. */
+const ANY = /[_-]|:\/\/|A(?:KI|SI|BI|CC)A|AIza|hooks\.slack|SG\.|bearer|basic|pass|pwd|secret|token|credential|key/i;
+
 export function findSecrets(text: string): Find[] {
   const finds: Find[] = [];
+  if (!ANY.test(text)) return finds;
   for (const [gate, pattern] of KEYS) {
     if (!text.includes(gate)) continue;
     for (const match of text.matchAll(pattern)) finds.push(whole(match));
