@@ -59,7 +59,7 @@ async function measured(url: string, rounds: number): Promise<readonly Row[]> {
       const again = performance.now();
       await catalog.refresh();
       polls.push(performance.now() - again);
-      await client.query(`create table one_more_${round} (id int, card text)`);
+      await run(url, `create table one_more_${round} (id int, card text)`);
       const changed = performance.now();
       snapshot = await catalog.refresh();
       reloads.push(performance.now() - changed);
@@ -127,6 +127,15 @@ async function seed(url: string): Promise<void> {
       }
     }
     await client.query('analyze');
+  } finally {
+    await client.end();
+  }
+}
+
+async function run(url: string, statement: string): Promise<void> {
+  const client = await connected(url);
+  try {
+    await client.query(statement);
   } finally {
     await client.end();
   }
