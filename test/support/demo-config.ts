@@ -74,6 +74,17 @@ export function demoConfig(parts: {
         verdict: 'hold',
         why: 'Code can do anything; a DBA reads it first',
       },
+      {
+        id: 'exports',
+        match: {
+          connection: 'orders',
+          action: ['read', 'copy-out'],
+          rows: '>1000',
+          except: { group: ['auditors'] },
+        },
+        verdict: 'hold',
+        why: 'More than a thousand rows at once is an export',
+      },
       { id: 'privileges', match: { action: ['dcl'] }, verdict: 'deny', why: 'Privileges change through Terraform' },
     ],
   };
