@@ -8,6 +8,7 @@ import {
   namesWithoutIssuer,
   quorums,
   sharedKeys,
+  tooManyPatterns,
   unknownConnections,
   untrustworthyIssuers,
 } from './config/checks.ts';
@@ -110,6 +111,7 @@ export function readConfig(
   problems.push(
     ...duplicates(connections, 'connections', 'name', ({ name }) => name),
     ...duplicates(rules, 'rules', 'id', ({ id }) => id),
+    ...tooManyPatterns(masking),
     ...(identity ? untrustworthyIssuers(identity.issuers) : []),
     ...(identity ? namesWithoutIssuer(rules, connections, identity.issuers, masking) : []),
     // The second entry would never be read, and with it a sponsor be forgotten.

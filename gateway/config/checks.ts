@@ -5,6 +5,7 @@ import { glob } from '../policy/glob.ts';
 import { tellingNames } from '../policy/match.ts';
 import type { Rule } from '../policy/policy.ts';
 import { tooFewPeople } from '../policy/schema.ts';
+import { MAX_PATTERNS } from './masking.ts';
 import type { Problem } from './problems.ts';
 
 type Indexed<T> = ReadonlyArray<{ readonly at: number; readonly value: T }>;
@@ -82,6 +83,12 @@ export function namesWithoutIssuer(
       ];
     }),
   ];
+}
+
+/** Each is a pass of its own over a value, whichever rule has it. */
+export function tooManyPatterns(masking: Indexed<{ readonly patterns: readonly unknown[] }>): Problem[] {
+  const all = masking.reduce((sum, { value }) => sum + value.patterns.length, 0);
+  return all > MAX_PATTERNS ? [{ path: 'masking', message: `expected at most ${MAX_PATTERNS} patterns in all` }] : [];
 }
 
 /** One key, two parts: a bot could then write rules, or a gateway vote. */
