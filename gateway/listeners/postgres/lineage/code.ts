@@ -59,8 +59,12 @@ class Code {
 
   /** The same for `a.b` where b is no column: PostgreSQL calls b with a, if there is such a function. */
   attribute(name: string): string | undefined {
-    const exists = this.#snapshot.functions(name).length > 0 || this.#snapshot.types(name).length > 0;
-    return exists ? this.call(name, undefined) : undefined;
+    return this.names(name) ? this.call(name, undefined) : undefined;
+  }
+
+  /** Is there a function, or a type to cast to, of that name? */
+  names(name: string): boolean {
+    return this.#snapshot.functions(name).length > 0 || this.#snapshot.types(name).length > 0;
   }
 
   operator(name: string, schema: string | undefined): string | undefined {

@@ -114,8 +114,9 @@ export function anyOf(candidates: readonly Columns[]): Columns {
   return {
     list: undefined,
     find: (name) => {
-      const found = candidates.map((one) => one.find(name)).filter((value) => value !== undefined);
-      return found.length === 0 ? undefined : either(found);
+      const found = candidates.map((one) => one.find(name));
+      if (found.every((value) => value === undefined)) return undefined;
+      return either(candidates.map((one, at) => found[at] ?? one.whole)); // there it may be a function of the row
     },
     whole: union(candidates.map((one) => one.whole)),
     open: candidates.some((one) => one.open),

@@ -7,7 +7,6 @@ import { CONSTANT, either, OPAQUE, ROW, sameValue, union, varying } from './valu
 import { ask, type Walk } from './walk.ts';
 
 const ROUNDS = 4; // of a recursive member; a masked value gets one column further with each
-const MAX_NESTED = 2; // recursive members inside recursive members: rounds multiply
 
 export function withMembers(walk: Walk, clause: unknown, scope: Scope): Scope {
   const members = listOf(treeOf(clause).ctes).map((member) => nodeOf(member, 'CommonTableExpr') ?? {});
@@ -52,38 +51,36 @@ function recursive(walk: Walk, members: readonly Tree[], scope: Scope): Scope {
     };
     of.set(textOf(member.ctename), look);
   }
+  const mark = walk.ledger.mark();
   for (const look of of.values()) look();
+  // Only now is it known what each name stands for: what they ask and tell is written down once.
+  walk.ledger.rewind(mark);
+  for (const member of members) {
+    walk.again();
+    walk.query(member.ctequery, inner);
+  }
   return inner;
 }
-
-let nested = 0; // rounds within rounds; one statement is followed at a time
 
 /** @param assume the member's own name stands for these columns from now on */
 function settled(walk: Walk, member: Tree, scope: Scope, assume: (columns: Columns) => void): Columns {
   const body = nodeOf(member.ctequery, 'SelectStmt');
+  walk.again();
   if (body?.op !== 'SETOP_UNION') return shown(walk, member, walk.query(member.ctequery, scope));
-  const before = walk.ledger.mark();
   const first = treeOf(body.larg);
   const start = walk.select(first.withClause ? first : { ...first, withClause: body.withClause }, scope);
-  walk.ledger.rewind(before);
-  nested++;
-  try {
-    let known = shown(walk, member, flowing(start));
-    for (let round = 0; round < ROUNDS && nested <= MAX_NESTED; round++) {
-      const mark = walk.ledger.mark();
-      assume(known);
-      const found = shown(walk, member, flowing(walk.query(member.ctequery, scope)));
-      if (alike(known, found)) return found;
-      walk.ledger.rewind(mark);
-      known = merged(known, found);
-    }
-    // It does not settle: every column may hold anything that any of them holds.
-    assume(everywhere(known));
-    const last = shown(walk, member, walk.query(member.ctequery, scope));
-    return everywhere(merged(known, last));
-  } finally {
-    nested--;
+  let known = shown(walk, member, flowing(start));
+  for (let round = 0; round < ROUNDS; round++) {
+    walk.again();
+    assume(known);
+    const found = shown(walk, member, flowing(walk.query(member.ctequery, scope)));
+    if (alike(known, found)) return found;
+    known = merged(known, found);
   }
+  // It does not settle: every column may hold anything that any of them holds.
+  assume(everywhere(known));
+  const last = shown(walk, member, walk.query(member.ctequery, scope));
+  return everywhere(merged(known, last));
 }
 
 /** Rows follow rows: every column differs between them. */

@@ -5,7 +5,7 @@ import { isTree, listOf, nodeOf, qualified, stringOf, stringsOf, textOf, treeOf,
 import { callValue } from './calls.ts';
 import type { Columns } from './columns.ts';
 import { fieldOf, ownerOf, type Reference, resolve, type Scope } from './scope.ts';
-import { CONSTANT, computed, isMasked, OPAQUE, ROW, union, type Value } from './value.ts';
+import { CONSTANT, computed, guessed, isMasked, OPAQUE, ROW, union, type Value } from './value.ts';
 import { ask, askOperator, type Walk } from './walk.ts';
 
 export function expressionValue(walk: Walk, node: unknown, scope: Scope, field = ''): Value {
@@ -102,7 +102,8 @@ function columnValue(walk: Walk, body: Tree, scope: Scope): Value {
 /** A name that is no column calls the function of that name with the row. */
 function referenceValue(walk: Walk, { value, call }: Reference): Value {
   if (call === undefined) return value;
-  return ask(walk, walk.code.attribute(call)) ? OPAQUE : computed(value);
+  if (!walk.code.names(call)) return guessed(value);
+  return ask(walk, walk.code.call(call, undefined)) ? OPAQUE : computed(value);
 }
 
 function subLinkValue(walk: Walk, body: Tree, scope: Scope): Value {

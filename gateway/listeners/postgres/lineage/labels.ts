@@ -16,10 +16,8 @@ export function labelOf(node: unknown, depth = 0): string | undefined {
       return qualified(body.funcname).name;
     case 'A_Indirection':
       return stringsOf(body.indirection).at(-1) ?? labelOf(body.arg, depth + 1);
-    case 'TypeCast': {
-      const inner = labelOf(body.arg, depth + 1);
-      return inner === NAMELESS ? qualified(treeOf(body.typeName).names).name : inner;
-    }
+    case 'TypeCast':
+      return castLabel(body.arg, body.typeName, depth);
     case 'CollateClause':
       return labelOf(body.arg, depth + 1);
     case 'A_Expr':
@@ -48,6 +46,13 @@ export function labelOf(node: unknown, depth = 0): string | undefined {
     default:
       return undefined;
   }
+}
+
+/** A column's or function's own name outlives a cast, a constant is called as its type; others are not worked out. */
+function castLabel(arg: unknown, typeName: unknown, depth: number): string | undefined {
+  const type = unwrap(arg)?.type ?? '';
+  if (type === 'ColumnRef' || type === 'FuncCall') return labelOf(arg, depth + 1);
+  return type === 'A_Const' || type === 'ParamRef' ? qualified(treeOf(typeName).names).name : undefined;
 }
 
 function subLinkLabel(type: unknown, subselect: unknown, depth: number): string | undefined {

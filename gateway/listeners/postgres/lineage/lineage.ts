@@ -18,6 +18,7 @@ import { writeColumns } from './writes.ts';
 
 export { explainPlan } from './explain.ts';
 
+const MAX_ROUNDS = 100; // over recursive members, one of them inside another included
 const MAX_DEPTH = 400; // expressions in expressions, queries in queries; the stack holds a few times as many
 
 class TooDeep extends Error {}
@@ -51,6 +52,7 @@ export function planOf(
 
 function walkOf(context: Pick<Walk, 'snapshot' | 'searchPath' | 'masked'>, ledger: Ledger): Walk {
   let depth = 0;
+  let rounds = 0;
   const deeper = <T>(work: () => T): T => {
     if (++depth > MAX_DEPTH) throw new TooDeep();
     const result = work();
@@ -66,6 +68,9 @@ function walkOf(context: Pick<Walk, 'snapshot' | 'searchPath' | 'masked'>, ledge
     value: (node, scope) => deeper(() => expressionValue(walk, node, scope)),
     condition: (node, scope) => deeper(() => followCondition(walk, node, scope)),
     select: (body, scope) => deeper(() => selectColumns(walk, body, scope)),
+    again: () => {
+      if (++rounds > MAX_ROUNDS) throw new TooDeep();
+    },
     query: (node, scope) => deeper(() => queryColumns(walk, node, scope)),
   };
   return walk;

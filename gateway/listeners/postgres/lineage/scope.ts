@@ -1,6 +1,6 @@
 /** What names mean at one place of a query: FROM items, the queries around it, common table expressions. Pure. */
-import { type Columns, columnsOf } from './columns.ts';
-import { either, ROW, union, unvarying, type Value } from './value.ts';
+import { anyOf, type Columns } from './columns.ts';
+import { either, guessed, ROW, union, type Value } from './value.ts';
 
 /** Something with an alias. */
 export type Item = {
@@ -65,9 +65,9 @@ export function resolve(names: readonly string[], scope: Scope): Reference {
   const name = names.at(-1) ?? '';
   if (names.length === 1) return unqualified(name, scope);
   const owner = ownerOf(names.slice(0, -1), scope);
-  if (!owner) return { value: unknownIn(scope), call: name };
+  if (!owner) return { value: guessed(unknownIn(scope)) };
   const value = fieldOf(owner, name);
-  return value ? { value } : { value: unvarying(owner.whole), call: name };
+  return value ? { value } : { value: owner.whole, call: name };
 }
 
 /** A column of it, its own or one that every table has. */
@@ -85,10 +85,10 @@ function unqualified(name: string, scope: Scope): Reference {
     if (found.length > 0) return { value: either([...found, ...maybe]) };
     // A group of unknown columns may have it, or one further out; what is nearer does not hide what is not known.
   }
-  if (SYSTEM_COLUMNS.has(name) && maybe.length === 0) return { value: ROW };
   const whole = ownerOf([name], scope);
   if (whole) return maybe.length > 0 ? { value: union([whole.whole, ...maybe]) } : { value: whole.whole, whole };
-  return { value: maybe.length > 0 ? either(maybe) : unknownIn(scope) };
+  if (maybe.length > 0) return { value: either(maybe) };
+  return SYSTEM_COLUMNS.has(name) ? { value: ROW } : { value: guessed(unknownIn(scope)) };
 }
 
 /** The FROM item of this name, nearest first; several of one level are one of them. */
@@ -99,7 +99,7 @@ export function ownerOf(names: readonly string[], scope: Scope): Columns | undef
     const [first] = found;
     if (!first) continue;
     if (found.length === 1) return first.columns;
-    return { ...columnsOf([]), list: undefined, whole: union(found.map((item) => item.columns.whole)) };
+    return anyOf(found.map((item) => item.columns));
   }
   return undefined;
 }
@@ -111,5 +111,5 @@ function unknownIn(scope: Scope): Value {
     for (const item of level.items) all.push(item.columns.whole);
     for (const group of level.groups) all.push(group.whole);
   }
-  return unvarying(union(all));
+  return union(all);
 }

@@ -21,6 +21,8 @@ export type Walk = {
   condition(node: unknown, scope: Scope): void;
   /** A statement that gives rows, wrapped; its columns. */
   query(node: unknown, scope: Scope): Columns;
+  /** Something is looked at once more; a statement that asks for it too often is not followed. */
+  again(): void;
   /** The same of a bare SelectStmt. */
   select(body: Tree, scope: Scope): Columns;
 };
