@@ -116,13 +116,17 @@ async function token(world: World, web: string): Promise<string> {
   return token;
 }
 
+/** A rule over many rows counts them here, and never asks: what is measured is not a person. */
+const counting = (rule: Config): Config =>
+  rule.match.rows === undefined ? rule : { ...rule, match: { ...rule.match, rows: '>1000000000' } };
+
 function configuration(
   { world, base, keys, workers }: Ground,
   { rules = RULES, config = (same) => same }: GatewayOptions,
   at: { postgres: number; web: number },
   auditDir: string,
 ): Config {
-  const own = base.rules as unknown[];
+  const own = (base.rules as Config[]).map(counting);
   const others = Array.from({ length: rules - own.length }, (_, n) => ({
     id: `other-${n}`,
     match: { connection: 'orders', object: `archive_${n}.*`, action: ['delete', 'update'] },

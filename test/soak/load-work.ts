@@ -106,7 +106,12 @@ const WORKERS: readonly Worker[] = [
       await client.query(n % 3 === 0 ? 'ROLLBACK' : 'COMMIT');
     },
   },
-  { kind: 'copy out', clients: 1, everyMs: 500, run: ({ client }) => read(client, 'COPY orders TO STDOUT') },
+  {
+    kind: 'copy out',
+    clients: 1,
+    everyMs: 500,
+    run: ({ client }) => read(client, 'COPY (SELECT * FROM orders LIMIT 1000) TO STDOUT'),
+  },
   {
     kind: 'connect',
     clients: 1,
