@@ -62,6 +62,16 @@ describe('an admin’s pattern', () => {
     assert.equal(scan('ＥＭＰ－００１２３４')?.hits.staff, 1);
   });
 
+  it('leaves nothing of two finds that overlap, and counts the wider', () => {
+    const { scan } = scanner({
+      patterns: [
+        { name: 'narrow', source: 'abcde', as: REDACT },
+        { name: 'wide', source: 'defghi', as: REDACT },
+      ],
+    });
+    assert.deepEqual(scan('-abcdefghi-'), { text: '-•••-', hits: { wide: 1 } });
+  });
+
   it('lets no value pass unread where it has no text of its own', () => {
     const { scan, suspicious } = scanner({ patterns: [{ name: 'any', source: '[a-f]{3}\\d', as: REDACT }] });
     assert.ok(suspicious(Buffer.from('xabc1'), 0, 5));

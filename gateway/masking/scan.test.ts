@@ -216,6 +216,20 @@ describe('the byte gate', () => {
     }
   });
 
+  it('says yes to a value that a word calls secret, however the two are joined', () => {
+    for (const value of [
+      '{"password": "correct horse"}',
+      "'api_key' = x",
+      'PASSPHRASE\t:= x',
+      "password 'x y'",
+      "secret is  E'x'",
+      'token Zx81kkv02mmA',
+      '"credentials"   Zx81kkv02mmA',
+    ]) {
+      assert.ok(whole(Buffer.from(value), 0, Buffer.byteLength(value)), value);
+    }
+  });
+
   it('asks for an admin’s literals, case aside, and lets nothing pass where there are none', () => {
     const gate = createGate([], ['emp-', 'badge no']);
     const asked = (value: string) => gate(Buffer.from(value), 0, Buffer.byteLength(value));
@@ -223,6 +237,8 @@ describe('the byte gate', () => {
     assert.ok(asked('Badge No 7'));
     assert.ok(asked('e\u200bmp-000123'));
     assert.equal(asked('empty badges'), false);
+    const nested = createGate([], ['my badge', 'bad']);
+    assert.ok(nested(Buffer.from('my bad'), 0, 6), 'one text inside the beginning of another');
     assert.ok(createGate([], undefined)(Buffer.from('x'), 0, 1));
   });
 
