@@ -48,7 +48,8 @@ export class Ask {
   }
 
   /** Resolves when the rest of a result may flow on. @throws GatewayError as `admit` */
-  exceed(permit: Permit, excess: Excess): Promise<void> {
+  async exceed(permit: Permit, excess: Excess): Promise<void> {
+    if (!this.#deps.alive()) throw new GatewayError('WITHDRAWN', 'the client left before this was asked');
     return this.#await(this.#deps.gate.exceed(permit, excess, this.#context), () => undefined);
   }
 

@@ -406,6 +406,17 @@ describe('while somebody is asked about the rest', () => {
   });
 });
 
+describe('a client that has said its last word', () => {
+  it('is asked for by nobody', async () => {
+    const client = await world.raw();
+    client.send(build.query('select * from big'));
+    client.socket.end();
+    await world.gate.until(() => world.gate.outcomes.length === 1);
+    assert.equal(world.gate.holds.length, 0);
+    assert.match(outcomes()[0] ?? '', /^stopped after 1,000 rows: the client left/);
+  });
+});
+
 describe('the rows that people are shown', () => {
   const row = (...values: (Buffer | string | null)[]) =>
     build.dataRow(values.map((value) => (typeof value === 'string' ? Buffer.from(value) : value)));

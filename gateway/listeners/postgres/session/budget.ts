@@ -33,7 +33,6 @@ type Late = { readonly run: Run; readonly error: GatewayError };
 export class Budget implements ResultBudget {
   readonly #deps: BudgetDeps;
   readonly #ask: Ask;
-  readonly #previews = new WeakMap<Run, Preview>();
   readonly #cursors = new WeakMap<Portal, Reading>();
   /** The result whose rows were counted last, and which statement's of a string. */
   #counting: { readonly reply: Showing; readonly done: number } | undefined;
@@ -82,7 +81,8 @@ export class Budget implements ResultBudget {
     const { bytes } = rows;
     if (!run || !meter || !rows.first) return bytes; // the length of a row was counted with its first piece
     if (this.#counting?.reply !== reply || this.#counting.done !== doneOf(reply)) this.#count(reply);
-    const preview = this.#previewOf(run);
+    run.preview ??= new Preview();
+    const { preview } = run;
     const count = rows.count ?? 1;
     const length = count === 1 ? 1 + bytes.readUInt32BE(1) : bytes.length;
     if (count <= meter.rowsLeft && length <= meter.bytesLeft) {
@@ -229,12 +229,6 @@ export class Budget implements ResultBudget {
     const reading = this.#cursors.get(portal) ?? new Reading();
     this.#cursors.set(portal, reading);
     return reading;
-  }
-
-  #previewOf(run: Run): Preview {
-    const preview = this.#previews.get(run) ?? new Preview();
-    this.#previews.set(run, preview);
-    return preview;
   }
 
   /** Nothing is read from the target meanwhile: whether it is still there shows when it is sent something harmless. */

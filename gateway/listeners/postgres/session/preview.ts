@@ -8,17 +8,24 @@ const HEADER_BYTES = 5;
 /** Neither text that a person could read nor line breaks: a value in binary format. */
 const BINARY = /[^\P{Cc}\t\n\r]|\ufffd/u;
 
+/** Nearly every result ends without a question: rows are only remembered, and read when somebody is asked. */
 export class Preview {
-  readonly rows: string[][] = [];
+  readonly #seen: Buffer[] = [];
 
   /** Whole DataRow or CopyData messages on their way to the client; of the last one only the beginning need be there. */
   see(bytes: Buffer): void {
-    for (let at = 0; at + HEADER_BYTES <= bytes.length && this.rows.length < MAX_ROWS; ) {
+    for (let at = 0; at + HEADER_BYTES <= bytes.length && this.#seen.length < MAX_ROWS; ) {
       const end = at + 1 + bytes.readUInt32BE(at + 1);
-      const body = bytes.subarray(at + HEADER_BYTES, end);
-      this.rows.push(bytes[at] === DATA_ROW ? columns(body) : line(body));
+      this.#seen.push(bytes.subarray(at, end));
       at = end;
     }
+  }
+
+  get rows(): string[][] {
+    return this.#seen.map((row) => {
+      const body = row.subarray(HEADER_BYTES);
+      return row[0] === DATA_ROW ? columns(body) : line(body);
+    });
   }
 }
 

@@ -217,6 +217,7 @@ export class Replies {
   }
 
   #row(frame: Frame, reply: ReplyOf<'execute'> | ReplyOf<'query'>): void {
+    if (reply.stopped) return;
     reply.mask ??= this.#events.mask(reply, frame.type === 0x64);
     const { mask } = reply;
     if (mask === 'none') {

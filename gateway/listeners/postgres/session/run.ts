@@ -4,6 +4,7 @@ import type { GatewayError } from '../../../errors.ts';
 import type { Permit } from '../../../gate.ts';
 import type { Outcome } from '../../../operation.ts';
 import { onlyReads } from './operation.ts';
+import type { Preview } from './preview.ts';
 import { maskedIn, type Showing, showing } from './shield.ts';
 import { afterFlush } from './turn.ts';
 
@@ -13,6 +14,8 @@ export class Run {
   readonly permit: Permit;
   /** Rows the target sent for it so far. */
   rowsSent = 0;
+  /** Its first rows, where its result is limited. */
+  preview: Preview | undefined;
   readonly #startedAt = performance.now();
   #tag = '';
   #rows: number | undefined;
