@@ -17,6 +17,8 @@ export type Step = {
   /** Bytes to send instead, and how many times the server gets ready over them. */
   readonly raw?: Buffer;
   readonly ready?: number;
+  /** Milliseconds in which nothing is done. */
+  readonly pause?: number;
   /** Who does it: the attacker's second session, or the owner of the tables at the target itself. Left out: the attacker. */
   readonly by?: 'second' | 'owner';
 };
@@ -30,6 +32,8 @@ export type Attack = {
   readonly decoder?: Decoder;
   /** One bit, or a small number, a statement, through a condition: counted, not required to be closed. */
   readonly oracle?: true;
+  /** It runs before the gateway can have looked at the catalogue again: counted, not required to be closed. */
+  readonly race?: true;
   /** What it gives at best, directly: a part of a value; or nothing, though it opens a way. Left out: a whole value. */
   readonly gives?: 'part' | 'nothing';
   /** What puts the lab right again beyond rows and new objects; the owner of the tables does it. */
@@ -65,6 +69,8 @@ export const extended = (
   }));
 
 export const say = (sql: string, how: Partial<Step> = {}): Step => ({ sql, protocol: 'simple', ...how });
+/** Nothing is sent for a while. */
+export const pause = (ms: number): Step => ({ sql: '', protocol: 'simple', pause: ms });
 export const byOwner = (sql: string): Step => ({ sql, protocol: 'simple', by: 'owner' });
 export const bySecond = (sql: string): Step => ({ sql, protocol: 'simple', by: 'second' });
 /** Messages as they are; `ready` Syncs or Queries among them. */

@@ -23,6 +23,9 @@ export type Found = {
   readonly how: string;
 };
 
+/** How a value's beginning was found that is the number of rows somebody got or changed. */
+export const COUNTED = 'a number of rows';
+
 /** Texts a probe's own decoder makes of the evidence. */
 export type Decoder = (evidence: Evidence) => readonly string[];
 
@@ -68,14 +71,14 @@ export function recover(evidence: Evidence, finder: Finder, own?: Decoder): read
     seen: new Set(),
   };
   for (const text of own?.(evidence) ?? []) readEveryWay(text.slice(0, MOST_READ), 'own decoder', reading);
-  for (const { name, text } of streamsOf(evidence)) readEveryWay(text.slice(0, MOST_READ), name, reading);
-  for (const canary of finder.canaries) {
-    for (const number of rowCounts(evidence)) {
-      if (found.has(canary) || !canary.core.startsWith(number)) continue;
-      found.set(canary, { canary, length: number.length, whole: false, how: 'a number of rows' });
-    }
-  }
-  return [...found.values()];
+  for (const { name, text, weak } of streamsOf(evidence))
+    readEveryWay(text.slice(0, MOST_READ), name, reading, weak ? PART_TWICE : PART);
+  const counted = [...rowCounts(evidence)].flatMap((number) =>
+    finder.canaries
+      .filter(({ core }) => core.startsWith(number))
+      .map((canary) => ({ canary, length: number.length, whole: false, how: COUNTED })),
+  );
+  return [...found.values(), ...counted];
 }
 
 /** Four digits or more, from tags and from rows that came. */
@@ -92,14 +95,14 @@ type Reading = {
 };
 
 /** As it stands and reversed, in every alphabet, and once more through what a first decoding gave. */
-function readEveryWay(text: string, name: string, reading: Reading): void {
+function readEveryWay(text: string, name: string, reading: Reading, least = PART): void {
   if (text.length < 4 || reading.seen.has(text)) return;
   reading.seen.add(text);
-  readPlain(text, name, reading, PART);
+  readPlain(text, name, reading, least);
   if (reading.once < 0) return;
   for (const [how, decoded] of decodings(text)) {
     reading.once -= decoded.length;
-    readPlain(decoded, `${name}, ${how}`, reading, PART_DECODED);
+    readPlain(decoded, `${name}, ${how}`, reading, Math.max(least, PART_DECODED));
     if (decoded.length > 2_000 || decoded.length < 6 || reading.twice < 0 || reading.seen.has(decoded)) continue;
     for (const [again, twice] of decodings(decoded)) {
       reading.twice -= twice.length;

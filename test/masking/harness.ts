@@ -1,8 +1,7 @@
 /** Plays attacks on a route and says what came of each. */
 import type { Attack, Step } from './attack.ts';
-import type { Canary } from './canaries.ts';
 import { type Evidence, LabClient, nothingSeen, type Target } from './client.ts';
-import { Finder, type Found, recover } from './decoders.ts';
+import { COUNTED, Finder, type Found, recover } from './decoders.ts';
 import { Resetter } from './reset.ts';
 import type { Route } from './route.ts';
 import { speak } from './speak.ts';
@@ -82,9 +81,10 @@ export class Harness {
     if (found.every(({ whole }) => whole)) return found;
     const { evidence } = await this.#perform(attack, steps, this.#route.twin, this.#twinResetter);
     await this.#twinResetter.reset(attack.undo);
-    const chance = new Map<Canary, number>();
-    for (const { canary, length } of recover(evidence, this.#finder, attack.decoder)) chance.set(canary, length);
-    return found.filter(({ canary, length, whole }) => whole || length > (chance.get(canary) ?? 0));
+    const chance = new Map<string, number>();
+    const key = ({ canary, how }: Found) => `${canary.where} ${how === COUNTED}`;
+    for (const one of recover(evidence, this.#finder, attack.decoder)) chance.set(key(one), one.length);
+    return found.filter((one) => one.whole || one.length > (chance.get(key(one)) ?? 0));
   }
 
   async #perform(
@@ -105,6 +105,10 @@ export class Harness {
     let held = false;
     let silent = false;
     for (const step of steps) {
+      if (step.pause !== undefined) {
+        if (this.#route.name === 'gateway') await new Promise((resolve) => setTimeout(resolve, step.pause));
+        continue;
+      }
       if (step.by === 'owner') {
         await owner.asOwner(fill(step.sql));
         continue;

@@ -1,13 +1,17 @@
 /** `node --import tsx test/masking/run.ts --route direct|gateway`: every attack, and what came of it. */
 import { parseArgs } from 'node:util';
 import { ATTACKS } from './attacks/all.ts';
+import { Comparison } from './compare.ts';
 import { Harness, type Played, type Protocol } from './harness.ts';
+import { ORDINARY } from './ordinary.ts';
+import { comparePsql } from './psql.ts';
 import { openRoute, type RouteName } from './route.ts';
 
-const USAGE = `Usage: node --import tsx test/masking/run.ts [--route direct|gateway] [--only ID] [--protocol simple|extended|binary] [--all]
+const USAGE = `Usage: node --import tsx test/masking/run.ts [--route direct|gateway] [--only ID] [--protocol simple|extended|binary] [--all] [--ordinary]
   --only ID    those whose id or technique contains this
   --all        print a line for each, not only for those that did not go as they should
-  --show       print what the client was told, too`;
+  --show       print what the client was told, too
+  --ordinary   ordinary work instead, at the target and through the gateway: what is different`;
 
 const { values } = parseArgs({
   options: {
@@ -16,6 +20,7 @@ const { values } = parseArgs({
     protocol: { type: 'string' },
     all: { type: 'boolean', default: false },
     show: { type: 'boolean', default: false },
+    ordinary: { type: 'boolean', default: false },
     help: { type: 'boolean', default: false },
   },
 });
@@ -24,7 +29,7 @@ if (values.help || !['direct', 'gateway'].includes(values.route)) {
   console.log(USAGE);
   process.exitCode = values.help ? 0 : 2;
 } else {
-  process.exitCode = await main(values.route as RouteName);
+  process.exitCode = values.ordinary ? await ordinary() : await main(values.route as RouteName);
 }
 
 async function main(name: RouteName): Promise<number> {
@@ -37,7 +42,7 @@ async function main(name: RouteName): Promise<number> {
     for (const attack of chosen) {
       const played = await harness.play(attack, values.protocol as Protocol | undefined);
       const counts = byTechnique.get(attack.technique) ?? new Map<string, number>();
-      const verdict = attack.oracle ? `oracle ${played.verdict}` : played.verdict;
+      const verdict = `${attack.oracle ? 'oracle ' : attack.race ? 'race ' : ''}${played.verdict}`;
       counts.set(verdict, (counts.get(verdict) ?? 0) + 1);
       byTechnique.set(attack.technique, counts);
       const bad = mistake(name, played);
@@ -60,12 +65,37 @@ async function main(name: RouteName): Promise<number> {
   return wrong === 0 ? 0 : 1;
 }
 
+/** Everything that is different where it should be the same. */
+async function ordinary(): Promise<number> {
+  const chosen = ORDINARY.filter(({ id }) => id.includes(values.only));
+  const route = await openRoute('gateway');
+  const comparison = await Comparison.open(route);
+  let wrong = 0;
+  try {
+    for (const work of chosen) {
+      const what = await comparison.compare(work);
+      if (what.length > 0) wrong++;
+      if (what.length > 0 || values.all)
+        console.log(`${what.length > 0 ? '!!' : '  '} ${work.id}: ${what.join('; ').slice(0, 600)}`);
+    }
+    for (const what of await comparePsql(route)) {
+      wrong++;
+      console.log(`!! ${what}`);
+    }
+  } finally {
+    await comparison.close();
+    await route.close();
+  }
+  console.log(`${chosen.length} pieces of ordinary work: ${chosen.length - wrong} came back as they should`);
+  return wrong === 0 ? 0 : 1;
+}
+
 /** Directly each has to give what it promises, or it proves nothing; through the gateway none may give anything. */
 function mistake(name: RouteName, { attack, verdict, spoilt }: Played): string | undefined {
   if (spoilt) return 'left the lab changed';
   if (name === 'gateway') {
     if (verdict === 'silent') return 'no answer';
-    return !attack.oracle && (verdict === 'recovered' || verdict === 'partial') ? 'LEAK' : undefined;
+    return !attack.oracle && !attack.race && (verdict === 'recovered' || verdict === 'partial') ? 'LEAK' : undefined;
   }
   const expected = attack.gives === 'nothing' ? 'masked refused' : attack.gives === 'part' ? 'partial' : 'recovered';
   return expected.includes(verdict) ? undefined : `expected ${expected}`;

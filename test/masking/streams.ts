@@ -1,7 +1,12 @@
 /** Evidence laid out as texts in the order a reader would try: cells, rows, columns, all of a kind, and numbers in binary. */
 import type { Cell, Evidence, Field, Report, Result } from './client.ts';
 
-export type Stream = { readonly name: string; readonly text: string };
+export type Stream = {
+  readonly name: string;
+  readonly text: string;
+  /** Small numbers that any answer has: a short run of them means nothing. */
+  readonly weak?: true;
+};
 
 /** Cells that may stand alone in a result before only rows and columns are read. */
 const MOST_CELLS = 300;
@@ -12,10 +17,14 @@ export function* streamsOf(evidence: Evidence): Generator<Stream> {
   if (evidence.results.length > 1) {
     yield { name: 'first cells of all results', text: first.join(' ') };
     yield { name: 'all results', text: evidence.results.flatMap(({ rows }) => rows.map(joined)).join(' ') };
-    yield { name: 'numbers of rows', text: evidence.results.map(({ rows }) => rows.length).join(' ') };
+    yield { weak: true, name: 'numbers of rows', text: evidence.results.map(({ rows }) => rows.length).join(' ') };
   }
   yield { name: 'first cells of all results, the last first', text: first.reverse().join(' ') };
-  yield { name: 'tags', text: evidence.results.map(({ tag }) => tag.replace(/^\D+(?:0 (?=\d))?/, '')).join(' ') };
+  yield {
+    weak: true,
+    name: 'tags',
+    text: evidence.results.map(({ tag }) => tag.replace(/^\D+(?:0 (?=\d))?/, '')).join(' '),
+  };
   yield {
     name: 'labels',
     text: evidence.results.flatMap(({ fields }) => (fields ?? []).map(({ label }) => label)).join(' '),
@@ -60,17 +69,30 @@ function* ofResult({ fields, rows, copied }: Result): Generator<Stream> {
   for (let at = 0; at < width && at < 200; at++) {
     const column = rows.map((row) => row[at] ?? null);
     yield { name: 'a column', text: column.map(textOf).join(' ') };
-    yield { name: 'binary numbers of a column', text: column.map(numberOf).join(' ') };
+    yield { weak: true, name: 'binary numbers of a column', text: column.map(numberOf).join(' ') };
   }
   yield { name: 'all rows', text: rows.map(joined).join(' ') };
-  yield { name: 'binary numbers of all rows', text: rows.map((row) => row.map(numberOf).join(' ')).join(' ') };
   yield {
+    weak: true,
+    name: 'binary numbers of all rows',
+    text: rows.map((row) => row.map(numberOf).join(' ')).join(' '),
+  };
+  yield {
+    weak: true,
     name: 'which cells are NULL',
     text: rows.map((row) => row.map((cell) => (cell === null ? 0 : 1)).join('')).join(''),
   };
-  yield { name: 'which cells are true', text: rows.map((row) => row.map(truth).join('')).join('') };
-  yield { name: 'which column is true', text: rows.map((row) => row.findIndex((cell) => truth(cell) === 1)).join('') };
-  yield { name: 'lengths', text: rows.map((row) => row.map((cell) => cell?.length ?? 0).join(' ')).join(' ') };
+  yield { weak: true, name: 'which cells are true', text: rows.map((row) => row.map(truth).join('')).join('') };
+  yield {
+    weak: true,
+    name: 'which column is true',
+    text: rows.map((row) => row.findIndex((cell) => truth(cell) === 1)).join(''),
+  };
+  yield {
+    weak: true,
+    name: 'lengths',
+    text: rows.map((row) => row.map((cell) => cell?.length ?? 0).join(' ')).join(' '),
+  };
 }
 
 function* ofCopy(copied: readonly Buffer[]): Generator<Stream> {
@@ -81,7 +103,7 @@ function* ofCopy(copied: readonly Buffer[]): Generator<Stream> {
   for (let at = 0; at < (lines[0]?.length ?? 0); at++) {
     yield { name: 'a copied column', text: lines.map((line) => line[at] ?? '').join(' ') };
   }
-  yield { name: 'pieces copied', text: copied.map((piece) => piece.length).join(' ') };
+  yield { weak: true, name: 'pieces copied', text: copied.map((piece) => piece.length).join(' ') };
 }
 
 /** A value in binary, in every way it may be meant. */
@@ -112,7 +134,7 @@ function* ofBytes(name: string, bytes: Buffer): Generator<Stream> {
   if (bytes.length >= 4) {
     const small: number[] = [];
     for (let at = 0; at + 4 <= bytes.length && at < 4_096; at += 4) small.push(bytes.readInt32BE(at));
-    yield { name: `${name} as int4`, text: small.join(' ') };
+    yield { weak: true, name: `${name} as int4`, text: small.join(' ') };
   }
 }
 

@@ -1,14 +1,14 @@
 /** The catalogue changes behind the gateway's back: columns renamed, views replaced, definitions committed late. */
 
 import * as build from '../../../gateway/listeners/postgres/builders.ts';
-import { type Attack, byOwner, bySecond, raw, say } from '../attack.ts';
+import { type Attack, byOwner, bySecond, pause, raw, say } from '../attack.ts';
 import { bindTo } from '../speak.ts';
 
 const technique = 'changes behind its back';
 const CLEAN = 'CREATE OR REPLACE VIEW v_clean AS SELECT id, label, amount FROM plain';
 const DIRTY = 'CREATE OR REPLACE VIEW v_clean AS SELECT id, card AS label, NULL::numeric(10,2) AS amount FROM users2';
 
-export const RACES: readonly Attack[] = [
+const RACED: readonly Attack[] = [
   {
     id: 'a view replaced under a prepared statement',
     technique,
@@ -160,4 +160,21 @@ export const RACES: readonly Attack[] = [
     ],
     undo: ['DROP TABLE foster'],
   },
+];
+
+/** The gateway looks at the catalogue every second or two. */
+const LOOKED_MS = 3_000;
+
+const waits = (attack: Attack): Attack => ({
+  ...attack,
+  id: `${attack.id}, a while ago`,
+  steps: attack.steps.flatMap((step) => (step.by === 'owner' ? [step, pause(LOOKED_MS)] : [step])),
+});
+
+const byOwners = RACED.filter(({ steps }) => steps.some(({ by }) => by === 'owner'));
+
+export const RACES: readonly Attack[] = [
+  ...RACED.filter((attack) => !byOwners.includes(attack)),
+  ...byOwners.map((attack): Attack => ({ ...attack, race: true })),
+  ...byOwners.map(waits),
 ];
