@@ -81,6 +81,7 @@ export function parsePolicyFile(text: string, name: string): PolicyFile {
         ...unknownConnections(
           parsed.data.rules.map((value, at) => ({ at, value })),
           parsed.data.connections.map((connection) => connection.name),
+          [],
         ),
         ...quorums(
           parsed.data.rules.map((value, at) => ({ at, value })),

@@ -67,7 +67,10 @@ export type Vouched = {
   /** Extensions whose functions only compute; their volatile ones still count as code. */
   readonly extensions: ReadonlySet<string>;
 };
-export const NOTHING_VOUCHED: Vouched = Object.freeze({ functions: new Set(), extensions: new Set() });
+export const NOTHING_VOUCHED: Vouched = Object.freeze({
+  functions: new Set<string>(),
+  extensions: new Set<string>(),
+});
 
 export type FunctionTraits = {
   readonly name: string;

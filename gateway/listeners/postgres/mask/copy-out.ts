@@ -107,7 +107,9 @@ export class CopyMask {
     const wire = this.#shape.format === 'binary' ? 'binary' : 'text';
     if (treatment.kind === 'mask') {
       this.#tally[treatment.why]++;
-      return this.#masker.mask(treatment.format, typeOid, wire, value);
+      // A field of text or CSV is a text, whatever its column's type is called.
+      const shownAs = wire === 'text' && typeOid === 0 ? TEXT_OID : typeOid;
+      return this.#masker.mask(treatment.format, shownAs, wire, value);
     }
     const { scanner } = this.#masker;
     if (treatment.kind === 'pass' || !scanner?.suspicious(value, 0, value.length)) return undefined;
