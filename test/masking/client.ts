@@ -59,7 +59,7 @@ export type End = 'ready' | 'held' | 'silent' | 'closed';
 const HOLD_NOTICE = /waiting for approval|held for approval|is held/i;
 
 export class LabClient {
-  readonly evidence: Evidence = nothingSeen();
+  #evidence: Evidence = nothingSeen();
   readonly #socket: Socket;
   #rest: Buffer = Buffer.alloc(0);
   #current: Result | undefined;
@@ -94,6 +94,16 @@ export class LabClient {
     socket.write(build.startup(new Map(Object.entries({ user: target.user, database: target.database, ...settings }))));
     await client.settled(ms);
     return client;
+  }
+
+  /** All it was told since it was opened, or since the last `forget`. */
+  get evidence(): Evidence {
+    return this.#evidence;
+  }
+
+  forget(): void {
+    this.#evidence = nothingSeen();
+    this.#current = undefined;
   }
 
   get closed(): boolean {

@@ -16,6 +16,10 @@ const SOAKS: Readonly<Record<string, Soak>> = {
     about: 'generated SQL, judged and then run on a real PostgreSQL: nothing that changed something passed as a read',
     run: async (args) => (await import('../differential/differential.ts')).differential(args),
   },
+  masking: {
+    about: 'random SQL over masked columns, an hour: no answer gives a value away, whichever way it is read',
+    run: async (args) => (await import('../masking/fuzz.ts')).masking(args),
+  },
   floods: {
     about: '10,000 half-open sockets at a byte a minute, and floods of log-ins: others still get in',
     run: async (args) => (await import('./floods.ts')).floods(args),

@@ -1,0 +1,103 @@
+/** `npm run soak -- masking`: random work through the gateway; no masked value may be read out of any answer. */
+import { readOptions } from '../soak/options.ts';
+import { LabClient } from './client.ts';
+import { Finder, type Found, recover } from './decoders.ts';
+import { LabGrammar, type Sent } from './grammar.ts';
+import { Resetter } from './reset.ts';
+import { openRoute, type Route } from './route.ts';
+import { speak } from './speak.ts';
+
+const ABOUT = `Random queries, writes, copies and cursors over a lab full of masked values, through the gateway, in both protocols,
+text and binary. What a client is told is decoded every way a reader might; a masked value in it is a failure.`;
+
+const STEP_MS = 5_000;
+const CANCEL_MS = 2_000;
+/** Scripts that share a session; then the lab is put right. */
+const BATCH = 25;
+/** A part of a value this long does not come up by chance. */
+const LEAST = 10;
+
+export type FuzzReport = {
+  scripts: number;
+  held: number;
+  failed: number;
+  silent: number;
+  /** Scripts that gave a value away. */
+  readonly leaks: { readonly seed: number; readonly sent: Sent; readonly found: Found }[];
+};
+
+/** Plays scripts of seeds from `seed` on until `seconds` are over or `scripts` were played. */
+export async function fuzzMasking(
+  route: Route,
+  { seed, seconds, scripts = Number.POSITIVE_INFINITY }: { seed: number; seconds: number; scripts?: number },
+): Promise<FuzzReport> {
+  const report: FuzzReport = { scripts: 0, held: 0, failed: 0, silent: 0, leaks: [] };
+  const finder = new Finder(route.lab.canaries.all);
+  const resetter = await Resetter.open(route.server, route.lab.database);
+  const until = performance.now() + seconds * 1_000;
+  try {
+    while (performance.now() < until && report.scripts < scripts) {
+      const client = await LabClient.open(await route.target());
+      for (let at = 0; at < BATCH && !client.closed && report.scripts < scripts; at++) {
+        await playOne(client, (seed + report.scripts++) >>> 0, finder, report);
+      }
+      client.close();
+      await resetter.reset();
+    }
+  } finally {
+    await resetter.close();
+  }
+  return report;
+}
+
+async function playOne(client: LabClient, seed: number, finder: Finder, report: FuzzReport): Promise<void> {
+  const sent = new LabGrammar(seed).script();
+  const { statements, ...how } = sent;
+  const step = (sql: string) => speak(client, { sql, ...how }, STEP_MS);
+  await speak(client, { sql: 'begin', protocol: 'simple' }, STEP_MS);
+  for (const sql of statements) {
+    let end = await step(sql);
+    if (end === 'held') {
+      report.held++;
+      end = await client.cancel(CANCEL_MS);
+    }
+    if (end === 'silent') report.silent++;
+    if (end !== 'ready') {
+      client.close();
+      break;
+    }
+  }
+  await speak(client, { sql: 'rollback', protocol: 'simple' }, STEP_MS);
+  if (client.evidence.errors.length > 0) report.failed++;
+  const found = recover(client.evidence, finder).find(({ whole, length }) => whole || length >= LEAST);
+  if (found) report.leaks.push({ seed, sent, found });
+  client.forget();
+}
+
+/** @returns the exit code */
+export async function masking(args: readonly string[]): Promise<number> {
+  const options = readOptions(
+    'masking',
+    ABOUT,
+    {
+      seconds: { value: 3_600, about: 'how long (an hour)' },
+      scripts: { value: undefined, about: 'stop after so many' },
+      seed: { value: Math.trunc(Math.random() * 0x7fff_ffff), about: 'which run (another each time)' },
+    },
+    args,
+  );
+  if ('exit' in options) return options.exit;
+  const { seconds = 3_600, seed = 1, scripts } = options;
+  console.log(`seed ${seed}`);
+  const route = await openRoute(process.env.MASKING_ROUTE === 'direct' ? 'direct' : 'gateway');
+  try {
+    const report = await fuzzMasking(route, { seed, seconds, ...(scripts === undefined ? {} : { scripts }) });
+    const { leaks, ...counts } = report;
+    console.log(`${route.name}: ${JSON.stringify(counts)}, ${leaks.length} gave a value away`);
+    for (const { seed: of, sent, found } of leaks.slice(0, 20))
+      console.error(`FOUND (seed ${of}) ${found.canary.where} by ${found.how}\n  ${JSON.stringify(sent)}`);
+    return leaks.length === 0 && report.silent === 0 ? 0 : 1;
+  } finally {
+    await route.close();
+  }
+}
