@@ -8,7 +8,7 @@ import { speak } from './speak.ts';
 
 const STEP_MS = 5_000;
 
-export type Difference = { readonly work: Ordinary; readonly what: readonly string[] };
+type Difference = { readonly work: Ordinary; readonly what: readonly string[] };
 
 export class Comparison {
   readonly #route: Route;

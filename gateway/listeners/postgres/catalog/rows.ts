@@ -1,7 +1,7 @@
 /** Rows of pg_catalog, as the readers of them look at them. Oids and flags are texts. */
 import { FIRST_USER_OID } from './harmless.ts';
 
-export type Rows = readonly (readonly string[])[];
+type Rows = readonly (readonly string[])[];
 
 export const isUser = (oid: string): boolean => Number(oid) >= FIRST_USER_OID;
 export const truthy = (value: string | undefined): boolean => value === 'true';
