@@ -174,6 +174,31 @@ describe('a result that used up its budget', () => {
   });
 });
 
+describe('what a principal reads within an hour', () => {
+  it('is counted over all of its permits, whatever session they are of', async () => {
+    const hourly: Budget = { ...exportsBudget, key: 'h', limit: { of: 'rows', per: 'hour', most: 1_500 } };
+    const gate = createGate({
+      policy: () => policyOf({ kind: 'allow', rules: ['default:read'], budgets: [hourly] }),
+      holds: { open: () => assert.fail('nobody is to be asked') },
+      audit: new TrailOfTest(),
+      closed: () => undefined,
+      redact: (text) => text,
+      log: () => {},
+    });
+    const left = async (change: Partial<Operation>) => {
+      const signal = new AbortController().signal;
+      const context = { signal, tell: () => {}, credentialEndsAt: () => Number.MAX_SAFE_INTEGER, alive: () => true };
+      const { budget } = await gate.admit({ ...select, ...change }, context);
+      const before = budget?.rowsLeft;
+      budget?.count(1_000, 0);
+      return before;
+    };
+    assert.equal(await left({ session: 'one' }), 1_500);
+    assert.equal(await left({ session: 'two' }), 500);
+    assert.equal(await left({ principal: { ...select.principal, subject: 'deploy-bot' } }), 1_500);
+  });
+});
+
 describe('a permit without budgets', () => {
   it('is the plain one, and nothing is counted for it', () => {
     const audit = new TrailOfTest();

@@ -227,7 +227,7 @@ export class Replies {
     // A row in pieces is collected: between them the client is at the end of a whole message.
     const whole = frame.first && frame.last;
     const shown = whole ? mask.rows(frame.bytes) : mask.piece(frame.bytes, frame.last);
-    if (shown) this.rows(reply, { bytes: shown, first: true, last: true, count: frame.count });
+    if (shown && shown.length > 0) this.rows(reply, { bytes: shown, first: true, last: true, count: frame.count });
   }
 
   /** Rows as the client shall see them go to it, as far as their budget lets them. */
