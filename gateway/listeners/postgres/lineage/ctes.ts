@@ -74,8 +74,9 @@ function settled(walk: Walk, member: Tree, scope: Scope, assume: (columns: Colum
     walk.again();
     assume(known);
     const found = shown(walk, member, flowing(walk.query(member.ctequery, scope)));
-    if (alike(known, found)) return found;
-    known = merged(known, found);
+    const more = merged(known, found);
+    if (alike(known, more)) return known;
+    known = more;
   }
   // It does not settle: every column may hold anything that any of them holds.
   assume(everywhere(known));

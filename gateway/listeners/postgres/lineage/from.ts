@@ -144,7 +144,7 @@ function join(walk: Walk, body: Tree, scope: Scope): Sight {
   const names = body.isNatural ? shared(left, right) : stringsOf(body.usingClause);
   if (names === undefined) {
     const value = union([...left.groups, ...right.groups].map((group) => group.whole));
-    asked(walk, body, varying(value), 'equality');
+    asked(walk, body, isMasked(value) ? union([value, ROW]) : value, 'equality');
   }
   const merged = (names ?? []).map((name) => ({ name, value: mergedColumn(walk, name, left, right) }));
   if (body.isNatural || merged.length > 0) ask(walk, walk.code.comparing());

@@ -41,6 +41,9 @@ const HELD: readonly (readonly [RegExp, readonly string[]])[] = [
       "select id from customers c where c::text like '%1%'",
       "select id from customers c where c.text like '%1%'",
       'select id from customers where ssn = name',
+      'select i from generate_series(1, 9) i union all select ssn::int from customers order by 1',
+      'select c.id from customers c join unnest($1::text[]) e(mail) on e.mail = c.email',
+      'select * from customers natural join pg_class',
       'select id from customers where ssn < (select max(n) from numbers)',
       'select id from customers where ssn = count(1)::text',
       'select a.id from customers a, customers b where left(a.ssn, 3) = left(b.ssn, 3)',
@@ -153,6 +156,13 @@ const USED: readonly (readonly [string, string])[] = [
   ['select ssn from customers order by 1 desc', 'order'],
   ['select id, rank() over (order by ssn) from customers', 'order'],
   ["select id from customers where ssn like '1%'", 'pattern'],
+  ['select lower(email) as e, count(*) from customers group by e', 'pattern'],
+  ["select name from customers group by name having max(ssn) > '5'", 'pattern'],
+  [
+    "select x from (select left(ssn, 1) x from customers union all select left(ssn, 2) from customers) s where x = '1'",
+    'pattern',
+  ],
+  ['select r from (select id, rank() over (order by ssn) r from customers) s where r < 3', 'order pattern'],
   ["select id from customers where ssn between '1' and '2' and lower(email) = $1", 'pattern pattern'],
   ['select id from customers order by lower(email)', 'pattern'],
   ["select count(*) filter (where substr(ssn, 1, 1) = '4') from customers", 'pattern'],
@@ -198,6 +208,13 @@ describe('holds', () => {
     const tests = (n: number) => Array.from({ length: n }, (_, i) => `ssn like '${i}%'`).join(' or ');
     assert.deepEqual((await planned(`select 1 from customers where ${tests(4)}`)).holds, []);
     assert.match((await planned(`select 1 from customers where ${tests(5)}`)).holds[0] ?? '', /spell a value out/);
+  });
+
+  it('asks about more than a hundred guesses in one statement, however long an IN list may be', async () => {
+    const list = Array.from({ length: 500 }, (_, i) => `'${i}'`).join(', ');
+    assert.deepEqual((await planned(`select 1 from customers where ssn in (${list})`)).holds, []);
+    const guesses = Array.from({ length: 101 }, (_, i) => `(select 1 where ssn = '${i}')`).join(', ');
+    assert.match((await planned(`select ${guesses} from customers`)).holds[0] ?? '', /so many guesses/);
   });
 
   it('asks about a statement too deep to follow, and does not fall over one', async () => {

@@ -9,8 +9,12 @@ const MAX_PREDICATES = 500; // written down; what comes after is held anyway
 const MAX_HOLDS = 20; // reasons one statement gives; nobody reads more
 /** Branches of one statement that each tell a piece: a whole value is read out in a few dozen. */
 const MAX_PATTERNS = 4;
+/** Whole values tried one by one in one statement: so many read a short number out. An IN list is one. */
+const MAX_EQUALITIES = 100;
 
-export type Mark = { readonly [part in 'predicates' | 'holds' | 'literals' | 'parameters' | 'patterns']: number };
+export type Mark = {
+  readonly [part in 'predicates' | 'holds' | 'literals' | 'parameters' | 'patterns' | 'equalities']: number;
+};
 
 export class Ledger {
   readonly #mode: Profile['predicates'];
@@ -21,6 +25,7 @@ export class Ledger {
   readonly #parameters: number[] = [];
   /** Terms, not columns: one term over a whole row is one question. */
   #patterns = 0;
+  #equalities = 0;
   #opaque = false;
 
   constructor(mode: Profile['predicates']) {
@@ -51,6 +56,7 @@ export class Ledger {
   /** A condition on something masked. */
   use(value: Value, kind: PredicateUse['kind']): void {
     if (kind === 'pattern') this.#patterns++;
+    if (kind === 'equality') this.#equalities++;
     const names = value.of.length > 0 ? value.of.map((column) => column.name) : ['a value nobody can trace'];
     for (const column of names) {
       if (this.#predicates.length < MAX_PREDICATES) this.#predicates.push({ column, kind });
@@ -87,6 +93,7 @@ export class Ledger {
       literals: this.#literals.length,
       parameters: this.#parameters.length,
       patterns: this.#patterns,
+      equalities: this.#equalities,
     };
   }
 
@@ -97,12 +104,16 @@ export class Ledger {
     this.#literals.length = mark.literals;
     this.#parameters.length = mark.parameters;
     this.#patterns = mark.patterns;
+    this.#equalities = mark.equalities;
   }
 
   plan(outputs: Plan['outputs']): Plan {
     const holds = new Set(this.#holds);
     if (this.#mode === 'audit' && this.#patterns > MAX_PATTERNS) {
       holds.add(`tests masked columns in ${this.#patterns} ways at once: so many answers can spell a value out`);
+    }
+    if (this.#equalities > MAX_EQUALITIES) {
+      holds.add(`compares masked columns ${this.#equalities} times in one statement: so many guesses can find a value`);
     }
     return {
       outputs,

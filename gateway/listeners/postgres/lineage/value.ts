@@ -54,11 +54,8 @@ export function either(values: readonly Value[]): Value {
   return values.every((value) => sameValue(value, first)) ? first : union(values);
 }
 
-/** The same, differing from row to row. */
-export function varying(value: Value): Value {
-  if (value.varies || value.kind === 'plain') return value;
-  return value.kind === 'clean' ? ROW : made(value.kind, value.of, true);
-}
+/** The same, of rows: what is clean differs between them. What is masked does so by itself, which reads nothing out. */
+export const varying = (value: Value): Value => (value.kind === 'clean' ? ROW : value);
 
 /** Anything made of it, but not itself. */
 export function computed(value: Value): Value {

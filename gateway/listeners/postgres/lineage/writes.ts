@@ -1,5 +1,5 @@
 /** INSERT, UPDATE, DELETE, MERGE: what is copied from masked columns to where, and what RETURNING shows. */
-import { objectName, type Relation } from '../catalog/snapshot.ts';
+import { objectName, type Relation, type Snapshot } from '../catalog/snapshot.ts';
 import type { Tree } from '../inspect/parser.ts';
 import { isTree, listOf, nodeOf, textOf, treeOf } from '../inspect/tree.ts';
 import { type Columns, columnsOf } from './columns.ts';
@@ -60,9 +60,27 @@ function below(walk: Walk, relation: Relation): void {
   if (relation.triggers || relation.rules.size > 0 || relation.hazards.length > 0) walk.ledger.opaque();
   const reached = [...relation.writes, ...relation.cascades.map((one) => one.object)];
   for (const object of reached.length > 0 ? new Set(reached) : []) {
-    const found = walk.snapshot.all.find((one) => objectName(one.schema, one.name) === object);
-    if (found && walk.masked.of(found.oid)) walk.ledger.touch(object);
+    if (byObject(walk.snapshot, object).some((one) => walk.masked.of(one.oid))) walk.ledger.touch(object);
   }
+}
+
+const objects = new WeakMap<Snapshot, ReadonlyMap<string, readonly Relation[]>>();
+
+/** Relations by `schema.name`; every session's temporary ones share theirs. */
+function byObject(snapshot: Snapshot, object: string): readonly Relation[] {
+  let index = objects.get(snapshot);
+  if (!index) {
+    const made = new Map<string, Relation[]>();
+    for (const relation of snapshot.all) {
+      const name = objectName(relation.schema, relation.name);
+      const known = made.get(name);
+      if (known) known.push(relation);
+      else made.set(name, [relation]);
+    }
+    index = made;
+    objects.set(snapshot, index);
+  }
+  return index.get(object) ?? [];
 }
 
 function insert(walk: Walk, body: Tree, target: Target, scope: Scope): void {
