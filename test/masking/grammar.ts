@@ -44,74 +44,74 @@ const TABLES: readonly Table[] = [
   table('inbox', 'id int, body text'),
 ];
 
-/** Ways to write one text: `_` is the column. */
+/** Ways to write one text: `@` is the column. */
 const WRAPS = [
-  'reverse(_)',
-  "_ || ''",
-  'upper(_)',
-  'substr(_, 1, 20)',
-  "translate(_, '0123456789', 'abcdefghij')",
-  "encode(_::bytea, 'hex')",
-  "encode(_::bytea, 'base64')",
-  '_::varchar',
-  '_ COLLATE "C"',
-  "coalesce(_, 'x')",
-  "regexp_replace(_, '(.)', '\\1.', 'g')",
-  'to_jsonb(_)::text',
-  '(array[_])[1]',
-  'md5(_)',
-  "concat_ws('-', _, 1)",
-  "format('%s', _)",
-  "nullif(_, '')",
-  "greatest(_, '')",
-  'CASE WHEN true THEN _ END',
-  '(SELECT _)',
-  '(SELECT q.v FROM (VALUES (_)) q(v))',
-  'string_to_array(_, NULL)::text',
-  "json_build_object('k', _)::text",
-  'xmlforest(_ AS a)::text',
-  'quote_literal(_)',
-  '(ROW(_, 1))::text',
-  "array_to_string(array[_, _], '/')",
-  "(_ || 'x')::int::text",
-  "split_part(_, '|', 1)",
-  '_::bytea::text',
-  "lpad(_, 40, '.')",
-  '(jsonb_build_array(_) ->> 0)',
-  "(SELECT string_agg(c, '.' ORDER BY o) FROM string_to_table(_, NULL) WITH ORDINALITY s(c, o))",
+  'reverse(@)',
+  "@ || ''",
+  'upper(@)',
+  'substr(@, 1, 20)',
+  "translate(@, '0123456789', 'abcdefghij')",
+  "encode(@::bytea, 'hex')",
+  "encode(@::bytea, 'base64')",
+  '@::varchar',
+  '@ COLLATE "C"',
+  "coalesce(@, 'x')",
+  "regexp_replace(@, '(.)', '\\1.', 'g')",
+  'to_jsonb(@)::text',
+  '(array[@])[1]',
+  'md5(@)',
+  "concat_ws('-', @, 1)",
+  "format('%s', @)",
+  "nullif(@, '')",
+  "greatest(@, '')",
+  'CASE WHEN true THEN @ END',
+  '(SELECT @)',
+  '(SELECT q.v FROM (VALUES (@)) q(v))',
+  'string_to_array(@, NULL)::text',
+  "json_build_object('k', @)::text",
+  'xmlforest(@ AS a)::text',
+  'quote_literal(@)',
+  '(ROW(@, 1))::text',
+  "array_to_string(array[@, @], '/')",
+  "(@ || 'x')::int::text",
+  "split_part(@, '|', 1)",
+  '@::bytea::text',
+  "lpad(@, 40, '.')",
+  '(jsonb_build_array(@) ->> 0)',
+  "(SELECT string_agg(c, '.' ORDER BY o) FROM string_to_table(@, NULL) WITH ORDINALITY s(c, o))",
 ] as const;
-/** Ways to write a whole row: `_` is its alias. */
+/** Ways to write a whole row: `@` is its alias. */
 const ROWS = [
-  '_::text',
-  'to_jsonb(_)::text',
-  'row_to_json(_)::text',
-  '_.to_jsonb::text',
-  '_.row_to_json::text',
-  'row(_.*)::text',
-  "concat(_, '')",
-  '(SELECT _)::text',
-  "format('%s', _)",
-  'array[_]::text',
-  '(array_agg(_) OVER ())::text',
-  '_.quote_literal',
-  "json_build_object('r', _)::text",
-  '(coalesce(_, NULL))::text',
+  '@::text',
+  'to_jsonb(@)::text',
+  'row_to_json(@)::text',
+  '@.to_jsonb::text',
+  '@.row_to_json::text',
+  'row(@.*)::text',
+  "concat(@, '')",
+  '(SELECT @)::text',
+  "format('%s', @)",
+  'array[@]::text',
+  '(array_agg(@) OVER ())::text',
+  '@.quote_literal',
+  "json_build_object('r', @)::text",
+  '(coalesce(@, NULL))::text',
 ] as const;
 const AGGREGATES = [
-  'min(_)',
-  'max(_)',
-  "string_agg(_, ',')",
-  'array_agg(_)::text',
-  'json_agg(_)::text',
-  'mode() WITHIN GROUP (ORDER BY _)',
-  'any_value(_)',
-  'count(DISTINCT _)::text',
+  'min(@)',
+  'max(@)',
+  "string_agg(@, ',')",
+  'array_agg(@)::text',
+  'json_agg(@)::text',
+  'mode() WITHIN GROUP (ORDER BY @)',
+  'any_value(@)',
+  'count(DISTINCT @)::text',
 ] as const;
 const WINDOWS = [
-  'first_value(_) OVER ()',
-  'lag(_) OVER (ORDER BY 1)',
-  'min(_) OVER ()',
-  "string_agg(_, '') OVER ()",
+  'first_value(@) OVER ()',
+  'lag(@) OVER (ORDER BY 1)',
+  'min(@) OVER ()',
+  "string_agg(@, '') OVER ()",
 ] as const;
 
 export type Sent = {
@@ -130,7 +130,7 @@ export class LabGrammar {
   constructor(seed: number) {
     this.#random = new Random(seed);
     this.#expressions = new ExpressionMaker(this.#random, Number.POSITIVE_INFINITY, {
-      query: (type, depth) => this.#query(type === 'text' || type === 'int' ? [type] : [type], Math.min(depth, 2)),
+      query: (type, depth) => this.#query([type], Math.min(depth, 2)),
     });
   }
 
@@ -169,7 +169,7 @@ export class LabGrammar {
       () => [`${this.#write()} RETURNING *`],
       () => [`WITH w AS (${this.#write()} RETURNING *) SELECT w::text FROM w`],
       () => [`INSERT INTO notes (body) ${this.#query(['text'], 2)}`, 'SELECT body FROM notes'],
-      () => [`INSERT INTO inbox SELECT 1, v FROM (${this.#query(['text'], 2)} LIMIT 1) q(v)`, 'TABLE inbox'],
+      () => [`INSERT INTO inbox SELECT 5, v FROM (${this.#query(['text'], 2)} LIMIT 1) q(v)`, 'TABLE inbox'],
       () => [`UPDATE inbox SET body = (${this.#query(['text'], 2)} LIMIT 1) RETURNING body`],
       () => [`SELECT 1; ${query} LIMIT 30; SELECT 2`],
       () => [`VALUES ((${this.#query(['text'], 2)} LIMIT 1))`],
@@ -189,7 +189,8 @@ export class LabGrammar {
       () => `INSERT INTO strict SELECT id, card, ssn, qty FROM strict`,
       () => `INSERT INTO vault (id, card, note) SELECT id + 10, ssn, ${own('card')} FROM users2`,
       () => `MERGE INTO inbox t USING users2 s ON t.id = s.id WHEN MATCHED THEN UPDATE SET body = ${own('s.ssn')}`,
-      () => `INSERT INTO inbox SELECT 1, card FROM users2 ON CONFLICT (id) DO UPDATE SET body = excluded.body`,
+      () =>
+        `INSERT INTO inbox SELECT 1, card FROM users2 WHERE id = 1 ON CONFLICT (id) DO UPDATE SET body = excluded.body`,
       () => `UPDATE inbox SET body = ${own('u.card')} FROM users2 u`,
     ])();
   }
@@ -197,7 +198,7 @@ export class LabGrammar {
   #wrapped(column: string): string {
     const random = this.#random;
     let out = column;
-    for (let times = 1 + random.below(2); times > 0; times--) out = random.pick(WRAPS).replaceAll('_', () => out);
+    for (let times = 1 + random.below(2); times > 0; times--) out = random.pick(WRAPS).replaceAll('@', () => out);
     return out;
   }
 
@@ -234,9 +235,9 @@ export class LabGrammar {
         () => this.#wrapped(column),
         () => this.#wrapped(column),
         () => column,
-        () => random.pick(ROWS).replaceAll('_', () => random.pick(item.aliases)),
-        () => random.pick(WINDOWS).replaceAll('_', () => column),
-        () => `(SELECT ${random.pick(AGGREGATES).replaceAll('_', () => 'i.card')} FROM users2 i)`,
+        () => random.pick(ROWS).replaceAll('@', () => random.pick(item.aliases)),
+        () => random.pick(WINDOWS).replaceAll('@', () => column),
+        () => `(SELECT ${random.pick(AGGREGATES).replaceAll('@', () => 'i.card')} FROM users2 i)`,
         () => `(SELECT ${this.#wrapped(column)})`,
       ])();
     }
