@@ -8,8 +8,6 @@ import { speak } from './speak.ts';
 
 const STEP_MS = 5_000;
 
-type Difference = { readonly work: Ordinary; readonly what: readonly string[] };
-
 export class Comparison {
   readonly #route: Route;
   readonly #resetter: Resetter;
