@@ -1,8 +1,8 @@
 /** What must be asked, what conditions tell, which texts nobody may read. */
 import assert from 'node:assert/strict';
 import { after, describe, it } from 'node:test';
+import { endParsers, letters, planned } from '../../../../test/support/lineage.ts';
 import { explainPlan } from './lineage.ts';
-import { endParsers, letters, planned } from './support.ts';
 
 after(endParsers);
 
@@ -60,6 +60,7 @@ const HELD: readonly (readonly [RegExp, readonly string[]])[] = [
       'update customers set (name, created_at) = (select ssn, id from customers limit 1)',
       'update customers set (name, created_at) = row(1, ssn)',
       'update customers set email = ssn',
+      'update customers set email = email || ssn',
       'update notes set body = c.ssn from customers c where c.id = notes.id',
       "update customers set name = case when ssn like '1%' then 1 else 2 end",
       'merge into notes t using customers s on t.id = s.id when matched then update set body = s.ssn',

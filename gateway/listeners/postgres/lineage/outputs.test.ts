@@ -1,7 +1,7 @@
 /** What each output column of a statement is: clean, a masked column as it stands, or made of one. */
 import assert from 'node:assert/strict';
 import { after, describe, it } from 'node:test';
-import { endParsers, letters, planned } from './support.ts';
+import { endParsers, letters, planned } from '../../../../test/support/lineage.ts';
 
 after(endParsers);
 
@@ -88,6 +88,7 @@ const OUTPUTS: readonly (readonly [string, string])[] = [
   ['select app.customers.label from app.customers', 'c'],
   ['select c, g.i from customers c, generate_series(1, 3) g(i)', 'tc'],
   ["select c, g from customers c, json_each('{}') g", 'tc'],
+  ["select c, g from customers c, json_populate_record(null::notes, '{}') g", 'tc'],
   [
     'with recursive q(z, n) as (select ssn, 1 from customers union all select z, n + 1 from q where n < 2) select z, n from q',
     'pc',

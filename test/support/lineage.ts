@@ -1,9 +1,9 @@
-/** For tests of this room: a described shop, and a statement's plan in short. */
-import { describedCatalog } from '../catalog/describe.ts';
-import { maskedOf } from '../catalog/masked.ts';
-import { Parser } from '../inspect/parser.ts';
-import { planOf } from './lineage.ts';
-import type { Plan } from './plan.ts';
+/** For tests of the lineage room: a described shop, and a statement's plan in short. */
+import { describedCatalog } from '../../gateway/listeners/postgres/catalog/describe.ts';
+import { maskedOf } from '../../gateway/listeners/postgres/catalog/masked.ts';
+import { Parser } from '../../gateway/listeners/postgres/inspect/parser.ts';
+import { planOf } from '../../gateway/listeners/postgres/lineage/lineage.ts';
+import type { Plan } from '../../gateway/listeners/postgres/lineage/plan.ts';
 
 const snapshot = describedCatalog({
   tables: {
