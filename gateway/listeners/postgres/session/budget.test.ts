@@ -1,31 +1,16 @@
 /** Results under budgets: they stop at the exact row, and whatever comes of that the session tells the truth; real target. */
 import assert from 'node:assert/strict';
 import { after, afterEach, before, beforeEach, describe, it } from 'node:test';
-import { RawClient } from '../../../../test/support/door.ts';
+import { BIG, limit, short } from '../../../../test/support/budgets.ts';
 import { type SessionWorld, sessionWorld } from '../../../../test/support/session.ts';
 import { closeSettled, type SessionTarget, sessionTarget } from '../../../../test/support/session-target.ts';
-import type { Budget } from '../../../policy/policy.ts';
 import * as build from '../builders.ts';
-import { parseBackendKeyData, parseServerMessage } from '../messages.ts';
-import type { Frame } from '../wire.ts';
-import { Preview } from './preview.ts';
-
-const limit = (of: 'rows' | 'bytes', most: number, rule = 'exports'): Budget => ({
-  key: `${rule} ${of}`,
-  count: rule,
-  rule,
-  limit: { of, per: 'statement', most },
-  verdict: 'deny',
-  why: 'enough',
-});
+import { parseServerMessage } from '../messages.ts';
 
 let target: SessionTarget;
 let world: SessionWorld;
 before(async () => {
-  target = await sessionTarget(
-    `create table t (id int, v text);
-     create table big as select n as id, 'value ' || n as v, repeat('x', 90) as pad from generate_series(1, 50000) n`,
-  );
+  target = await sessionTarget(BIG);
 });
 after(() => target.stop());
 beforeEach(async () => {
@@ -36,32 +21,6 @@ beforeEach(async () => {
 afterEach(() => closeSettled(world));
 
 type Client = Awaited<ReturnType<SessionWorld['raw']>>;
-
-/** `T D×1000 N`: what came, in short. */
-function short(frames: readonly Frame[]): string {
-  const parts: string[] = [];
-  let rows = 0;
-  const flush = (type: string) => {
-    if (rows > 0) parts.push(`${type}×${rows}`);
-    rows = 0;
-  };
-  let counted = 'D';
-  for (const frame of frames) {
-    const type = String.fromCharCode(frame.type);
-    if (type === 'D' || type === 'd') {
-      counted = type;
-      rows++;
-      continue;
-    }
-    flush(counted);
-    if (type === 'Z') parts.push(`Z(${String.fromCharCode(frame.bytes[5]!)})`);
-    else if (type === 'C') parts.push(`C(${frame.bytes.subarray(5, -1)})`);
-    else if (type === 'E') parts.push(`E(${parseServerMessage(frame).sqlstate})`);
-    else parts.push(type);
-  }
-  flush(counted);
-  return parts.join(' ');
-}
 
 const outcomes = () =>
   world.gate.outcomes.map(({ outcome }) => (outcome.kind === 'failed' ? outcome.message : outcome.kind));
@@ -323,114 +282,5 @@ describe('by other roads', () => {
     client.send(build.query('select id from big limit 600; select id from big limit 600'));
     (await open(1)).deny('no');
     assert.equal(await until(client, 'Z'), 'T D×600 C(SELECT 600) T D×400 N E(42501) Z(I)');
-  });
-});
-
-describe('while somebody is asked about the rest', () => {
-  const keyOf = (client: Client) => {
-    const at = client.received.indexOf(Buffer.from([0x4b, 0, 0, 0]));
-    const bytes = client.received.subarray(at, at + 1 + client.received.readUInt32BE(at + 1));
-    return parseBackendKeyData({ type: 0x4b, bytes, first: true, last: true });
-  };
-
-  it("a cancel withdraws it, in the server's own words", async () => {
-    const client = await world.raw();
-    const key = keyOf(client);
-    client.send(build.query('select * from big'));
-    const hold = await open();
-    const cancelling = await RawClient.connect(world.port);
-    cancelling.send(build.cancelRequest(key.pid, key.secret));
-    const frames = await client.until('Z');
-    assert.equal(short(frames), 'T D×1000 N E(57014) Z(I)');
-    assert.equal(parseServerMessage(frames.at(-2)!).message, 'canceling statement due to user request');
-    assert.equal(hold.withdrawn, 'canceling statement due to user request');
-    await cancelling.end();
-    assert.equal(await until(client.send(build.query('select 1')), 'Z'), 'T D×1 C(SELECT 1) Z(I)');
-  });
-
-  it('a client that leaves withdraws it, and what runs is cancelled', async () => {
-    const client = await world.raw();
-    client.send(build.query('select * from big'));
-    const hold = await open();
-    client.socket.destroy();
-    await world.gate.until(() => world.gate.outcomes.length === 1);
-    assert.equal(hold.withdrawn, 'the client left while this was waiting');
-    assert.deepEqual(world.gate.ends(), ['57014']);
-  });
-
-  it('the end of the session withdraws it with its reason, and nothing more reaches the client', async () => {
-    const client = await world.raw();
-    client.send(build.query('select * from big'));
-    const hold = await open();
-    for (const session of world.registry.list()) session.end('ended by Alice');
-    const frames = await client.until('E');
-    assert.equal(short(frames), 'T D×1000 N E(57P01)');
-    assert.equal(hold.withdrawn, 'ended by Alice');
-    await client.end();
-  });
-
-  it('a drain withdraws it, and the session ends behind its answer', async () => {
-    const client = await world.raw();
-    client.send(build.query('select * from big'));
-    const hold = await open();
-    const drained = world.sessions.drainSessions(AbortSignal.timeout(5_000));
-    assert.equal(short(await client.until('Z')), 'T D×1000 N E(57P01) Z(I)');
-    assert.equal(short(await client.until('E')), 'E(57P01)');
-    assert.match(hold.withdrawn ?? '', /stopping|drain|shut/i);
-    await drained;
-  });
-
-  it('a target that is gone is found out, and the hold ends', async () => {
-    const client = await world.raw();
-    client.send(build.query('select * from big'));
-    const hold = await open();
-    await client.until('N');
-    client.target.gateway.destroy();
-    for (let i = 0; i < 50 && hold.withdrawn === undefined; i++) {
-      hold.context.tell({ kind: 'waiting', text: 'still waiting' });
-      await settled();
-    }
-    assert.match(hold.withdrawn ?? '', /target closed the connection/);
-    await client.until('E');
-    assert.deepEqual(world.gate.ends(), ['unknown']);
-  });
-
-  it('a client that sends too much behind it withdraws it', async () => {
-    const client = await world.raw();
-    client.send(build.query('select * from big'));
-    const hold = await open();
-    client.send(build.query(`select '${'x'.repeat(70_000)}'`));
-    assert.equal(await until(client, 'Z'), 'T D×1000 N E(53400) Z(I)');
-    assert.match(hold.withdrawn ?? '', /were sent behind a held statement/);
-    assert.match(await until(client, 'Z'), /C\(SELECT 1\) Z\(I\)$/);
-  });
-});
-
-describe('a client that has said its last word', () => {
-  it('is asked for by nobody', async () => {
-    const client = await world.raw();
-    client.send(build.query('select * from big'));
-    client.socket.end();
-    await world.gate.until(() => world.gate.outcomes.length === 1);
-    assert.equal(world.gate.holds.length, 0);
-    assert.match(outcomes()[0] ?? '', /^stopped after 1,000 rows: the client left/);
-  });
-});
-
-describe('the rows that people are shown', () => {
-  const row = (...values: (Buffer | string | null)[]) =>
-    build.dataRow(values.map((value) => (typeof value === 'string' ? Buffer.from(value) : value)));
-
-  it('are the first three, of ten columns, with what is no text as its length', () => {
-    const preview = new Preview();
-    preview.see(Buffer.concat([row('a', null, Buffer.from([0, 0, 0, 7])), row(...Array(30).fill('c'))]));
-    preview.see(Buffer.concat([row('ü'.repeat(600)), row('never')]));
-    assert.deepEqual(preview.rows.slice(0, 2), [['a', 'NULL', '(4 bytes)'], Array(10).fill('c')]);
-    assert.deepEqual([preview.rows.length, preview.rows[2]?.[0]], [3, 'ü'.repeat(512)]);
-  });
-
-  it('may be cut off anywhere', () => {
-    const whole = Buffer.concat([row('abc', 'def'), build.copyData(Buffer.from('1\tone\n'))]);
-    for (let end = 0; end <= whole.length; end++) new Preview().see(whole.subarray(0, end));
   });
 });
