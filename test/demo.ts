@@ -87,7 +87,7 @@ async function run(world: World): Promise<void> {
   1  Slack, as Alice:   ${world.slack?.url ?? `your workspace, channel ${world.channel}`}   ${waiting}
   2  An agent's psql:   psql '${downstream}'
   3  Ask for trouble:   DROP TABLE orders;        psql says who is being asked; the click decides
-  4  Or get a plain no: GRANT ALL ON customers TO PUBLIC;   and an ordinary answer: SELECT count(*) FROM orders;
+  4  Or get a plain no: GRANT ALL ON customers TO PUBLIC;   a masked answer: TABLE customers LIMIT 3;   an export: TABLE customers;
   5  What was written:  npm run audit -- show ${world.dir}/audit-1      Ctrl-C stops everything
 `);
   if (!asked.signal.aborted)

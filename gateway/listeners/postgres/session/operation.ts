@@ -277,7 +277,7 @@ export function operationOf(
     shownParameters,
     frame: frameOf(now.frame, uses, reveal),
     effects: doubts.length > 0 ? [...effects, ...doubts] : effects,
-    headline,
+    headline: reveal ? `${headline}, masked columns shown` : headline,
     risks: said.length > 0 ? [...new Set([...risks, ...said])] : risks,
     inTransaction: now.inTransaction,
     ...(guard.length > 0 && { guard }),
