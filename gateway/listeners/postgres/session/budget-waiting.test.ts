@@ -27,7 +27,6 @@ const outcomes = () =>
   world.gate.outcomes.map(({ outcome }) => (outcome.kind === 'failed' ? outcome.message : outcome.kind));
 const open = () => world.gate.hold();
 const until = async (client: Client, type: string) => short(await client.until(type));
-(await target.direct.query(`select count(*)::int n from ${table}`)).rows[0].n;
 const settled = () => new Promise((resolve) => setTimeout(resolve, 60));
 
 describe('while somebody is asked about the rest', () => {
