@@ -6,6 +6,7 @@ import { after, afterEach, before, beforeEach, describe, it } from 'node:test';
 import { RawClient } from '../../../test/support/door.ts';
 import { brief, type SessionWorld, sessionWorld } from '../../../test/support/session.ts';
 import { closeSettled, type SessionTarget, sessionTarget } from '../../../test/support/session-target.ts';
+import { eventually } from '../../../test/support/workspace.ts';
 import * as build from './builders.ts';
 import { parseBackendKeyData, parseServerMessage } from './messages.ts';
 
@@ -25,6 +26,13 @@ async function cancel(key: { pid: number; secret: Buffer }): Promise<void> {
   const client = await RawClient.connect(world.port);
   client.send(build.cancelRequest(key.pid, key.secret));
   await client.end();
+}
+
+/** Resolves once the target is at work on this text. */
+async function runsOnTarget(text: string): Promise<void> {
+  const running = "select from pg_stat_activity where state = 'active' and query = $1";
+  const seen = await eventually(async () => (await target.direct.query(running, [text])).rowCount === 1);
+  assert.ok(seen, `the target never ran ${text}`);
 }
 
 /** A raw client whose cancel key is known. */
@@ -54,7 +62,7 @@ describe('cancel', () => {
   it('cancels what runs, and a late one never hits the next statement', async () => {
     const client = await withKey();
     client.send(build.query('select pg_sleep(30)'));
-    await world.gate.until(() => world.gate.admitted.length === 1);
+    await runsOnTarget('select pg_sleep(30)'); // a server that has not begun takes no notice of a cancel
     await cancel(client.key);
     assert.equal(brief(await client.until('Z')), 'T E(57014) Z(I)');
     assert.deepEqual(world.gate.ends(), ['57014']);
