@@ -5,6 +5,7 @@ import { CONSTRUCTED } from './constructed.ts';
 import { COPY } from './copy.ts';
 import { ERRORS } from './errors.ts';
 import { FRAME } from './frame.ts';
+import { NAMES } from './names.ts';
 import { ORACLES } from './oracles.ts';
 import { PROTOCOL } from './protocol.ts';
 import { QUERIES } from './queries.ts';
@@ -20,6 +21,7 @@ export const ATTACKS: readonly Attack[] = [
   ...CHANNELS,
   ...WRITES,
   ...COPY,
+  ...NAMES,
   ...PROTOCOL,
   ...FRAME,
   ...RACES,
