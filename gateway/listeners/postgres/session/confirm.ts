@@ -2,7 +2,7 @@
 import { asGatewayError, GatewayError } from '../../../errors.ts';
 import type { Effect } from '../../../operation.ts';
 import type { Scrubbed } from '../mask/errors.ts';
-import { type Column, parseRowDescription, type ServerMessage, type TransactionStatus } from '../messages.ts';
+import type { Column, ServerMessage, TransactionStatus } from '../messages.ts';
 import type { SessionEffect, StatementFacts } from '../types.ts';
 import type { Frame } from '../wire.ts';
 import { CopyMeter } from './copy.ts';
@@ -163,7 +163,7 @@ export class Confirm implements ReplyEvents {
   described(reply: ReplyOf<'query'> | ReplyOf<'describe'>, frame: Frame): void {
     const { shield } = this.#stay;
     if (!shield.active) return;
-    const columns = frame.type === NO_DATA ? [] : parseRowDescription(frame);
+    const columns = frame.type === NO_DATA ? [] : shield.columns(frame);
     if (reply.kind === 'query') {
       reply.columns = columns;
       return;

@@ -5,7 +5,7 @@ import { quiet, type Treatment, treatments, untouched } from '../mask/columns.ts
 import { CopyMask } from '../mask/copy-out.ts';
 import { type Scrubbed, scrub } from '../mask/errors.ts';
 import { type Masker, newTally, RowMask, type Tally } from '../mask/rows.ts';
-import type { Column, FormatCode } from '../messages.ts';
+import { type Column, type FormatCode, parseRowDescription } from '../messages.ts';
 import type { Inspector, StatementFacts } from '../types.ts';
 import type { Frame } from '../wire.ts';
 
@@ -63,11 +63,22 @@ export function maskedIn({ tally, catalogueMs }: Showing): Record<string, number
 
 export const showing = (revealed: boolean): Showing => ({ revealed, tally: newTally(), counted: newTally() });
 
+type Decided = {
+  readonly columns: readonly Column[];
+  readonly guarded: Results['guarded'];
+  readonly profile: Profile | undefined;
+  readonly basis: Masked | undefined;
+  readonly scanning: boolean;
+  readonly treatments: readonly Treatment[];
+};
+
 export class Shield {
   readonly #masking: () => Masking;
   readonly #inspector: Pick<Inspector, 'masked' | 'catalogueAgeMs'>;
   /** Something that touches masked columns ran in the transaction that is still open: its end may speak of rows, too. */
   #touched = false;
+  #described: { readonly bytes: Buffer; readonly columns: readonly Column[] } | undefined;
+  #decided: Decided | undefined;
 
   constructor(masking: () => Masking, inspector: Pick<Inspector, 'masked' | 'catalogueAgeMs'>) {
     this.#masking = masking;
@@ -96,14 +107,21 @@ export class Shield {
     return profile?.hasColumns ? this.#inspector.masked(profile) : undefined;
   }
 
+  /** What a RowDescription says. The same again is the same object: most sessions ask for few shapes of result. */
+  columns(frame: Frame): readonly Column[] {
+    if (this.#described?.bytes.equals(frame.bytes)) return this.#described.columns;
+    const columns = parseRowDescription(frame);
+    this.#described = { bytes: Buffer.from(frame.bytes), columns };
+    return columns;
+  }
+
   /** The mask for rows of this description; undefined where all pass as they are. */
   rows({ guarded }: Results, columns: readonly Column[], showing: Showing): Mask | undefined {
     const { revealed, tally } = showing;
     if (revealed) return undefined;
     showing.catalogueMs = this.#inspector.catalogueAgeMs();
     const { masker } = this.#masking();
-    const now = this.#current(guarded);
-    return RowMask.of(columns, treatments(columns, now, masker.scanner !== undefined), masker, tally);
+    return RowMask.of(columns, this.#treatments(columns, guarded, masker.scanner !== undefined), masker, tally);
   }
 
   copy({ copyOut }: Results, { revealed, tally }: Showing): Mask | undefined {
@@ -130,7 +148,7 @@ export class Shield {
       more[why] = tally[why] - counted[why];
       counted[why] = tally[why];
     }
-    this.#masking().onMasked(more);
+    if (Object.values(more).some((masked) => masked > 0)) this.#masking().onMasked(more);
   }
 
   /** It goes upstream: until its transaction is over, errors may be about its rows. */
@@ -145,6 +163,20 @@ export class Shield {
   /** An error or notice as the client may see it; undefined where it may pass whole. */
   report(frame: Frame): Scrubbed | undefined {
     return this.#touched ? scrub(frame) : undefined;
+  }
+
+  /** Decided once for the same columns of the same statement under the same catalogue. */
+  #treatments(columns: readonly Column[], guarded: Results['guarded'], scanning: boolean): readonly Treatment[] {
+    const { basis, profile } = this;
+    const known = this.#decided;
+    const same =
+      known?.columns === columns && known.guarded === guarded && known.profile === profile && known.basis === basis;
+    if (same && known.scanning === scanning) {
+      return known.treatments;
+    }
+    const decided = treatments(columns, this.#current(guarded), scanning);
+    this.#decided = { columns, guarded, profile, basis, scanning, treatments: decided };
+    return decided;
   }
 
   /** What was decided for a catalogue that has changed since is not believed: every computed column is masked. */
