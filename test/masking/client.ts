@@ -56,7 +56,8 @@ export const nothingSeen = (): Evidence => ({
 /** How an exchange ended: ready again; waiting for a person; silent for too long; the connection is gone. */
 export type End = 'ready' | 'held' | 'silent' | 'closed';
 
-const HOLD_NOTICE = /waiting for approval|held for approval|is held/i;
+/** What the gateway says while a person is asked. */
+export const HOLD_NOTICE = /waiting for approval|held for approval|is held/i;
 
 export class LabClient {
   #evidence: Evidence = nothingSeen();

@@ -114,6 +114,23 @@ const WINDOWS = [
   "string_agg(@, '') OVER ()",
 ] as const;
 
+/** What stands in a subquery that reaches out of it. */
+const INNER = [
+  'generate_series(1, 1) g',
+  'unnest(ARRAY[1]) WITH ORDINALITY g(a, b)',
+  'jsonb_each_text(\'{"k": 1}\') g',
+  '(VALUES (1)) g',
+  'plain g',
+  'nums',
+  'ROWS FROM (generate_series(1, 1), generate_series(1, 1)) g',
+  "jsonb_to_record('{}') g(x int)",
+  "regexp_matches('a', 'a') g",
+  'pg_namespace g',
+  'v_clean g',
+  '(SELECT 1 AS one) g',
+  'LATERAL (SELECT 2 AS two) g',
+] as const;
+
 export type Sent = {
   readonly statements: readonly string[];
   readonly protocol: 'simple' | 'extended';
@@ -239,6 +256,8 @@ export class LabGrammar {
         () => random.pick(WINDOWS).replaceAll('@', () => column),
         () => `(SELECT ${random.pick(AGGREGATES).replaceAll('@', () => 'i.card')} FROM users2 i)`,
         () => `(SELECT ${this.#wrapped(column)})`,
+        () => `(SELECT ${random.pick(AGGREGATES).replaceAll('@', () => column)} FROM ${random.pick(INNER)})`,
+        () => `(SELECT ${this.#wrapped(column)} FROM ${random.pick(INNER)} LIMIT 1)`,
       ])();
     }
     return this.#expressions.make(type, item.columns, depth - 1);
@@ -273,6 +292,13 @@ export class LabGrammar {
       aliases.push(alias);
       columns.push(...own.map(({ name, type }) => ({ name: `${alias}.${name}`, type })));
     }
+    // Without their alias, names have to be looked for: in a subquery, further out.
+    if (pieces.length === 1 && random.once(2))
+      return {
+        text: pieces.join(' '),
+        columns: columns.map(({ name, type }) => ({ name: name.slice(name.indexOf('.') + 1), type })),
+        aliases,
+      };
     return { text: pieces.join(' '), columns, aliases };
   }
 }

@@ -1,5 +1,5 @@
 /** Evidence laid out as texts in the order a reader would try: cells, rows, columns, all of a kind, and numbers in binary. */
-import type { Cell, Evidence, Field, Report, Result } from './client.ts';
+import { type Cell, type Evidence, type Field, HOLD_NOTICE, type Report, type Result } from './client.ts';
 
 export type Stream = {
   readonly name: string;
@@ -42,11 +42,14 @@ export function* streamsOf(evidence: Evidence): Generator<Stream> {
 
 function* ofReports(name: string, reports: readonly Report[]): Generator<Stream> {
   for (const report of reports) {
-    for (const [field, text] of Object.entries(report)) yield { name: `${name}, field ${field}`, text };
-    yield { name, text: Object.values(report).join(' ') };
+    // The gateway's own words have an id and a time in them.
+    const weak = HOLD_NOTICE.test(report.M ?? '') ? ({ weak: true } as const) : {};
+    for (const [field, text] of Object.entries(report)) yield { name: `${name}, field ${field}`, text, ...weak };
+    yield { name, text: Object.values(report).join(' '), ...weak };
   }
+  const told = reports.filter(({ M = '' }) => !HOLD_NOTICE.test(M));
   for (const field of ['M', 'D', 'H', 'C', 'W', 'P', 'L']) {
-    yield { name: `${name}, all ${field}`, text: reports.map((report) => report[field] ?? '').join(' ') };
+    yield { name: `${name}, all ${field}`, text: told.map((report) => report[field] ?? '').join(' ') };
   }
 }
 

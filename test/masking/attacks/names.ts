@@ -94,6 +94,49 @@ const scopes = simple('scopes and shadows', [
   ['aliases swapped', 'select note as card, card as note from (select note, card::varchar from users2) s'],
 ]);
 
+const unqualified = simple('scopes and shadows', [
+  ['unqualified, out of generate_series 0', "select (select card || '' from generate_series(1, 1) g) from users2"],
+  [
+    'unqualified, out of unnest 1',
+    "select (select card || '' from unnest(array[1]) with ordinality g(a, b)) from users2",
+  ],
+  [
+    'unqualified, out of jsonb_each_text 2',
+    "select (select card || '' from jsonb_each_text('{\"k\": 1}') g) from users2",
+  ],
+  ['unqualified, out of a subquery 3', "select (select card || '' from (values (1)) g) from users2"],
+  [
+    'unqualified, out of rows 4',
+    "select (select card || '' from rows from (generate_series(1, 1), generate_series(1, 1)) g) from users2",
+  ],
+  [
+    'unqualified, out of jsonb_to_record 5',
+    "select (select card || '' from jsonb_to_record('{}') g(x int)) from users2",
+  ],
+  ['unqualified, out of regexp_matches 6', "select (select card || '' from regexp_matches('a', 'a') g) from users2"],
+  ['unqualified, out of pg_namespace 7', "select (select card || '' from pg_namespace g limit 1) from users2"],
+  ['unqualified, out of v_clean 8', "select (select card || '' from v_clean g limit 1) from users2"],
+  ['unqualified, out of a subquery 9', "select (select card || '' from (select 1 as one) g) from users2"],
+  [
+    'unqualified, out of xmltable 10',
+    "select (select card || '' from xmltable('/a' passing xmlelement(name a) columns x text path '.') g) from users2",
+  ],
+  [
+    'unqualified, out of json_table 11',
+    "select (select card || '' from json_table('1'::jsonb, '$' columns (x int path '$')) g) from users2",
+  ],
+  ['unqualified, out of f_out 12', "select (select card || '' from f_out(0) g) from users2"],
+  ['unqualified in an aggregate', "select (select string_agg(card, '') from generate_series(1, 1) g) from users2"],
+  ['unqualified as it stands', 'select (select card from generate_series(1, 1) g) from users2'],
+  ['unqualified row', 'select (select users2 from generate_series(1, 1) g) from users2'],
+  ['unqualified row text', 'select (select users2::text from generate_series(1, 1) g) from users2'],
+  ['unqualified in lateral', "select x.y from users2, lateral (select card || '' y from generate_series(1, 1) g) x"],
+  [
+    'unqualified in lateral, of two rows',
+    'select x.y from users2, lateral (select card::varchar y from unnest(array[1, 2]) g) x',
+  ],
+]);
+
 const positions = simple('renamed positions', [
   ['column aliases shifted', "select id || '' from users2 as u(card, id)"],
   ['column aliases shifted, bare', 'select u.harmless::varchar from users2 as u(a, harmless)'],
@@ -246,4 +289,4 @@ const spellings = simple('spellings', [
   ['sublink in returning', `update inbox set id = id returning ${one}`],
 ]);
 
-export const NAMES = [...scopes, ...positions, ...spellings];
+export const NAMES = [...scopes, ...unqualified, ...positions, ...spellings];

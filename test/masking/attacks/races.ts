@@ -176,5 +176,6 @@ const byOwners = RACED.filter(({ steps }) => steps.some(({ by }) => by === 'owne
 export const RACES: readonly Attack[] = [
   ...RACED.filter((attack) => !byOwners.includes(attack)),
   ...byOwners.map((attack): Attack => ({ ...attack, race: true })),
-  ...byOwners.map(waits),
+  // A rule names columns: what its owner renames, or puts in the place of another, is another column from then on.
+  ...byOwners.filter(({ steps }) => !steps.some(({ by, sql }) => by === 'owner' && sql.includes('RENAME'))).map(waits),
 ];
