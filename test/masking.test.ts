@@ -177,4 +177,32 @@ describe('masked columns, as a user meets them', { timeout: 240_000 }, () => {
     assert.match(written, /masked=\{"origin":\d+,"taint":\d+,"catalogueMs":\d+\}/);
     assert.match(written, /predicates=\[\{"column":"public\.customers\.email","kind":"equality"\}\]/);
   });
+
+  it('are explained before anything runs, for whoever asks', async () => {
+    const explain = (sql: string, ...more: string[]) =>
+      world.command('policy', 'explain', sql, '--connection', 'orders', ...more);
+    const read = await explain('SELECT reverse(ssn), name FROM customers WHERE email = $1');
+    assert.match(read, /SELECT from public\.customers/);
+    assert.match(read, /verdict: allow/);
+    assert.match(read, /public\.customers\.(ssn|email)/);
+    const held = await explain('INSERT INTO notes SELECT ssn FROM customers');
+    assert.match(held, /verdict: hold: .*masking:held/);
+    await assert.rejects(
+      world.command('policy', 'explain', 'SELECT 1', '--connection', 'nowhere'),
+      /expected one of orders/,
+    );
+  });
+
+  it('are masked for live sessions as soon as a rule says so, and no longer than it does', async () => {
+    await withClient(url, async (client) => {
+      const name = async () => String((await client.query('SELECT name FROM customers WHERE id = 17')).rows[0].name);
+      assert.equal(await name(), 'Femi Gruber');
+      const rule = { connection: 'orders', columns: ['public.customers.name'], as: { fixed: 'somebody' } };
+      const with_ = (masking: unknown) => world.reconfigure((config) => ({ ...config, masking }));
+      await with_([rule]);
+      assert.equal(await eventually(async () => (await name()) === 'somebody' && 'masked'), 'masked');
+      await with_([]);
+      assert.equal(await eventually(async () => (await name()) === 'Femi Gruber' && 'seen'), 'seen');
+    });
+  });
 });
