@@ -180,7 +180,8 @@ describe('a bot that is killed while it posts a card', { timeout: 60_000 }, () =
       });
       assert.ok(acted, 'the card cannot be decided');
       await psql.until('DROP TABLE');
-      assert.ok(performance.now() - killed < 20_000, 'it took too long');
+      // A queue's defaults would take a minute over it; what is left is a bot's start on a busy machine.
+      assert.ok(performance.now() - killed < 45_000, 'it took too long');
       await psql.close();
       await slack.message((shown, message) => /DROP TABLE in/.test(shown) && !hasButton(message, 'approve'));
       const end = killed + 9_000; // the dead bot's call has been carried out by then
