@@ -1,5 +1,6 @@
 /** A client that reads a result as fast as it comes and keeps nothing: psql itself would be what is measured. */
-import { connect, type Socket } from 'node:net';
+import type { Socket } from 'node:net';
+import pg from 'pg';
 import * as build from '../../gateway/listeners/postgres/builders.ts';
 import type { Route } from './routes.ts';
 
@@ -13,20 +14,13 @@ export async function drain(
   sql: string,
   format: 'text' | 'binary',
 ): Promise<{ seconds: number; bytes: number }> {
-  const socket = connect(route.port, '127.0.0.1');
+  const { port, user, password } = route;
+  const client = new pg.Client({ host: '127.0.0.1', port, user, password, database: 'orders' });
+  await client.connect();
+  const { stream: socket } = (client as unknown as { connection: { stream: Socket } }).connection; // as its types hide it
+  client.on('error', () => {});
+  socket.removeAllListeners('data');
   try {
-    socket.write(
-      build.startup(
-        new Map([
-          ['user', route.user],
-          ['database', 'orders'],
-          ['client_encoding', 'UTF8'],
-        ]),
-      ),
-    );
-    await answered(socket, (type) => type === 0x52);
-    socket.write(build.password(route.password));
-    await answered(socket, (type) => type === READY);
     const from = performance.now();
     const ask = [build.parse('', sql), BIND_BINARY, build.describe('P', ''), build.execute(''), build.sync()];
     socket.write(format === 'text' ? build.query(sql) : Buffer.concat(ask));
