@@ -1,5 +1,6 @@
 /** What a client gets in place of a masked value: the same each time, bounded in length, fit for its type. Pure. */
 import { createHmac } from 'node:crypto';
+import { lastFourOfAscii, MAX_ASCII } from './ascii.ts';
 import type { MaskFormat } from './profile.ts';
 
 export type Formatter = {
@@ -13,8 +14,9 @@ export type Formatter = {
 };
 
 const DOTS = '•••';
+const DOTS_BYTES = Buffer.from(DOTS);
 const HASH_CHARACTERS = 16; // 64 bits: two of a million values collide with a chance of one in 30 million
-const MAX_SHOWN = 64; // characters whose separators are kept; the shape of a longer text is of no use to anybody
+const MAX_SHOWN = MAX_ASCII; // characters whose separators are kept; the shape of a longer text is of no use to anybody
 
 const BPCHAR = 1042;
 const JSONB = 3802;
@@ -45,6 +47,9 @@ export function createFormatter(key: Buffer): Formatter {
     maskTyped: (format, typeOid, wireFormat, value) => {
       if (format.kind === 'null') return null;
       if (TEXTS.has(typeOid)) {
+        if (format.kind === 'redact') return DOTS_BYTES;
+        const plain = format.kind === 'last4' && typeOid !== BPCHAR ? lastFourOfAscii(value) : undefined;
+        if (plain) return plain;
         // `char(n)` is padded with blanks that belong to no value: without them it hashes like its equals elsewhere.
         const text = value.toString();
         const masked = mask(format, typeOid === BPCHAR ? text.replace(/ +$/, '') : text);
