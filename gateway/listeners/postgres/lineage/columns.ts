@@ -14,7 +14,7 @@ export type Columns = {
   readonly find: (name: string) => Value | undefined;
   /** A whole row of it. */
   readonly whole: Value;
-  /** `find` answers any name, with what is known of all: the columns are not known. */
+  /** `find` answers any name, with what is known of all: some column's name is not known. */
   readonly open: boolean;
   /** A relation: it has ctid and its kind. */
   readonly stored: boolean;
@@ -49,7 +49,7 @@ export function columnsOf(list: readonly Named[]): Columns {
       whole ??= rowOf(list.map((one) => one.value));
       return whole;
     },
-    open: false,
+    open: list.some(({ name }) => name === undefined),
     stored: false,
   };
 }

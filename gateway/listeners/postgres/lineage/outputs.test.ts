@@ -23,6 +23,9 @@ const OUTPUTS: readonly (readonly [string, string])[] = [
   ['select x.z from customers c, lateral (select c.ssn as z) x', 'p'],
   ['select (select ssn from customers where id = 1)', 'p'],
   ['select (select c) from customers c', 't'],
+  // A function's column has a name of its own making: it hides no column further out.
+  ['select (select ssn from generate_series(1, 1) g), (select max(ssn) from generate_series(1, 1)) from customers', 'tt'],
+  ['select (select name from rows from (generate_series(1, 1)) g) from customers', 'c'],
   ['select (select ssn) from customers', 'p'],
   ['select ssn from customers union all select ssn from customers', 'p'],
   ['select null::text union all select ssn from customers', 't'],

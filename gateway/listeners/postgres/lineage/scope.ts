@@ -80,7 +80,8 @@ function unqualified(name: string, scope: Scope): Reference {
     const found: Value[] = [];
     for (const group of level.groups) {
       const value = group.find(name);
-      if (value) (group.open ? maybe : found).push(value);
+      const certain = !group.open || group.list?.some((column) => column.name === name);
+      if (value) (certain ? found : maybe).push(value);
     }
     if (found.length > 0) return { value: either([...found, ...maybe]) };
     // A group of unknown columns may have it, or one further out; what is nearer does not hide what is not known.
