@@ -23,11 +23,15 @@ export class Comparison {
     return new Comparison(route, await Resetter.open(route.server, route.lab.database));
   }
 
-  /** What is different; nothing, when it is as it should be. */
-  async compare(work: Ordinary): Promise<readonly string[]> {
+  /** Whether somebody was asked, and what is different besides; nothing, when it is as it should be. */
+  async compare(work: Ordinary): Promise<{ readonly held: boolean; readonly wrong: readonly string[] }> {
     const straight = await this.#perform(work, this.#route.straight);
     const through = await this.#perform(work, await this.#route.target());
     const what: string[] = [];
+    const leaks = recover(through.evidence, this.#finder)
+      .filter(({ whole }) => whole)
+      .map(({ canary, how }) => `LEAK ${canary.where} by ${how}`);
+    if (through.end === 'held') return { held: true, wrong: leaks };
     if (through.end !== 'ready') what.push(`${through.end}: ${through.evidence.notices.map(({ M }) => M).join(' | ')}`);
     const codes = ({ errors }: Evidence) => errors.map(({ C }) => C).join(' ');
     if (codes(straight.evidence) !== codes(through.evidence))
@@ -40,9 +44,7 @@ export class Comparison {
       const other = through.evidence.results[at];
       if (other) what.push(...differences(result, other, work));
     }
-    const found = recover(through.evidence, this.#finder).filter(({ whole }) => whole);
-    what.push(...found.map(({ canary, how }) => `LEAK ${canary.where} by ${how}`));
-    return what;
+    return { held: false, wrong: [...what, ...leaks] };
   }
 
   async close(): Promise<void> {

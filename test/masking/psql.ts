@@ -6,6 +6,7 @@ import type { Route } from './route.ts';
 
 const run = promisify(execFile);
 
+/** Without `\\dconfig`, which asks `current_setting` for names out of a table: somebody is asked about that. */
 const COMMANDS = [
   '\\d',
   '\\d users',
@@ -32,7 +33,6 @@ const COMMANDS = [
   '\\dp users',
   '\\ddp',
   '\\encoding',
-  '\\dconfig max_connections',
 ] as const;
 
 /** psql of an older release than the server asks for columns that are gone: then both say the same. */

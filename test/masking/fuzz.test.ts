@@ -1,23 +1,17 @@
-/** No attack of the corpus gets a masked value out; what is ordinary goes on working; each attack does work without the gateway. */
+/** Random work through the gateway for a minute; and what the corpus and the fuzz are worth: they do work without it. */
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { ATTACKS } from './attacks/all.ts';
-import { Comparison } from './compare.ts';
 import { fuzzMasking } from './fuzz.ts';
-import { Harness, type Played } from './harness.ts';
-import { ORDINARY } from './ordinary.ts';
-import { comparePsql } from './psql.ts';
+import { Harness } from './harness.ts';
 import { openRoute, type Route } from './route.ts';
+import { described } from './suite.ts';
 
 /** One in so many is tried straight at the target, too. */
 const SAMPLE = 6;
 const FUZZ_SECONDS = 60;
 /** A fuzz that would find nothing where nothing is masked proves nothing. */
 const FUZZ_CONTROL = 100;
-
-const TECHNIQUES = [...new Set(ATTACKS.map(({ technique }) => technique))];
-const described = ({ attack, verdict, found, evidence, spoilt }: Played): string =>
-  `${attack.technique}, ${attack.id}: ${verdict}${spoilt ? ', left the lab changed' : ''} ${found.map(({ canary, length, how }) => `${canary.where} ${length} by ${how}`)} ${evidence.errors.map(({ M }) => M)}`;
 
 describe('masked values without the gateway', () => {
   let route: Route;
@@ -50,28 +44,10 @@ describe('masked values without the gateway', () => {
 
 describe('masked values through the gateway', () => {
   let route: Route;
-  let harness: Harness;
   before(async () => {
     route = await openRoute('gateway');
-    harness = await Harness.open(route);
   });
-  after(async () => {
-    await harness?.close();
-    await route?.close();
-  });
-
-  for (const technique of TECHNIQUES) {
-    it(`are not given away by ${technique}`, async () => {
-      const wrong: string[] = [];
-      for (const attack of ATTACKS.filter((one) => one.technique === technique)) {
-        const played = await harness.play(attack);
-        const counted = attack.oracle || attack.race;
-        const leaked = !counted && (played.verdict === 'recovered' || played.verdict === 'partial');
-        if (leaked || played.verdict === 'silent' || played.spoilt) wrong.push(described(played));
-      }
-      assert.deepEqual(wrong, []);
-    });
-  }
+  after(() => route?.close());
 
   it('are not given away by random work, and nothing hangs', async () => {
     const { leaks, silent } = await fuzzMasking(route, { seed: 20_000, seconds: FUZZ_SECONDS });
@@ -80,20 +56,5 @@ describe('masked values through the gateway', () => {
       [],
     );
     assert.equal(silent, 0);
-  });
-
-  it('do not stand in the way of ordinary work', async () => {
-    const comparison = await Comparison.open(route);
-    const different: string[] = [];
-    for (const work of ORDINARY) {
-      const what = await comparison.compare(work);
-      if (what.length > 0) different.push(`${work.id}: ${what.join('; ')}`);
-    }
-    await comparison.close();
-    assert.deepEqual(different, []);
-  });
-
-  it('do not stand in the way of psql', async () => {
-    assert.deepEqual(await comparePsql(route), []);
   });
 });
