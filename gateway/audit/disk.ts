@@ -12,6 +12,7 @@ const createFile: OpenFile = (path) => open(path, 'ax', 0o600);
 
 /** What `push` alone asks for: on its way to the kernel within 5 ms. */
 const WRITE_WITHIN_MS = 3;
+const MAX_GATHERED_BYTES = 256 * 1024;
 
 export class Disk {
   readonly #open: OpenFile;
@@ -123,13 +124,21 @@ export class Disk {
     if (this.#running) return;
     this.#running = true;
     try {
-      while (!this.#failure && this.#queue.length > 0) await this.#round();
+      do await this.#round();
+      while (!this.#failure && this.#queue.length > 0 && this.#pressing);
     } catch (error) {
       this.#failed(error);
     } finally {
       this.#running = false;
     }
     this.#syncIfAwaited();
+    // What came meanwhile, and nobody waits for, leaves together: a write for each line would cost more than the line.
+    if (this.#queue.length > 0 && !this.#failure) this.#timer ??= setTimeout(() => void this.#run(), WRITE_WITHIN_MS);
+  }
+
+  /** Somebody waits, or so much lies here that it should not wait for more. */
+  get #pressing(): boolean {
+    return this.#waiters.length > 0 || this.#pushed - this.#written > MAX_GATHERED_BYTES;
   }
 
   async #round(): Promise<void> {
