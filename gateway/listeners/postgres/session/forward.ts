@@ -32,14 +32,18 @@ export function forward(stay: Stay, frame: Frame): void {
 }
 
 export function forwardBind(stay: Stay, frame: Frame, message: BindMessage, bound: Bound, turn: number): void {
-  const { statement } = bound;
+  const { statement, subject, facts, results, run } = bound;
   const known = statement?.description;
   const description =
     known && known.as === stay.shield.basis
       ? { columns: formatted(known.columns, message.resultFormats), as: known.as }
       : undefined;
   const portal: Portal = {
-    ...bound,
+    statement,
+    subject,
+    facts,
+    results,
+    run,
     source: statement?.source ?? '',
     cursor: false,
     holdable: false,

@@ -28,8 +28,21 @@ const ROWLESS: ReadonlySet<StatementFacts['session']['kind']> = new Set([
 /** EXECUTE and FETCH show what the statement behind the name shows. */
 export function resultsOf({ facts, inner }: Resolved): Results {
   const { kind } = facts.session;
-  const { guarded, copyOut } = (kind === 'execute' || kind === 'fetch') && inner ? inner : facts;
-  return { ...(guarded && { guarded }), ...(copyOut && { copyOut }), ...(ROWLESS.has(kind) && { rowless: true }) };
+  if ((kind === 'execute' || kind === 'fetch') && inner) return own(inner, false);
+  return own(facts, ROWLESS.has(kind));
+}
+
+/** Worked out once for a statement that comes again. */
+const results = new WeakMap<StatementFacts, Results>();
+
+function own(facts: StatementFacts, rowless: boolean): Results {
+  let known = results.get(facts);
+  if (!known) {
+    const { guarded, copyOut } = facts;
+    known = { ...(guarded && { guarded }), ...(copyOut && { copyOut }), ...(rowless && { rowless }) };
+    results.set(facts, known);
+  }
+  return known;
 }
 
 /** @throws GatewayError UNKNOWN_NAME */
