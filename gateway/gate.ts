@@ -113,7 +113,7 @@ export function createGate(deps: GateDeps): Gate {
         return holds.open(operation, verdict, context);
       case 'allow':
         if (operation.effects.every(({ action }) => READING.has(action))) {
-          audit.append(entry(operation, { verdict: 'allow', rules }));
+          audit.append(allowed(operation, rules));
           return permitFor(operation, deps);
         }
         return committed(operation, rules, context, deps);
@@ -144,7 +144,7 @@ async function committed(
   { signal, alive }: AdmitContext,
   deps: GateDeps,
 ): Promise<Permit> {
-  await deps.audit.commit(entry(operation, { verdict: 'allow', rules }));
+  await deps.audit.commit(allowed(operation, rules));
   const gone = signal.aborted
     ? withdrawnBy(signal, operation)
     : alive()
@@ -169,13 +169,40 @@ function permitFor(operation: Operation, { audit, redact, log }: GateDeps): Perm
       if (settled) return;
       settled = true;
       const { id, session, connection, principal } = operation;
-      const who = { operation: id, session, connection, principal: principalKey(principal) };
+      const key = principalKey(principal);
       try {
-        audit.append({ kind: 'outcome', ...who, ...outcomeFields(outcome, redact) });
+        audit.append({
+          kind: 'outcome',
+          operation: id,
+          session,
+          connection,
+          principal: key,
+          ...outcomeFields(outcome, redact),
+        });
       } catch (error) {
         log('an outcome could not be audited', { operation: id, error: String(error) });
       }
     },
+  };
+}
+
+/** The usual one, member by member: it is made for every statement. */
+function allowed(operation: Operation, rules: readonly string[]): AuditEntry {
+  if (operation.predicates || operation.reveal || operation.stopped) {
+    return entry(operation, { verdict: 'allow', rules });
+  }
+  return {
+    kind: 'operation',
+    operation: operation.id,
+    session: operation.session,
+    principal: principalKey(operation.principal),
+    connection: operation.connection,
+    headline: operation.headline,
+    effects: operation.effects,
+    statement: operation.shown,
+    parameters: operation.shownParameters,
+    verdict: 'allow',
+    rules,
   };
 }
 

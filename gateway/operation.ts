@@ -83,15 +83,15 @@ export type Operation = {
   readonly risks: readonly string[];
   readonly inTransaction: boolean;
   /** Why somebody must be asked though no rule says so: masked values would get out, or could. Empty or absent: nothing. */
-  readonly guard?: readonly string[];
+  readonly guard?: readonly string[] | undefined;
   /** Conditions that read masked columns: counted, and told in the trail. */
-  readonly predicates?: readonly { readonly column: string; readonly kind: string }[];
+  readonly predicates?: readonly { readonly column: string; readonly kind: string }[] | undefined;
   /** Masked columns that would be shown as they are, and the reason the requester gave. */
-  readonly reveal?: { readonly columns: readonly string[]; readonly reason: string };
+  readonly reveal?: { readonly columns: readonly string[]; readonly reason: string } | undefined;
   /** A limit that the approval itself carries, e.g. COPY FROM STDIN's row and byte cap. */
-  readonly caps?: { readonly rows: number; readonly bytes: number };
+  readonly caps?: { readonly rows: number; readonly bytes: number } | undefined;
   /** Its result was stopped in its midst: asked about is the rest of it. */
-  readonly stopped?: Stopped;
+  readonly stopped?: Stopped | undefined;
 };
 
 /** What the client has of a result that was stopped, and why it was. */

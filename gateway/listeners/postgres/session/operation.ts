@@ -76,7 +76,22 @@ export function subjectOf(text: string, statements: readonly Resolved[], bound: 
     subject = newSubject(text, statements, NOTHING_BOUND);
     subjects.set(first.facts, subject);
   }
-  return bound.parameters.length === 0 ? subject : { ...subject, ...bound };
+  if (bound.parameters.length === 0) return subject;
+  // Member by member: made for every execution, and all of one shape.
+  return {
+    text: subject.text,
+    shown: subject.shown,
+    effects: subject.effects,
+    headline: subject.headline,
+    risks: subject.risks,
+    parameters: bound.parameters,
+    shownParameters: bound.shownParameters,
+    uses: subject.uses,
+    copyIn: subject.copyIn,
+    guard: subject.guard,
+    predicates: subject.predicates,
+    masks: subject.masks,
+  };
 }
 
 function newSubject(text: string, statements: readonly Resolved[], bound: Bound): Subject {
@@ -258,9 +273,9 @@ export function operationOf(
     doubts.push(FOREIGN);
     said.push('the database is not in UTF8: names in it may mean something else');
   }
-  const guard = [...subject.guard];
-  if (now.guarded && doubts.length > 0) guard.push('names in it may stand for masked columns');
-  if (now.tooOften) guard.push('compares masked columns more than sixty times within an hour');
+  let { guard } = subject;
+  if (now.guarded && doubts.length > 0) guard = [...guard, 'names in it may stand for masked columns'];
+  if (now.tooOften) guard = [...guard, 'compares masked columns more than sixty times within an hour'];
   const reveal = now.reveal !== undefined && subject.masks ? { columns: subject.masks, reason: now.reveal } : undefined;
   if (guard.length > 0) said.push(...guard);
   if (reveal) said.push(`shows masked columns as they are: ${reveal.columns.join(', ')}`);
@@ -280,10 +295,11 @@ export function operationOf(
     headline: reveal ? `${headline}, masked columns shown` : headline,
     risks: said.length > 0 ? [...new Set([...risks, ...said])] : risks,
     inTransaction: now.inTransaction,
-    ...(guard.length > 0 && { guard }),
-    ...(subject.predicates.length > 0 && { predicates: subject.predicates }),
-    ...(reveal && { reveal }),
-    ...(copyIn ? { caps: now.caps } : {}),
+    guard: guard.length > 0 ? guard : undefined,
+    predicates: subject.predicates.length > 0 ? subject.predicates : undefined,
+    reveal,
+    caps: copyIn ? now.caps : undefined,
+    stopped: undefined,
   };
 }
 
