@@ -100,6 +100,9 @@ const start = fc.constantFrom(
 const renumbered = (text: string, by: number) =>
   text.replace(/(?<![\w.])\d{1,9}(?![\w.])/g, (digits) => String((Number(digits) + by) % 999_999_999));
 
+/** Without the mark of which other one it was found by. */
+const alone = ({ like: _, ...facts }: StatementFacts) => facts;
+
 describe('texts that differ in compared numbers', () => {
   it('are found to do what each does by itself, whatever stands around the numbers', async () => {
     let shared = 0;
@@ -110,7 +113,7 @@ describe('texts that differ in compared numbers', () => {
         await after1(first);
         const [one, two] = [templated(first), templated(second)];
         if (one && one.template === two?.template && (await itself(first))) shared++;
-        assert.deepEqual(await after1(second), await itself(second), `after ${first}`);
+        assert.deepEqual((await after1(second))?.map(alone), await itself(second), `after ${first}`);
       }),
       { numRuns: 1_500 },
     );
@@ -126,7 +129,7 @@ describe('texts that differ in compared numbers', () => {
       await inspector.inspect(first, context);
       const [facts] = await inspector.inspect(second, context);
       assert.doesNotMatch(facts?.shown ?? '', /219099999/);
-      assert.deepEqual([facts], await itself(second));
+      assert.deepEqual(facts && [alone(facts)], await itself(second));
     }
   });
 

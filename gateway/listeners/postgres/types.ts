@@ -106,6 +106,8 @@ export type StatementFacts = {
   readonly guarded?: { readonly plan: Plan; readonly masked: Masked };
   /** How its COPY TO STDOUT is laid out, and what is done to each column. */
   readonly copyOut?: CopyOut;
+  /** Another statement that differs from this one in `text` and `shown` alone. */
+  readonly like?: StatementFacts;
   /** Highest `$n` used. */
   readonly parameters: number;
 };

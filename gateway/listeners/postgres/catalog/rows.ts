@@ -1,8 +1,6 @@
 /** Rows of pg_catalog, as the readers of them look at them. Oids and flags are texts. */
 import { FIRST_USER_OID } from './harmless.ts';
 
-type Rows = readonly (readonly string[])[];
-
 export const isUser = (oid: string): boolean => Number(oid) >= FIRST_USER_OID;
 export const truthy = (value: string | undefined): boolean => value === 'true';
 

@@ -110,5 +110,9 @@ export function alike(
   [facts]: readonly StatementFacts[],
   mask: (text: string) => string,
 ): readonly StatementFacts[] | undefined {
-  return facts && mask(own) === own ? [{ ...facts, text: own, shown: own }] : undefined;
+  if (!facts || mask(own) !== own) return undefined;
+  const { effects, headline, risks, session, parameters, guarded } = facts;
+  // Member by member: one is made for every text of the template. A SELECT has no COPY.
+  const same = { text: own, shown: own, effects, headline, risks, session, parameters, like: facts };
+  return [guarded ? { ...same, guarded } : same];
 }

@@ -24,7 +24,10 @@ const OUTPUTS: readonly (readonly [string, string])[] = [
   ['select (select ssn from customers where id = 1)', 'p'],
   ['select (select c) from customers c', 't'],
   // A function's column has a name of its own making: it hides no column further out.
-  ['select (select ssn from generate_series(1, 1) g), (select max(ssn) from generate_series(1, 1)) from customers', 'tt'],
+  [
+    'select (select ssn from generate_series(1, 1) g), (select max(ssn) from generate_series(1, 1)) from customers',
+    'tt',
+  ],
   ['select (select name from rows from (generate_series(1, 1)) g) from customers', 'c'],
   ['select (select ssn) from customers', 'p'],
   ['select ssn from customers union all select ssn from customers', 'p'],

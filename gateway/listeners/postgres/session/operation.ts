@@ -71,16 +71,18 @@ const subjects = new WeakMap<StatementFacts, Subject>();
 export function subjectOf(text: string, statements: readonly Resolved[], bound: Bound): Subject {
   const [first] = statements;
   if (statements.length !== 1 || !first || first.inner) return newSubject(text, statements, bound);
-  let subject = subjects.get(first.facts);
-  if (subject?.text !== text) {
-    subject = newSubject(text, statements, NOTHING_BOUND);
-    subjects.set(first.facts, subject);
+  const { facts } = first;
+  const same = facts.like ?? facts;
+  let subject = subjects.get(same);
+  if (!subject || (same === facts && subject.text !== text)) {
+    subject = newSubject(text, [{ facts: same, inner: undefined }], NOTHING_BOUND);
+    subjects.set(same, subject);
   }
-  if (bound.parameters.length === 0) return subject;
+  if (same === facts && bound.parameters.length === 0) return subject;
   // Member by member: made for every execution, and all of one shape.
   return {
-    text: subject.text,
-    shown: subject.shown,
+    text,
+    shown: facts.shown,
     effects: subject.effects,
     headline: subject.headline,
     risks: subject.risks,

@@ -35,7 +35,8 @@ export function resultsOf({ facts, inner }: Resolved): Results {
 /** Worked out once for a statement that comes again. */
 const results = new WeakMap<StatementFacts, Results>();
 
-function own(facts: StatementFacts, rowless: boolean): Results {
+function own(statement: StatementFacts, rowless: boolean): Results {
+  const facts = statement.like ?? statement;
   let known = results.get(facts);
   if (!known) {
     const { guarded, copyOut } = facts;
