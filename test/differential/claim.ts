@@ -91,5 +91,7 @@ export function unnamed(claim: Exclude<Claim, { refused: string }>, { changes }:
   const writes = ['insert', 'update', 'delete', 'copy-in'];
   const named = new Set(claim.effects.filter(({ action }) => writes.includes(action)).map(({ object }) => object));
   if (claim.risks.includes('fires triggers')) return [];
-  return changes.filter(({ kind, name }) => kind === 'rows' && !named.has(name)).map(({ name }) => name);
+  return changes
+    .filter(({ kind, name, onlyLocked }) => kind === 'rows' && !onlyLocked && !named.has(name))
+    .map(({ name }) => name);
 }

@@ -17,6 +17,8 @@ export type Change = {
     | 'others' // another session is gone
     | 'session'; // its own session is gone
   readonly name: string;
+  /** Of its rows nothing but who locks them is different: so does the check of a foreign key. */
+  readonly onlyLocked?: boolean;
 };
 
 export type Observation = {
@@ -186,9 +188,11 @@ export class Observer {
   async #changedRows(client: pg.Client): Promise<Change[]> {
     const now = await relationsOf(client);
     const names = new Set([...Object.keys(now), ...Object.keys(this.#relations!)]);
+    // How many there are and which; how many of them are locked: watch.relations() puts the locks last.
+    const rowsIn = (look: string | undefined) => look?.slice(0, look.lastIndexOf('/'));
     return [...names]
       .filter((name) => now[name] !== this.#relations![name])
-      .map((name) => ({ kind: 'rows', name }) as const);
+      .map((name) => ({ kind: 'rows', name, onlyLocked: rowsIn(now[name]) === rowsIn(this.#relations![name]) }));
   }
 }
 

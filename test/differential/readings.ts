@@ -231,6 +231,7 @@ export async function differentReadings(
       continue;
     }
     if (told.kind === 'unreadable') {
+      if (TYPED_PARAMETER.test(JSON.stringify(own))) continue;
       found.wrong.push(`only the gateway can read ${JSON.stringify(sql)}`);
       continue;
     }
@@ -262,6 +263,9 @@ async function readThere(client: pg.Client, text: string): Promise<Told> {
     return GRAMMAR_STOPPED.test(message) ? { kind: 'unreadable' } : { kind: 'error', message };
   }
 }
+
+/** `date $1`: libpg_query reads what normalising makes of `date '…'`; the server refuses it, and nothing runs. */
+const TYPED_PARAMETER = /"TypeCast":\{"arg":\{"ParamRef"/;
 
 const GRAMMAR_STOPPED = / at or near | at end of input|^invalid Unicode|^unsafe use|UESCAPE|^invalid hexadecimal digit/;
 
