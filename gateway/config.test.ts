@@ -1,54 +1,24 @@
 /** Configuration: what it refuses, and how helpfully. */
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
 import { describe, it } from 'node:test';
 import { inspect } from 'node:util';
-import { parse, stringify } from 'yaml';
-import { newKeyPair } from '../queue/sign.ts';
-import { type Config, parseConfig, readConfig } from './config.ts';
+import { stringify } from 'yaml';
+import {
+  at,
+  base,
+  CERTIFICATE,
+  changed,
+  example,
+  type File,
+  own,
+  problems,
+  set,
+  sources,
+  stepsOf,
+} from '../test/support/config-file.ts';
+import { type Config, parseConfig } from './config.ts';
 import { GatewayError } from './errors.ts';
 import { resolveReference, Secret } from './secrets.ts';
-
-const own = newKeyPair();
-const CERTIFICATE = '-----BEGIN CERTIFICATE-----\nMA==\n-----END CERTIFICATE-----\n';
-const PRIVATE_KEY = '-----BEGIN PRIVATE KEY-----\nMA==\n-----END PRIVATE KEY-----\n';
-const sources = {
-  env: { REDIS_URL: 'redis://:s3cret@localhost', KEY: own.secret, ORDERS_PW: 'hunter2', EMPTY: '' },
-  readFile: (path: string) => {
-    if (path.endsWith('.crt') || path.endsWith('.pem')) return CERTIFICATE;
-    if (path.endsWith('tls.key')) return PRIVATE_KEY;
-    if (path.endsWith('.key')) return `${own.secret}\n`;
-    throw Object.assign(new Error('no such file'), { code: 'ENOENT' });
-  },
-};
-const example = readFileSync(new URL('../manifests/countersign.example.yaml', import.meta.url), 'utf8');
-
-/** A file under construction: nothing is known of it but that it has members. */
-type File = Record<string, unknown>;
-
-const base = (): File => parse(example) as File;
-const changed = (change: (file: File) => void): string => {
-  const file = base();
-  change(file);
-  return stringify(file);
-};
-const stepsOf = (path: string): string[] => path.split(/[.[\]]+/).filter((step) => step !== '');
-/** What stands at a path like `rules[0].match`. */
-const at = (file: File, steps: readonly string[]): File => steps.reduce<File>((here, step) => here[step] as File, file);
-/** Puts values at such paths; undefined takes the key away. */
-function set(file: File, values: Readonly<Record<string, unknown>>): void {
-  for (const [path, value] of Object.entries(values)) {
-    const steps = stepsOf(path);
-    const last = steps.pop() ?? '';
-    const parent = at(file, steps);
-    if (value === undefined) delete parent[last];
-    else parent[last] = value;
-  }
-}
-const problems = (text: string) => {
-  const result = readConfig(text, sources);
-  return 'problems' in result ? result.problems.map(({ path, message }) => `${path}: ${message}`) : [];
-};
 
 describe('the annotated example', () => {
   const config = parseConfig(example, { sources });
@@ -99,108 +69,6 @@ describe('the annotated example', () => {
     for (const text of [inspect(config, { depth: 20, showHidden: true }), JSON.stringify(config), stringify(config)]) {
       assert.doesNotMatch(text, /hunter2|s3cret|ed25519-secret/);
     }
-  });
-});
-
-describe('masking', () => {
-  const masked = (rule: Readonly<Record<string, unknown>>) =>
-    changed((file) => set(file, { masking: [{ connection: 'orders', ...rule }] }));
-  const ruleOf = (rule: Readonly<Record<string, unknown>>) => parseConfig(masked(rule), { sources }).masking[0];
-
-  it('reads columns, formats and lists as people write them', () => {
-    const columns = ['public.customers.ssn', '*.*.card', '"Odd.Schema"."T""x".c'];
-    assert.deepEqual(ruleOf({ columns, as: 'last4' }), {
-      connection: ['orders'],
-      columns: [
-        { schema: 'public', table: 'customers', column: 'ssn' },
-        { schema: '*', table: '*', column: 'card' },
-        { schema: 'Odd.Schema', table: 'T"x', column: 'c' },
-      ],
-      detect: [],
-      patterns: [],
-      as: { kind: 'last4' },
-    });
-    for (const [as, format] of [
-      [undefined, { kind: 'redact' }],
-      [null, { kind: 'null' }],
-      ['null', { kind: 'null' }],
-      ['hash', { kind: 'hash' }],
-      [{ fixed: 'hidden' }, { kind: 'fixed', text: 'hidden' }],
-      ['fixed: not for you', { kind: 'fixed', text: 'not for you' }],
-    ] as const) {
-      assert.deepEqual(ruleOf({ detect: ['card'], ...(as !== undefined && { as }) })?.as, format);
-    }
-    assert.deepEqual(ruleOf({ connection: ['o*', 'orders'], detect: ['card'] })?.connection, ['o*', 'orders']);
-  });
-
-  it('is off where nothing is said, and a connection then only counts conditions', () => {
-    const config = parseConfig(
-      changed((file) =>
-        set(file, {
-          masking: undefined,
-          'connections[0].predicates': undefined,
-          'connections[0].pure': undefined,
-          'connections[0].trusted_extensions': undefined,
-        }),
-      ),
-      { sources },
-    );
-    assert.deepEqual(config.masking, []);
-    const [{ predicates, pure, trustedExtensions } = {}] = config.connections;
-    assert.deepEqual({ predicates, pure, trustedExtensions }, { predicates: 'audit', pure: [], trustedExtensions: [] });
-  });
-
-  const columns = ['public.customers.ssn'];
-  const mistakes: [string, Readonly<Record<string, unknown>>, string][] = [
-    ['nothing to mask', {}, 'masking[0]: expected columns, detect or patterns'],
-    ['two parts', { columns: ['customers.ssn'] }, 'masking[0].columns[0]: expected schema.table.column'],
-    ['four parts', { columns: ['a.b.c.d'] }, 'masking[0].columns[0]: expected schema.table.column'],
-    ['an open quote', { columns: ['a."b.c'] }, 'masking[0].columns[0]: expected schema.table.column'],
-    ['another detector', { detect: ['phone'] }, 'masking[0].detect[0]: expected one of card, ssn'],
-    ['another format', { columns, as: 'last5' }, 'masking[0].as: expected redact, last4, partial'],
-    ['an empty text', { columns, as: { fixed: '' } }, 'masking[0].as: expected a text of 1 to 200'],
-    ['an unknown key', { columns, colums: [] }, 'masking[0].colums: unknown key; did you mean columns?'],
-    ['an unknown connection', { columns, connection: 'ordrs' }, 'masking[0].connection: there is no connection ordrs'],
-    ['no group', { columns, except: { groups: [] } }, 'masking[0].except.groups: expected at least one'],
-    [
-      'a pattern that looks behind',
-      { patterns: [{ name: 'x', pattern: '(?<=a)b' }] },
-      'masking[0].patterns[0].pattern: expected an RE2 regular expression',
-    ],
-    [
-      'a long pattern',
-      { patterns: [{ name: 'x', pattern: 'x'.repeat(257) }] },
-      'masking[0].patterns[0].pattern: expected a regular expression of 1 to 256 characters',
-    ],
-  ];
-  for (const [name, rule, expected] of mistakes) {
-    it(`names path and remedy: ${name}`, () => {
-      const found = problems(masked(rule));
-      assert.equal(found.length, 1, found.join('\n'));
-      assert.ok(found[0]?.startsWith(expected), found[0]);
-    });
-  }
-
-  it('takes at most fifty patterns in all', () => {
-    const patterns = Array.from({ length: 30 }, (_, i) => ({ name: `p${i}`, pattern: 'ab' }));
-    const text = changed((file) => {
-      set(file, { masking: [0, 1].map(() => ({ connection: 'orders', patterns })) });
-    });
-    assert.deepEqual(problems(text), ['masking: expected at most 50 patterns in all']);
-  });
-
-  it('does not except a group that several issuers may have, unless the rule says whose', () => {
-    const issuer = { issuer: 'https://other.example.com', audience: 'countersign', groups: 'groups' };
-    const file = (group: string) =>
-      changed((all) => {
-        set(all, { 'identity.issuers[2]': issuer, rules: [], 'connections[0].access': undefined });
-        set(all, { masking: [{ connection: 'orders', columns, except: { groups: [group] } }] });
-      });
-    assert.match(
-      problems(file('auditors'))[0] ?? '',
-      /^masking\[0\]\.except\.groups: several issuers can have auditors/,
-    );
-    assert.deepEqual(problems(file('https://login.example.com#auditors')), []);
   });
 });
 

@@ -186,11 +186,8 @@ function permitFor(operation: Operation, { audit, redact, log }: GateDeps): Perm
   };
 }
 
-/** The usual one, member by member: it is made for every statement. */
-function allowed(operation: Operation, rules: readonly string[]): AuditEntry {
-  if (operation.predicates || operation.reveal || operation.stopped) {
-    return entry(operation, { verdict: 'allow', rules });
-  }
+/** Member by member: the usual one is made for every statement. */
+function entryOf(operation: Operation, verdict: unknown, rules: unknown): AuditEntry {
   return {
     kind: 'operation',
     operation: operation.id,
@@ -201,23 +198,22 @@ function allowed(operation: Operation, rules: readonly string[]): AuditEntry {
     effects: operation.effects,
     statement: operation.shown,
     parameters: operation.shownParameters,
-    verdict: 'allow',
+    verdict,
     rules,
   };
 }
 
-const entry = (operation: Operation, verdict: Record<string, unknown>): AuditEntry => ({
-  kind: 'operation',
-  operation: operation.id,
-  session: operation.session,
-  principal: principalKey(operation.principal),
-  connection: operation.connection,
-  headline: operation.headline,
-  effects: operation.effects,
-  statement: operation.shown,
-  parameters: operation.shownParameters,
+function allowed(operation: Operation, rules: readonly string[]): AuditEntry {
+  const { predicates, reveal, stopped } = operation;
+  return predicates || reveal || stopped
+    ? entry(operation, { verdict: 'allow', rules })
+    : entryOf(operation, 'allow', rules);
+}
+
+const entry = (operation: Operation, { verdict, rules, ...more }: Record<string, unknown>): AuditEntry => ({
+  ...entryOf(operation, verdict, rules),
   ...(operation.predicates && { predicates: operation.predicates }),
   ...(operation.reveal && { reveal: operation.reveal }),
   ...(operation.stopped ? { stopped: { rows: operation.stopped.rows, bytes: operation.stopped.bytes } } : {}),
-  ...verdict,
+  ...more,
 });
