@@ -114,7 +114,11 @@ export class Observer {
       this.#client = undefined;
     } else if (changes.length > 0 && this.#client) await this.#reset(client);
     const unique = new Map(changes.map((change) => [`${change.kind} ${change.name}`, change]));
-    return { failed: failure && (failure.code ?? 'XXXXX'), message: failure?.message, changes: [...unique.values()] };
+    return {
+      failed: failure && (failure.code ?? 'no SQLSTATE'),
+      message: failure?.message,
+      changes: [...unique.values()],
+    };
   }
 
   /**

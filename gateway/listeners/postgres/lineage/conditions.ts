@@ -87,7 +87,7 @@ function comparesWhole(body: Tree): boolean {
   }
 }
 
-/** IN (SELECT …), = ANY (SELECT …): the tested value against each column; EXISTS and scalars as any other term. */
+/** IN (SELECT …), = ANY (SELECT …): the tested value against each column; EXISTS and scalars like every other term. */
 function membership(walk: Walk, node: unknown, body: Tree, scope: Scope): void {
   if (body.subLinkType !== 'ANY_SUBLINK' && body.subLinkType !== 'ALL_SUBLINK') {
     asked(walk, node, walk.value(node, scope), 'equality');

@@ -280,7 +280,7 @@ describe('holds', () => {
     assert.match(explainPlan(await planned('do $$ $$')).join(), /Asked about, because it runs a block of code/);
   });
 
-  it('takes a name that several schemas have as any of them', async () => {
+  it('takes a name that several schemas have for each of them', async () => {
     assert.equal(letters(await planned('select ssn, label from customers', { searchPath: [] })), 'tt');
     assert.equal(letters(await planned('select label from customers', { searchPath: ['app'] })), 'c');
   });

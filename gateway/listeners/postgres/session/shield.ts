@@ -98,7 +98,7 @@ export class Shield {
   /** Must its rows be described before they can be passed on? */
   describes({ guarded, copyOut, rowless }: Results): boolean {
     if (copyOut || rowless) return false;
-    return this.#masking().masker.scanner !== undefined || !quiet(guarded?.plan);
+    return this.#masking().masker.scanner !== undefined || this.#speaks(guarded);
   }
 
   /** The catalogue as it is now, for this principal. */
@@ -153,7 +153,7 @@ export class Shield {
 
   /** It goes upstream: until its transaction is over, errors may be about its rows. */
   ran({ guarded }: Results): void {
-    if (!quiet(guarded?.plan)) this.#touched = true;
+    if (this.#speaks(guarded)) this.#touched = true;
   }
 
   transactionOver(): void {
@@ -177,6 +177,11 @@ export class Shield {
     const decided = treatments(columns, this.#current(guarded), scanning);
     this.#decided = { columns, guarded, profile, basis, scanning, treatments: decided };
     return decided;
+  }
+
+  /** May its results or errors hold masked values? Of what was judged before a rule masked anything, nobody knows. */
+  #speaks(guarded: Results['guarded']): boolean {
+    return guarded ? !quiet(guarded.plan) : this.profile?.hasColumns === true;
   }
 
   /** What was decided for a catalogue that has changed since is not believed: every computed column is masked. */
