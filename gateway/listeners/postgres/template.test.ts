@@ -79,12 +79,11 @@ const comparison = fc.tuple(
   fc.constantFrom(' = ', '=', ' =', ' > '),
   number,
 );
-const tail = fc.array(
-  fc.oneof(
-    token,
-    comparison.map((parts) => parts.join('')),
-  ),
-  { maxLength: 8 },
+const compared = comparison.map((parts) => parts.join(''));
+/** One in three is plain, so that enough of them have a template at all. */
+const tail = fc.oneof(
+  { weight: 2, arbitrary: fc.array(fc.oneof(token, compared), { maxLength: 8 }) },
+  { weight: 1, arbitrary: fc.array(compared, { maxLength: 3 }).map((more) => more.flatMap((one) => ['and', one])) },
 );
 const start = fc.constantFrom(
   'select * from a where id =',
