@@ -337,11 +337,24 @@ export class Deliverer {
   async #reply(job: Extract<CardJob, { kind: 'reply' }>): Promise<void> {
     const name = `reply-${job.id}`;
     if (!(await this.#it.index.once(name, 600_000))) return;
-    await this.whisper(job.channel, job.user, job.text).catch(async (error: unknown) => {
+    await this.#tellAlone(job).catch(async (error: unknown) => {
       if (!(error instanceof SlackError) || error.problem.kind !== 'limited') throw error;
       await this.#it.index.again(name); // not executed: the queue may try again
       throw error;
     });
+  }
+
+  /** Where they asked, or in a direct message. */
+  async #tellAlone({ channel, user, text }: Extract<CardJob, { kind: 'reply' }>): Promise<void> {
+    if (channel !== undefined) return this.whisper(channel, user, text);
+    try {
+      const opened = await this.#it.slack.call('conversations.open', { users: user });
+      const { id } = (opened.channel ?? {}) as Record<string, unknown>;
+      await this.#it.slack.call('chat.postMessage', { channel: id, text: reply(text), unfurl_links: false });
+    } catch (error) {
+      if (error instanceof SlackError && error.problem.kind === 'limited') throw error;
+      this.#it.log.warn({ user, error: String(error) }, 'direct message not delivered');
+    }
   }
 
   /** Tell one person something. What Slack refuses is logged: it is never the only copy of a decision. */

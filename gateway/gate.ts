@@ -22,6 +22,8 @@ export type AdmitContext = {
   readonly tell: Tell;
   /** When the client's token ends, epoch ms; a hold never outlives it. Read again as a later token extends it. */
   readonly credentialEndsAt: () => number;
+  /** What the policy would say of it now, where it is no operation on a target that rules match. */
+  readonly judge?: () => Verdict;
   /** Asked at release: is the very upstream session this was held on still there, and the client too? */
   readonly alive: () => boolean;
 };

@@ -56,7 +56,8 @@ export type Effect = {
   readonly rows?: number;
 };
 
-export type Protocol = 'postgres';
+/** `gate`: a change of the gateway itself, asked for from Slack and decided like any other operation. */
+export type Protocol = 'postgres' | 'gate';
 
 export type Operation = {
   /** UUID; the audit trail's and the card's handle on this one thing. */

@@ -32,6 +32,18 @@ const demand = z.strictObject({
   requireReason: z.boolean(),
 });
 
+/** A button that says a `/gate` line, as if its reader had typed it: whoever clicks is judged like whoever types. */
+const offer = z.strictObject({
+  label: text(40),
+  /** e.g. `rules revert 12`. */
+  line: text(500),
+  /** Asked before it is sent. */
+  confirm: text(280).optional(),
+});
+export type Offer = z.infer<typeof offer>;
+
+export const NOTIFY = ['channel', 'dm', 'both'] as const;
+
 const castVote = z.strictObject({
   user: text(32),
   decision: z.enum(['approve', 'deny']),
@@ -81,6 +93,34 @@ export const cardSchema = z.strictObject({
   expiresBy: z.enum(['rule', 'token', 'transaction']),
   /** Reserved line above nothing, below the buttons' block: filled when known. */
   estimate: text(300).optional(),
+  /** Since version 2, as all that follows and is optional. What it would touch: tables with sizes, cascades, triggers, locks. */
+  blast: z.array(text(300)).max(20).optional(),
+  /** What this requester did before on the connection, newest first. */
+  history: z
+    .array(z.strictObject({ at: time, headline: text(200), verdict: text(20), outcome: text(120).optional() }))
+    .max(10)
+    .optional(),
+  /** Where the card goes when its channel cannot take it. */
+  fallbackChannel: text(64).optional(),
+  /** Absent: in the channel alone. A direct message carries a working card. */
+  notify: z.enum(NOTIFY).optional(),
+  /** Whom the first post rings, instead of all approvers: names as in `demands`; empty in quiet hours. */
+  ring: z.array(text(128)).max(50).optional(),
+  /** Slack ids of approvers that only the gateway knows (`oidc:` groups). */
+  people: z.array(text(32)).max(200).optional(),
+  /** For how many minutes an approval may also cover what has the same shape; absent: this one alone. */
+  grants: z.array(z.number().int().min(1).max(1440)).max(3).optional(),
+  /** May be released by one of `approvals.break_glass` alone. */
+  breakGlass: z.boolean().optional(),
+  /** Of a request that stands for many: their short ids and headlines, newest first; it can be denied, never approved. */
+  collects: z
+    .strictObject({
+      total: z.number().int().min(1),
+      open: z.array(z.strictObject({ hold: z.uuid(), shortId: text(12), headline: text(200) })).max(100),
+    })
+    .optional(),
+  /** What its record offers once it is over. */
+  offers: z.array(offer).max(4).optional(),
   /** Said on the card in as many words: `the data that follows COPY is not reviewed (at most 10,000 rows)`. */
   warnings: z.array(text(300)).max(10),
   /** Since version 2. A result that was stopped in its midst: how much of it its client has, and its first rows. */
@@ -117,12 +157,12 @@ export type Card = z.infer<typeof cardSchema>;
 export const cardJobSchema = z.discriminatedUnion('kind', [
   /** Post it if it was never posted, else edit it. The job id is `card-<hold>-<sequence>`. */
   z.strictObject({ kind: z.literal('card'), v: version, card: cardSchema }),
-  /** Tell one person something, where only they see it. */
+  /** Tell one person something, where only they see it. Without a channel: in a direct message. */
   z.strictObject({
     kind: z.literal('reply'),
     v: version,
-    id: text(80),
-    channel: text(64),
+    id: text(120),
+    channel: text(64).optional(),
     user: text(32),
     text: text(3000),
   }),
@@ -134,6 +174,11 @@ export const cardJobSchema = z.discriminatedUnion('kind', [
     channel: text(64),
     text: text(3000),
     at: time,
+    /** Since version 2: in the thread under this hold's card. */
+    hold: z.uuid().optional(),
+    /** Names (`@handle`, `S…`, `U…`) that ring with it. */
+    ring: z.array(text(128)).max(50).optional(),
+    offers: z.array(offer).max(4).optional(),
   }),
   /** Resolve these approver names to people; answered with a `directory` message to `votes.<gateway>`. */
   z.strictObject({
@@ -167,4 +212,23 @@ export const cardJobSchema = z.discriminatedUnion('kind', [
 export type CardJob = z.infer<typeof cardJobSchema>;
 
 /** The card on its way, in the oldest version that can carry it. */
-export const cardJob = (card: Card): CardJob => ({ kind: 'card', v: card.stopped ? 2 : 1, card });
+export const cardJob = (card: Card): CardJob => ({
+  kind: 'card',
+  v: SECOND.some((key) => card[key] !== undefined) ? 2 : 1,
+  card,
+});
+
+/** What version 1 does not know. */
+const SECOND = [
+  'stopped',
+  'blast',
+  'history',
+  'fallbackChannel',
+  'notify',
+  'ring',
+  'people',
+  'grants',
+  'breakGlass',
+  'collects',
+  'offers',
+] as const satisfies readonly (keyof Card)[];

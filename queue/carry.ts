@@ -1,26 +1,36 @@
 /** Sending and receiving on the queues: sealed on the way out, read or dropped on the way in. Decides nothing. */
-import type { QueueEvents, Worker } from 'bullmq';
+import type { Worker } from 'bullmq';
 import type { Redis } from 'ioredis';
 import type { z } from 'zod';
+import {
+  ANY_ASKS,
+  type Answer,
+  ASK_JOB_MS,
+  ASKS_VERSION,
+  type Ask,
+  answerContext,
+  answerSchema,
+  askSchema,
+  asksQueue,
+} from './asks.ts';
+import { type CallerOptions, createCaller } from './call.ts';
 import { CARDS_QUEUE, CARDS_UPCASTERS, CARDS_VERSION, type CardJob, cardJobSchema } from './cards.ts';
 import {
   CARD_JOB_MS,
   connectBlocking,
   type OnTrouble,
-  type OpenQueue,
-  openEvents,
   openQueue,
   openWorker,
-  returnedBy,
   sweep,
   VOTE_JOB_MS,
 } from './connection.ts';
 import { type Reader, readPayload } from './payload.ts';
-import { type SigningKey, seal, unseal, type VerifyingKey } from './sign.ts';
+import { type SigningKey, seal, type VerifyingKey } from './sign.ts';
 import {
   type Receipt,
   receiptContext,
   receiptSchema,
+  VOTES_UPCASTERS,
   VOTES_VERSION,
   type VoteMessage,
   voteMessageSchema,
@@ -28,8 +38,10 @@ import {
 } from './votes.ts';
 
 const CARDS: Reader<CardJob> = { schema: cardJobSchema, version: CARDS_VERSION, upcasters: CARDS_UPCASTERS };
+const VOTES: Reader<VoteMessage> = { schema: voteMessageSchema, version: VOTES_VERSION, upcasters: VOTES_UPCASTERS };
+
 // Version 1 is the first: there is no version before it to lift yet.
-const VOTES: Reader<VoteMessage> = { schema: voteMessageSchema, version: VOTES_VERSION, upcasters: {} };
+const ASKS: Reader<Ask> = { schema: askSchema, version: ASKS_VERSION, upcasters: {} };
 
 const JOB_ID = /^[A-Za-z0-9._@-]{1,200}$/; // BullMQ's keys are joined with ':'
 const SWEEP_MS = 60_000;
@@ -79,7 +91,7 @@ export type ConsumeOptions<T> = {
   readonly keys: () => readonly VerifyingKey[];
   readonly concurrency: number;
   /** Whatever it throws is tried again, until the job is too old. What it returns becomes the job's return value. */
-  readonly handle: (payload: T) => Promise<unknown>;
+  readonly handle: (payload: T, by: string) => Promise<unknown>;
   /** Called for what does not verify or fit: it is dropped, the queue goes on. */
   readonly onForged: (why: string) => void;
   readonly onTrouble: OnTrouble;
@@ -122,7 +134,7 @@ export function consume<T>(name: string, reader: Reader<T>, jobMs: number, optio
         options.onForged(read.why);
         return { dropped: 'FORGED' };
       }
-      return options.handle(read.value);
+      return options.handle(read.value, read.by);
     },
     { concurrency: options.concurrency, jobMs, onTrouble: options.onTrouble },
   );
@@ -157,56 +169,70 @@ export type VotePublisher = {
 };
 
 /** The bot's way to gateways. `redis` is a `connectCommands` connection and stays the caller's. */
-export function votePublisher(options: {
-  readonly redis: Redis;
-  readonly url: string;
-  readonly key: SigningKey;
-  readonly gatewayKeys: () => readonly VerifyingKey[];
-  readonly onTrouble: OnTrouble;
-}): VotePublisher {
-  const queues = new Map<string, OpenQueue>();
-  const events = new Map<string, { events: QueueEvents; connection: Redis }>();
-  const queueOf = (gateway: string): OpenQueue => {
-    const name = votesQueue(gateway);
-    const queue = queues.get(gateway) ?? openQueue(name, options.redis, { jobMs: VOTE_JOB_MS });
-    queues.set(gateway, queue);
-    return queue;
-  };
-  const eventsOf = (gateway: string): QueueEvents => {
-    const known = events.get(gateway);
-    if (known) return known.events;
-    const connection = connectBlocking(options.url, options.onTrouble);
-    const opened = openEvents(votesQueue(gateway), connection, options.onTrouble);
-    events.set(gateway, { events: opened, connection });
-    return opened;
-  };
-  const add = async (gateway: string, message: VoteMessage, jobId: string): Promise<void> => {
-    const sealed = seal(voteMessageSchema.parse(message), votesQueue(gateway), options.key);
-    await queueOf(gateway).use((queue) => queue.add(message.kind, sealed, { jobId: checkedJobId(jobId) }));
-  };
-  const forget = async (gateway: string) => {
-    const listening = events.get(gateway);
-    events.delete(gateway);
-    await listening?.events.close().catch(options.onTrouble);
-    listening?.connection.disconnect();
-    const queue = queues.get(gateway);
-    queues.delete(gateway);
-    await queue?.close().catch(options.onTrouble);
-  };
+export function votePublisher(options: CallerOptions): VotePublisher {
+  const caller = createCaller({ ...options, jobMs: VOTE_JOB_MS, schema: voteMessageSchema });
   return {
-    async send(gateway, message, jobId) {
-      await add(gateway, message, jobId);
-    },
+    send: (gateway, message, jobId) => caller.send(votesQueue(gateway), message, checkedJobId(jobId)),
     async ask(gateway, message, timeoutMs) {
-      await add(gateway, message, message.id);
-      const returned = await returnedBy(message.id, queueOf(gateway), eventsOf(gateway), timeoutMs);
-      const opened = unseal(returned, receiptContext(message.id), options.gatewayKeys());
+      const opened = await caller.ask(votesQueue(gateway), message, receiptContext(message.id), timeoutMs);
       const receipt = receiptSchema.safeParse(opened?.payload);
       return receipt.success && receipt.data.id === message.id ? receipt.data : undefined;
     },
-    forget,
+    forget: (gateway) => caller.forget(votesQueue(gateway)),
+    close: () => caller.close(),
+  };
+}
+
+/** Questions of `/gate`, App Home and terminals: to one gateway, or to whichever takes it. */
+export type AskPublisher = {
+  /**
+   * Undefined when no answer that verifies came within `timeoutMs`. Without a gateway: any of them, once.
+   * @throws Error at once while Redis is gone, or when the question does not fit.
+   */
+  ask(gateway: string | undefined, ask: Ask, timeoutMs: number): Promise<Answer | undefined>;
+  forget(gateway: string): Promise<void>;
+  close(): Promise<void>;
+};
+
+export function askPublisher(options: CallerOptions): AskPublisher {
+  const caller = createCaller({ ...options, jobMs: ASK_JOB_MS, schema: askSchema });
+  return {
+    async ask(gateway, ask, timeoutMs) {
+      const queue = gateway === undefined ? ANY_ASKS : asksQueue(gateway);
+      const opened = await caller.ask(queue, ask, answerContext(ask.id), timeoutMs);
+      const answer = answerSchema.safeParse(opened?.payload);
+      const fits =
+        answer.success && answer.data.id === ask.id && (gateway ?? answer.data.gateway) === answer.data.gateway;
+      return fits ? answer.data : undefined;
+    },
+    forget: (gateway) => caller.forget(asksQueue(gateway)),
+    close: () => caller.close(),
+  };
+}
+
+/**
+ * Questions to this gateway, and those to any. `handle` learns whose key sealed the question. A question that nobody
+ * took in time is let go: whoever asked was told that nobody answered.
+ */
+export function consumeAsks(
+  options: Omit<ConsumeOptions<Ask>, 'handle'> & {
+    readonly gateway: string;
+    readonly key: SigningKey;
+    readonly handle: (ask: Ask, by: string) => Promise<Answer>;
+  },
+): Consumer {
+  const consumers = [ANY_ASKS, asksQueue(options.gateway)].map((name) =>
+    consume(name, ASKS, ASK_JOB_MS, {
+      ...options,
+      handle: async (ask, by) => {
+        const answer = answerSchema.parse(await options.handle(ask, by));
+        return seal(answer, answerContext(ask.id), options.key);
+      },
+    }),
+  );
+  return {
     close: async () => {
-      for (const gateway of new Set([...queues.keys(), ...events.keys()])) await forget(gateway);
+      await Promise.all(consumers.map((consumer) => consumer.close()));
     },
   };
 }

@@ -2,7 +2,10 @@
 import { z } from 'zod';
 
 export const votesQueue = (gateway: string): string => `votes.${gateway}`;
-export const VOTES_VERSION = 1;
+/** Newest version written; what needs nothing of it is written as version 1, so that a fleet can roll. */
+export const VOTES_VERSION = 2;
+export const VOTES_UPCASTERS = { 1: (payload: Record<string, unknown>) => payload };
+const version = z.literal([1, 2]);
 
 const time = z.number().int().nonnegative();
 const text = (max: number) => z.string().max(max);
@@ -31,14 +34,17 @@ export type Attestation = z.infer<typeof attestationSchema>;
 export const voteMessageSchema = z.discriminatedUnion('kind', [
   z.strictObject({
     kind: z.literal('vote'),
-    v: z.literal(1),
+    v: version,
     /** One id per click; a redelivery carries the same. */
     id: text(120),
     hold: z.uuid(),
     digest: z.string().regex(/^[0-9a-f]{64}$/),
     revision: z.number().int().min(1),
-    decision: z.enum(['approve', 'deny']),
+    /** Since version 2: `undo` takes back this person's approval; `break` releases it alone, with a reason, where that is allowed. */
+    decision: z.enum(['approve', 'deny', 'undo', 'break']),
     reason: text(1000).optional(),
+    /** Since version 2. With an approval: what has the same shape passes for so many minutes, too. */
+    grantMinutes: z.number().int().min(1).max(1440).optional(),
     /** Where it was clicked: `details` only from its last page, after the whole text. */
     from: z.enum(['card', 'details']).optional(),
     voter: attestationSchema,
@@ -48,8 +54,19 @@ export const voteMessageSchema = z.discriminatedUnion('kind', [
   }),
   z.strictObject({
     kind: z.literal('kill'),
-    v: z.literal(1),
+    v: version,
     id: text(120),
+    hold: z.uuid(),
+    voter: attestationSchema,
+    clickedAt: time,
+    channel: text(64),
+  }),
+  /** Since version 2. Deny everything that a collecting card stands for. */
+  z.strictObject({
+    kind: z.literal('deny-all'),
+    v: z.literal(2),
+    id: text(120),
+    /** The collecting card's own id. */
     hold: z.uuid(),
     voter: attestationSchema,
     clickedAt: time,
@@ -57,14 +74,14 @@ export const voteMessageSchema = z.discriminatedUnion('kind', [
   }),
   z.strictObject({
     kind: z.literal('attestation'),
-    v: z.literal(1),
+    v: version,
     id: text(80),
     hold: z.uuid(),
     people: z.array(attestationSchema).max(50),
   }),
   z.strictObject({
     kind: z.literal('directory'),
-    v: z.literal(1),
+    v: version,
     id: text(80),
     /** The workspace the bot is installed in. */
     team: text(32),
@@ -88,7 +105,7 @@ export const voteMessageSchema = z.discriminatedUnion('kind', [
   /** The card is up (or could not be posted: `error` says why in a sentence). */
   z.strictObject({
     kind: z.literal('posted'),
-    v: z.literal(1),
+    v: version,
     hold: z.uuid(),
     sequence: z.number().int().min(1),
     channel: text(64),

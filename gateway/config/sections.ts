@@ -5,7 +5,9 @@ import {
   approver,
   approvers,
   channel,
+  confirm,
   name,
+  notify,
   quorum,
   ruleMistake,
   slackUser,
@@ -36,6 +38,8 @@ const connectionDefault = section({
   unknown: verdict.default('hold'),
 });
 
+const escalation = section({ to: approver, after: expiry }).transform(({ to, after }) => ({ to, afterMs: after }));
+
 /** A rule as written, turned into the Rule that the policy room takes. */
 export const writtenRule = section({
   id: name,
@@ -47,6 +51,9 @@ export const writtenRule = section({
   require_reason: z.boolean({ error: 'expected true or false' }).default(false),
   expires: expiry.optional(),
   channel: channel.optional(),
+  confirm: confirm.optional(),
+  notify: notify.optional(),
+  escalate: escalation.optional(),
 }).transform((written, context): Rule => {
   const rule: Rule = {
     id: written.id,
@@ -59,6 +66,9 @@ export const writtenRule = section({
     requireReason: written.require_reason,
     expiresMs: written.expires,
     channel: written.channel,
+    confirm: written.confirm,
+    notify: written.notify,
+    escalate: written.escalate,
   };
   const mistake = ruleMistake(rule);
   if (mistake) context.addIssue({ code: 'custom', path: [mistake.key], message: mistake.message });
@@ -71,6 +81,8 @@ export const approvalsSection = section({
   admins: z.array(approver, { error: 'expected a list of admins' }).max(50).default([]),
   expires: expiry.default(15 * 60_000),
   expires_in_transaction: expiry.default(2 * 60_000),
+  notify: notify.optional(),
+  escalate: escalation.optional(),
 }).transform(({ expires, expires_in_transaction, ...rest }) => ({
   ...rest,
   expiresMs: expires,
@@ -129,6 +141,7 @@ export const connectionPolicyShape = {
   name,
   default: connectionDefault.prefault({}),
   channel: channel.optional(),
+  notify: notify.optional(),
 };
 
 /** The schema of each top-level key, with secrets and files looked up in `sources`. */

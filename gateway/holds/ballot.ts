@@ -36,7 +36,7 @@ export function receiveVote(book: Book, click: VoteOf): Promise<Receipt> {
   if (!hold) {
     const ended = book.remembered(click.hold);
     const why = ended ? lateText(ended) : 'this is not waiting here any more';
-    book.note({ kind: 'hold.vote', hold: click.hold, ...seen(book, click, click.voter), counted: false, why });
+    book.ledger.note({ kind: 'hold.vote', hold: click.hold, ...seen(book, click, click.voter), counted: false, why });
     return Promise.resolve(refused(click, why));
   }
   return remember(book, hold, click, () => count(book, hold, click));
@@ -78,6 +78,9 @@ async function count(book: Book, hold: Hold, click: VoteOf): Promise<Receipt> {
   const entitled = entitlement(voter, hold.operation.principal, hold.demands, book.authority(hold));
   if (!entitled.ok) return refuse(book, hold, click, voter, entitled.why);
 
+  if (click.decision === 'undo' || click.decision === 'break') {
+    return refuse(book, hold, click, voter, 'this gateway does not know that kind of vote');
+  }
   const again = hold.votes.get(voter.user);
   const addsReason = again?.reason === undefined && click.reason !== undefined;
   if (click.decision === 'approve') {
@@ -87,7 +90,7 @@ async function count(book: Book, hold: Hold, click: VoteOf): Promise<Receipt> {
     if (!again && hold.votes.size >= MAX_VOTERS) return refuse(book, hold, click, voter, 'it has enough votes already');
   }
   const remark = book.directory.remark(voter.user, groupNames(hold.demands));
-  const recorded = book.record(hold, 'hold.vote', {
+  const recorded = book.ledger.record(hold, 'hold.vote', {
     ...seen(book, click, voter),
     counted: true,
     rules: entitled.rules,
@@ -104,6 +107,7 @@ async function count(book: Book, hold: Hold, click: VoteOf): Promise<Receipt> {
   const { reason } = click;
   hold.votes.set(voter.user, { user: voter.user, reason, at: clock.now(), remark, voter, attestedAt });
   const { met } = book.recount(hold);
+  book.followers.tell('voted', hold);
   const answer = receipt(click, true, countedText(hold, entitled.rules, reason));
   if (met) confirm(book, hold, voter.user);
   else book.show(hold);
@@ -152,7 +156,7 @@ async function knowApprovers(book: Book, hold: Hold): Promise<void> {
 /** Said to the clicker and kept in the audit trail. */
 function refuse(book: Book, hold: Hold, click: Click, voter: Attestation, why: string): Receipt {
   const kind = click.kind === 'vote' ? 'hold.vote' : 'kill';
-  book.record(hold, kind, { ...seen(book, click, voter), counted: false, why });
+  book.ledger.record(hold, kind, { ...seen(book, click, voter), counted: false, why });
   return refused(click, why);
 }
 
@@ -177,7 +181,7 @@ export function receiveKill(book: Book, click: KillOf): Promise<Receipt> {
   const hold = book.find(click.hold);
   if (!hold) {
     const why = 'that request has ended; its session is not known here any more';
-    book.note({ kind: 'kill', hold: click.hold, ...seen(book, click, click.voter), counted: false, why });
+    book.ledger.note({ kind: 'kill', hold: click.hold, ...seen(book, click, click.voter), counted: false, why });
     return Promise.resolve(refused(click, why));
   }
   const known = hold.receipts?.get(click.id);
@@ -208,7 +212,7 @@ async function kill(book: Book, hold: Hold, click: KillOf): Promise<Receipt> {
     entitled = entitlement(voter, hold.operation.principal, demands, book.authority(hold));
   }
   if (!entitled.ok) return refuse(book, hold, click, voter, entitled.why);
-  if (!book.record(hold, 'kill', { ...seen(book, click, voter), counted: true }))
+  if (!book.ledger.record(hold, 'kill', { ...seen(book, click, voter), counted: true }))
     return refused(click, 'the audit trail cannot be written');
   const ended = deps.endSession(hold.operation.session, `${voter.name} ended this session from Slack`);
   return receipt(click, ended, ended ? 'The session was ended.' : 'Not counted: that session has ended already.');

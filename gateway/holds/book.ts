@@ -1,9 +1,8 @@
 /** The book of this gateway's holds: the one place where a hold changes, is judged again, shown and recorded. */
 import type { Card } from '../../queue/cards.ts';
 import type { CardPublisher } from '../../queue/carry.ts';
-import type { Audit, AuditEntry } from '../audit/entry.ts';
-import { asGatewayError } from '../errors.ts';
-import { type Operation, principalKey, questionOf } from '../operation.ts';
+import type { Audit } from '../audit/entry.ts';
+import { type Operation, questionOf } from '../operation.ts';
 import type { Demand, Policy } from '../policy/policy.ts';
 import type { Lease } from '../state/lease.ts';
 import type { SignedStore } from '../state/signed.ts';
@@ -12,7 +11,9 @@ import type { Clock } from './clock.ts';
 import { deadlineOf } from './deadline.ts';
 import { digestOf } from './digest.ts';
 import { Directory } from './directory.ts';
+import { type Follower, Followers } from './follower.ts';
 import { cardOf, type Hold } from './hold.ts';
+import { Ledger } from './ledger.ts';
 import { type HoldEvent, next } from './lifecycle.ts';
 import { type LinkedPerson, requesterSlack } from './linked.ts';
 import { Outbox } from './outbox.ts';
@@ -51,6 +52,8 @@ export type HoldsDeps = {
   readonly clock: Clock;
   readonly newId: () => string; // UUIDs
   readonly log: (message: string, details?: Record<string, unknown>) => void;
+  /** Who goes along with holds without deciding about them. */
+  readonly followers?: readonly Follower[];
   /** For metrics: how each hold ended, and after how long. */
   readonly onEnd?: (end: { readonly state: string; readonly ms: number }) => void;
 };
@@ -63,6 +66,8 @@ export class Book {
   readonly directory: Directory;
   readonly attestor: Attestor;
   readonly waiting = new Waiting();
+  readonly ledger: Ledger;
+  readonly followers: Followers;
   readonly #outbox: Outbox;
   readonly #holds = new Map<string, Hold>();
   readonly #recent = new Map<string, Remembered>();
@@ -73,6 +78,8 @@ export class Book {
     this.directory = new Directory({ ...deps, onNews: () => this.judgeApprovers() });
     this.attestor = new Attestor(deps);
     this.#outbox = new Outbox(deps);
+    this.ledger = new Ledger(deps);
+    this.followers = new Followers(deps.followers ?? [], deps.log);
   }
 
   add(hold: Hold): void {
@@ -115,8 +122,8 @@ export class Book {
       case 'expired':
       case 'withdrawn':
         this.#stopClocks(hold);
-        this.#neverOpened(hold);
-        this.record(hold, 'hold.settled', {
+        this.ledger.neverOpened(hold);
+        this.ledger.record(hold, 'hold.settled', {
           state: phase.kind,
           ...('reason' in phase ? { reason: this.deps.redact(phase.reason) } : {}),
           ...('by' in phase ? { by: phase.by } : {}),
@@ -136,7 +143,7 @@ export class Book {
     const { clock, policy } = this.deps;
     const current = policy();
     if (current.version === hold.policyVersion) return 'same';
-    const verdict = current.evaluate(questionOf(hold.operation));
+    const verdict = hold.context.judge?.() ?? current.evaluate(questionOf(hold.operation));
     switch (verdict.kind) {
       case 'allow':
         return 'same'; // whoever was asked may still say no
@@ -212,64 +219,6 @@ export class Book {
     }
   }
 
-  /** Put its opening on record, once. @throws GatewayError AUDIT */
-  opened(hold: Hold): void {
-    if (hold.opened) return;
-    const { operation, digest, rules } = hold;
-    const { session, connection, stopped } = operation;
-    const principal = principalKey(operation.principal);
-    const about = { hold: hold.id, operation: operation.id, session, principal, connection };
-    const after = stopped ? { stopped: { rows: stopped.rows, bytes: stopped.bytes } } : {};
-    this.deps.audit.append({ kind: 'hold.open', ...about, rules, digest, ...after });
-    hold.opened = true;
-  }
-
-  /** It ends before anybody was asked: its end shall not stand alone in the trail. */
-  #neverOpened(hold: Hold): void {
-    try {
-      this.opened(hold);
-    } catch (error) {
-      this.deps.log('the audit trail cannot be written', { hold: hold.id, error: asGatewayError(error).message });
-    }
-  }
-
-  /** Append to the audit trail where a failure changes nothing any more. False when it failed. */
-  record(
-    hold: Hold,
-    kind: 'hold.settled' | 'hold.vote' | 'outcome' | 'kill',
-    fields: Record<string, unknown>,
-  ): boolean {
-    const { operation } = hold;
-    const { session, connection } = operation;
-    const principal = principalKey(operation.principal);
-    try {
-      this.deps.audit.append({
-        kind,
-        hold: hold.id,
-        operation: operation.id,
-        session,
-        principal,
-        connection,
-        ...fields,
-      });
-      const { seq, hash } = this.deps.audit.head();
-      if (kind === 'hold.settled') hold.auditHead = `${seq}:${hash.slice(0, 12)}`;
-      return true;
-    } catch (error) {
-      this.deps.log('the audit trail cannot be written', { hold: hold.id, kind, error: asGatewayError(error).message });
-      return false;
-    }
-  }
-
-  /** Record what concerns no hold of this gateway any more. */
-  note(entry: AuditEntry): void {
-    try {
-      this.deps.audit.append(entry);
-    } catch (error) {
-      this.deps.log('the audit trail cannot be written', { kind: entry.kind, error: asGatewayError(error).message });
-    }
-  }
-
   /** The rules became stricter: new revision, no votes. */
   #askAnew(hold: Hold, demands: readonly Demand[], policyVersion: string): void {
     const { id, salt, operation } = hold;
@@ -279,7 +228,7 @@ export class Book {
     hold.votes.clear();
     hold.counted = demands.map(() => 0);
     hold.digest = digestOf({ hold: id, salt, operation, demands, policyVersion });
-    const recorded = this.record(hold, 'hold.vote', {
+    const recorded = this.ledger.record(hold, 'hold.vote', {
       counted: false,
       why: 'the rules changed: all votes are void',
       revision: hold.revision,
@@ -345,6 +294,7 @@ export class Book {
     if (this.#recent.size > RECENT && oldest !== undefined) this.#recent.delete(oldest);
     if (hold.reached === 'queue') this.show(hold, { last: true });
     else if (hold.reached === 'index') this.#outbox.drop(hold.id);
+    this.followers.tell('ended', hold);
     this.deps.onEnd?.({ state: hold.phase.kind, ms: this.deps.clock.monotonic() - hold.openedMonotonic });
   }
 

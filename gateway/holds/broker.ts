@@ -78,6 +78,7 @@ class Broker implements Holds {
       this.#book.apply(hold, { kind: 'withdraw', at: clock.now(), code, reason });
     }
     if (hold.phase.kind === 'open') {
+      this.#book.followers.tell('opened', hold);
       this.#book.tell(hold, 'held', heldText(hold));
       this.#book.remind(hold);
       this.#book.keepFresh(hold);
@@ -172,7 +173,7 @@ class Broker implements Holds {
   /** Goes on record; false when that failed, or when it must be shown otherwise by now, or not at all. */
   #opens(hold: Hold): boolean {
     try {
-      this.#book.opened(hold);
+      this.#book.ledger.opened(hold);
     } catch (error) {
       const { code, message } = asGatewayError(error);
       this.#giveUp(hold, code, message, error);
@@ -232,6 +233,7 @@ class Broker implements Holds {
       confirming: false,
       unseen: undefined,
       auditHead: undefined,
+      extra: undefined,
       cancelDeadline: () => {},
       cancelReminder: () => {},
       stopListening: () => {},

@@ -39,7 +39,7 @@ describe('a vote', () => {
     await dropped(seal(vote, here, gateway), /not sealed/);
     await dropped(seal(vote, votesQueue('gw-other'), bot), /not sealed/);
     await dropped({ ...seal(vote, here, bot), body: JSON.stringify({ ...vote, decision: 'deny' }) }, /not sealed/);
-    await dropped(seal({ ...vote, v: 0 }, here, bot), /a version other than 1/);
+    await dropped(seal({ ...vote, v: 0 }, here, bot), /a version other than 2/);
     await dropped(seal({ ...vote, extra: true }, here, bot), /does not fit/);
     await dropped(seal({ ...vote, reason: 'x'.repeat(1_001) }, here, bot), /does not fit: reason/);
     await dropped(seal('vote', here, bot), /a version other/);

@@ -61,11 +61,29 @@ export type Hold = {
   unseen: string | undefined;
   /** The audit trail's head when it was decided. */
   auditHead: string | undefined;
+  /** What goes along with it has to say on its card; made when there is something. */
+  extra: CardExtra | undefined;
   cancelDeadline: () => void;
   cancelReminder: () => void;
   stopListening: () => void;
   readonly resolve: (permit: Permit) => void;
   readonly reject: (error: Error) => void;
+};
+
+/** Parts of a card that come from elsewhere, as they must stand there: within the card's limits, past the detectors. */
+export type CardExtra = {
+  -readonly [K in
+    | 'estimate'
+    | 'blast'
+    | 'history'
+    | 'fallbackChannel'
+    | 'notify'
+    | 'ring'
+    | 'people'
+    | 'grants'
+    | 'breakGlass'
+    | 'collects'
+    | 'offers']?: Card[K];
 };
 
 /** At most `max` UTF-16 units, never half a surrogate pair. */
@@ -131,6 +149,7 @@ export function cardOf(hold: Hold, gateway: string, redact: (text: string) => st
     ...(hold.releasedAt === undefined ? {} : { releasedAt: hold.releasedAt }),
     ...(outcome ? { outcome: outcomeOf(outcome, redact) } : {}),
     ...(hold.auditHead === undefined ? {} : { auditHead: hold.auditHead }),
+    ...hold.extra,
   };
 }
 

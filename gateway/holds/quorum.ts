@@ -165,6 +165,7 @@ export function covers(asked: Demand, demand: Demand): boolean {
     sameApprovers &&
     asked.quorum >= demand.quorum &&
     (asked.requireReason || !demand.requireReason) &&
+    (asked.confirm !== undefined || demand.confirm === undefined) &&
     asked.expiresMs <= demand.expiresMs
   );
 }

@@ -91,7 +91,7 @@ function recountAndVoid(book: Book, hold: Hold): boolean {
 
 function voidVote(book: Book, hold: Hold, user: string, why: string): void {
   hold.votes.delete(user);
-  book.record(hold, 'hold.vote', { user, counted: false, why: `void at release: ${why}` });
+  book.ledger.record(hold, 'hold.vote', { user, counted: false, why: `void at release: ${why}` });
 }
 
 /** Everything that must still be true, asked in the very tick in which it becomes `approved`. */
@@ -125,7 +125,7 @@ async function release(book: Book, hold: Hold): Promise<void> {
 
   const { operation } = hold;
   const approvers = [...hold.votes.keys()];
-  if (!book.record(hold, 'hold.settled', { state: 'approved', by: approvers, rules: rulesOf(hold) })) {
+  if (!book.ledger.record(hold, 'hold.settled', { state: 'approved', by: approvers, rules: rulesOf(hold) })) {
     throw new GatewayError('AUDIT', 'approved, and not released: the audit trail cannot be written');
   }
   const onDisk = audit.commit({
@@ -162,6 +162,7 @@ async function release(book: Book, hold: Hold): Promise<void> {
     return;
   }
   hold.resolve(permitFor(book, hold));
+  book.followers.tell('released', hold);
   // The statement first: it goes out before this turn is over, and may have ended by then.
   setImmediate(() => {
     if (hold.phase.kind === 'released') book.show(hold);
@@ -208,6 +209,6 @@ function permitFor(book: Book, hold: Hold): Permit {
 /** Once; later calls change nothing. */
 function settle(book: Book, hold: Hold, outcome: Outcome): void {
   if (hold.phase.kind !== 'released') return;
-  book.record(hold, 'outcome', outcomeFields(outcome, book.deps.redact));
+  book.ledger.record(hold, 'outcome', outcomeFields(outcome, book.deps.redact));
   book.apply(hold, { kind: 'settle', at: book.deps.clock.now(), outcome });
 }

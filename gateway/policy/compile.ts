@@ -5,12 +5,23 @@ import { beyond, CLASS, isLimited, limitsOf } from './budget.ts';
 import { guarded } from './guard.ts';
 import { RuleIndex } from './index.ts';
 import { type Telling, tellingNames } from './match.ts';
-import type { Budget, ConnectionDefaults, Demand, Policy, Question, Rule, Verdict } from './policy.ts';
+import type {
+  Budget,
+  ConnectionDefaults,
+  Demand,
+  Escalation,
+  Notify,
+  Policy,
+  Question,
+  Rule,
+  Verdict,
+} from './policy.ts';
 
 type PolicyConnection = {
   readonly name: string;
   readonly default: ConnectionDefaults;
   readonly channel?: string | undefined;
+  readonly notify?: Notify | undefined;
 };
 
 /** For rules and defaults that do not say themselves. */
@@ -19,6 +30,8 @@ type ApprovalDefaults = {
   readonly approvers: readonly string[];
   readonly expiresMs: number;
   readonly expiresInTransactionMs: number;
+  readonly notify?: Notify | undefined;
+  readonly escalate?: Escalation | undefined;
 };
 
 export type PolicyInput = {
@@ -185,6 +198,22 @@ function ruleTerms(rule: Rule, connection: PolicyConnection, defaults: ApprovalD
     requireReason: rule.requireReason,
     expiresMs: rule.expiresMs,
     channel: rule.channel ?? connection.channel ?? defaults.channel,
+    ...options(rule, connection, defaults),
+  };
+}
+
+/** How people are asked, beside whom; only what is set. */
+function options(
+  rule: Pick<Rule, 'confirm' | 'notify' | 'escalate'>,
+  connection: PolicyConnection,
+  defaults: ApprovalDefaults,
+): Pick<Demand, 'confirm' | 'notify' | 'escalate'> {
+  const notify = rule.notify ?? connection.notify ?? defaults.notify;
+  const escalate = rule.escalate ?? defaults.escalate;
+  return {
+    ...(rule.confirm === undefined ? {} : { confirm: rule.confirm }),
+    ...(notify === undefined ? {} : { notify }),
+    ...(escalate === undefined ? {} : { escalate }),
   };
 }
 
@@ -204,6 +233,7 @@ function defaultFinding(connection: PolicyConnection, action: Action, defaults: 
     requireReason: false,
     expiresMs: undefined,
     channel,
+    ...options({}, connection, defaults),
   };
   return { kind, rules: Object.freeze([rule]), terms: kind === 'hold' ? [[rule, terms]] : [], why };
 }

@@ -32,7 +32,17 @@ export type Rule = {
   readonly requireReason: boolean;
   readonly expiresMs: number | undefined;
   readonly channel: string | undefined;
+  /** Asked again before COMMIT when a write touched more than was estimated. */
+  readonly confirm?: 'rows' | undefined;
+  readonly notify?: Notify | undefined;
+  readonly escalate?: Escalation | undefined;
 };
+
+/** Where approvers get their card. */
+export type Notify = 'channel' | 'dm' | 'both';
+
+/** Who is rung besides when nobody has decided after so long. They do not become approvers by it. */
+export type Escalation = { readonly to: string; readonly afterMs: number };
 
 export type ConnectionDefaults = {
   readonly read: 'allow' | 'hold' | 'deny';
@@ -49,6 +59,9 @@ export type Demand = {
   readonly requireReason: boolean;
   readonly expiresMs: number;
   readonly channel: string;
+  readonly confirm?: 'rows' | undefined;
+  readonly notify?: Notify | undefined;
+  readonly escalate?: Escalation | undefined;
 };
 
 /** How much may pass to the client: of one statement's result, or of all that its principal reads within an hour. */

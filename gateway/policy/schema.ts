@@ -39,6 +39,9 @@ export const approver = z
   );
 export const approvers = z.array(approver, { error: 'expected a list of approvers' }).max(50);
 
+export const notify = z.enum(['channel', 'dm', 'both'], { error: 'expected channel, dm or both' });
+export const confirm = z.literal('rows', { error: 'expected rows' });
+
 export const verdict = z.enum(['allow', 'hold', 'deny'], { error: 'expected allow, hold or deny' });
 export const quorum = z
   .number({ error: 'expected a number of people' })
@@ -123,11 +126,22 @@ export const writtenMatch = (
   }));
 };
 
+type RuleKey =
+  | 'verdict'
+  | 'approvers'
+  | 'quorum'
+  | 'expires'
+  | 'require_reason'
+  | 'channel'
+  | 'confirm'
+  | 'notify'
+  | 'escalate';
+
 /** What kind of rule may carry what: shared by every way a rule comes in. Undefined when all is well. */
 export function ruleMistake(
   rule: Pick<Rule, 'verdict' | 'approvers' | 'quorum'> &
-    Partial<Pick<Rule, 'match' | 'requireReason' | 'expiresMs' | 'channel'>>,
-): { key: 'verdict' | 'approvers' | 'quorum' | 'expires' | 'require_reason' | 'channel'; message: string } | undefined {
+    Partial<Pick<Rule, 'match' | 'requireReason' | 'expiresMs' | 'channel' | 'confirm' | 'notify' | 'escalate'>>,
+): { key: RuleKey; message: string } | undefined {
   if (rule.verdict === 'allow' && rule.match && isLimited(rule.match)) {
     return { key: 'verdict', message: 'beyond a limit a rule asks or refuses: expected hold or deny' };
   }
@@ -138,6 +152,9 @@ export function ruleMistake(
     if (rule.expiresMs !== undefined) return { key: 'expires', message: only };
     if (rule.requireReason) return { key: 'require_reason', message: only };
     if (rule.channel !== undefined) return { key: 'channel', message: only };
+    if (rule.confirm !== undefined) return { key: 'confirm', message: only };
+    if (rule.notify !== undefined) return { key: 'notify', message: only };
+    if (rule.escalate !== undefined) return { key: 'escalate', message: only };
     return undefined;
   }
   const short = tooFewPeople(rule.approvers, rule.quorum);
@@ -168,6 +185,11 @@ export const ruleSchema: z.ZodType<Rule> = z
     requireReason: z.boolean(),
     expiresMs: z.number().int().min(MIN_EXPIRES_MS).max(MAX_EXPIRES_MS).optional(),
     channel: channel.optional(),
+    confirm: confirm.optional(),
+    notify: notify.optional(),
+    escalate: z
+      .strictObject({ to: approver, afterMs: z.number().int().min(MIN_EXPIRES_MS).max(MAX_EXPIRES_MS) })
+      .optional(),
   })
   .superRefine((rule, context) => {
     const mistake = ruleMistake(rule);
