@@ -9,6 +9,7 @@ import { endsBeside } from './audit/files.ts';
 import { openAudit } from './audit/writer.ts';
 import { secureContext } from './compose/certificate.ts';
 import { alone, type Crew, shareOf } from './compose/crew.ts';
+import { followersOf } from './compose/followers.ts';
 import { createIdentity } from './compose/identity.ts';
 import { described, redact, sayTo } from './compose/log.ts';
 import { endOf, metered } from './compose/metered.ts';
@@ -25,6 +26,7 @@ import { createHolds } from './holds/broker.ts';
 import { systemClock } from './holds/clock.ts';
 import { watchDeadGateways } from './holds/heir.ts';
 import { SessionRegistry } from './listeners/listener.ts';
+import { Reviews } from './state/reviews.ts';
 import { createMetrics } from './web/metrics.ts';
 import { troublesOf } from './web/ready.ts';
 import { MAX_CONNECTIONS } from './web/server.ts';
@@ -135,6 +137,7 @@ export async function startGateway(
     ends.push(() => metrics.stop());
     const publish = cardPublisher(shared.redis, keys.own);
     ends.push(() => publish.close());
+    const reviews = new Reviews(shared.store);
     const holdLimits = () => ({
       openPerPrincipal: config().limits.openHoldsPerPrincipal,
       openPerConnection: config().limits.openHoldsPerConnection,
@@ -150,6 +153,15 @@ export async function startGateway(
       oidcMembers: (group) => identity.oidcMembers(group),
       names: () => rulebook.names(),
       admins: () => config().approvals.admins,
+      breakGlass: () => config().approvals.breakGlass,
+      reviews,
+      followers: followersOf({
+        publish,
+        reviews,
+        admins: () => config().approvals.admins,
+        clock: systemClock,
+        log: say,
+      }),
       channel: () => config().approvals.channel,
       expiresInTransactionMs: () => config().approvals.expiresInTransactionMs,
       endSession: (session, reason) => {

@@ -18,6 +18,7 @@ const AUDIT_KINDS = [
   'token.issued',
   'revoked',
   'kill',
+  'review.signed', // another admin looked at a release by break-glass
   // Written by the trail itself:
   'audit.segment', // first line of every file: where the chain comes from
   'audit.checkpoint', // the newest hash, signed with the audit key; the second line of every file is one

@@ -50,7 +50,7 @@ export class Rulebook {
   names(): readonly string[] {
     const { approvals } = this.#config;
     const named = this.#policy.rules.flatMap(({ approvers }) => approvers);
-    return [...new Set([...approvals.approvers, ...approvals.admins, ...named])];
+    return [...new Set([...approvals.approvers, ...approvals.admins, ...approvals.breakGlass, ...named])];
   }
 
   #replace(): void {

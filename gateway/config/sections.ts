@@ -79,12 +79,14 @@ export const approvalsSection = section({
   channel,
   approvers: approvers.min(1, 'expected at least one approver'),
   admins: z.array(approver, { error: 'expected a list of admins' }).max(50).default([]),
+  break_glass: z.array(approver, { error: 'expected a list of people' }).max(50).default([]),
   expires: expiry.default(15 * 60_000),
   expires_in_transaction: expiry.default(2 * 60_000),
   notify: notify.optional(),
   escalate: escalation.optional(),
-}).transform(({ expires, expires_in_transaction, ...rest }) => ({
+}).transform(({ expires, expires_in_transaction, break_glass, ...rest }) => ({
   ...rest,
+  breakGlass: break_glass,
   expiresMs: expires,
   expiresInTransactionMs: expires_in_transaction,
 }));

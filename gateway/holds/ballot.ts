@@ -1,9 +1,10 @@
 /** One click: checked, attested, recorded, counted; always answered with a receipt. */
 import type { Attestation, Receipt, VoteMessage } from '../../queue/votes.ts';
-import { type Book, groupNames } from './book.ts';
+import type { Book } from './book.ts';
 import { FRESH_MS } from './directory.ts';
+import { glassBroken, glassDemand, objection } from './glass.ts';
 import { type Hold, needsDetails } from './hold.ts';
-import { entitlement, isSameHuman } from './quorum.ts';
+import { entitlement, groupNames, isSameHuman } from './quorum.ts';
 import { confirm } from './release.ts';
 import { lateText, untouched } from './words.ts';
 
@@ -75,12 +76,11 @@ async function count(book: Book, hold: Hold, click: VoteOf): Promise<Receipt> {
   // Time has passed: from here to the end of this function nothing waits.
   const late = mismatch(hold, click);
   if (late) return refuse(book, hold, click, voter, late);
+  if (click.decision === 'undo') return takeBack(book, hold, click, voter);
+  if (click.decision === 'break') return breakGlass(book, hold, click, voter);
   const entitled = entitlement(voter, hold.operation.principal, hold.demands, book.authority(hold));
   if (!entitled.ok) return refuse(book, hold, click, voter, entitled.why);
 
-  if (click.decision === 'undo' || click.decision === 'break') {
-    return refuse(book, hold, click, voter, 'this gateway does not know that kind of vote');
-  }
   const again = hold.votes.get(voter.user);
   const addsReason = again?.reason === undefined && click.reason !== undefined;
   if (click.decision === 'approve') {
@@ -96,7 +96,7 @@ async function count(book: Book, hold: Hold, click: VoteOf): Promise<Receipt> {
     rules: entitled.rules,
     ...(remark === undefined ? {} : { remark }),
   });
-  if (!recorded) return refused(click, 'the audit trail cannot be written; nothing passes unrecorded');
+  if (!recorded) return unrecorded(click);
   hold.names ??= new Map();
   hold.names.set(voter.user, voter.name);
 
@@ -114,6 +114,61 @@ async function count(book: Book, hold: Hold, click: VoteOf): Promise<Receipt> {
   return answer;
 }
 
+/** Nobody has to be entitled to want less. Until it is settled; a release under way looks again before it lets go. */
+function takeBack(book: Book, hold: Hold, click: VoteOf, voter: Attestation): Receipt {
+  const vote = hold.votes.get(voter.user);
+  if (vote?.voter.team !== voter.team) return refuse(book, hold, click, voter, 'you have no vote here to take back');
+  if (!book.ledger.record(hold, 'hold.vote', { ...seen(book, click, voter), counted: true })) return unrecorded(click);
+  hold.votes.delete(voter.user);
+  book.recount(hold);
+  book.show(hold);
+  book.followers.tell('voted', hold);
+  return receipt(click, true, 'Taken back: your approval does not count any more.');
+}
+
+/** Attested for the groups of the glass, which its card does not name. Remembered for review before it can count. */
+async function breakGlass(book: Book, hold: Hold, click: VoteOf, attested: Attestation): Promise<Receipt> {
+  const { clock, reviews, log, redact } = book.deps;
+  const glass = glassDemand(book.deps.breakGlass(), hold);
+  const no = (voter: Attestation) =>
+    mismatch(hold, click) ?? objection(glass, hold, click, voter, book.authority(hold));
+  if (!glass) return refuse(book, hold, click, attested, 'this cannot be released by one person alone');
+  const voter = await attestAgain(book, hold, attested, [glass]);
+  if (!voter) return refuse(book, hold, click, attested, 'it took too long to ask Slack about you; click again');
+  const attestedAt = clock.monotonic();
+  const reason = redact(click.reason ?? '');
+  const early = no(voter);
+  if (early) return refuse(book, hold, click, voter, early);
+  try {
+    await reviews.open(glassBroken(hold, voter, reason, clock.now()));
+  } catch (error) {
+    log('a review could not be remembered', { hold: hold.id, error: String(error) });
+    return refuse(book, hold, click, voter, 'it cannot be remembered for review now; click again');
+  }
+  const late = no(voter);
+  const recorded =
+    late === undefined &&
+    book.ledger.record(hold, 'hold.vote', { ...seen(book, click, voter), counted: true, rules: [glass.rule] });
+  if (!recorded) {
+    reviews.drop(hold.id).catch((error) => log('a review stays open', { hold: hold.id, error: String(error) }));
+    return late === undefined ? unrecorded(click) : refuse(book, hold, click, voter, late);
+  }
+  hold.names ??= new Map();
+  hold.names.set(voter.user, voter.name);
+  const remark = 'broke the glass';
+  hold.votes.set(voter.user, { user: voter.user, reason, at: clock.now(), remark, voter, attestedAt, breaks: true });
+  book.followers.tell('voted', hold);
+  if (book.recount(hold).met) confirm(book, hold, voter.user);
+  return receipt(
+    click,
+    true,
+    'Counted: released on your word alone. The channel is told, and another admin reviews it.',
+  );
+}
+
+const unrecorded = (click: Click): Receipt =>
+  refused(click, 'the audit trail cannot be written; nothing passes unrecorded');
+
 /** Why this click does not fit the hold as it is now. */
 function mismatch(hold: Hold, click: VoteOf): string | undefined {
   if (hold.phase.kind !== 'open') return lateText({ ...hold, stopped: hold.operation.stopped });
@@ -121,7 +176,11 @@ function mismatch(hold: Hold, click: VoteOf): string | undefined {
     return 'the request has changed since that card was shown; look at it again and click again';
   }
   if (click.digest !== hold.digest) return 'that card shows something other than what is waiting';
-  if (click.decision === 'approve' && click.from !== 'details' && needsDetails(hold.operation)) {
+  if (
+    (click.decision === 'approve' || click.decision === 'break') &&
+    click.from !== 'details' &&
+    needsDetails(hold.operation)
+  ) {
     return 'this text is long or hides something; open Details, read to the last page and approve there';
   }
   return undefined;

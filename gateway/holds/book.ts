@@ -5,6 +5,7 @@ import type { Audit } from '../audit/entry.ts';
 import { type Operation, questionOf } from '../operation.ts';
 import type { Demand, Policy } from '../policy/policy.ts';
 import type { Lease } from '../state/lease.ts';
+import type { Reviews } from '../state/reviews.ts';
 import type { SignedStore } from '../state/signed.ts';
 import { Attestor } from './attestor.ts';
 import type { Clock } from './clock.ts';
@@ -12,12 +13,13 @@ import { deadlineOf } from './deadline.ts';
 import { digestOf } from './digest.ts';
 import { Directory } from './directory.ts';
 import { type Follower, Followers } from './follower.ts';
+import { withGlass } from './glass.ts';
 import { cardOf, type Hold } from './hold.ts';
 import { Ledger } from './ledger.ts';
 import { type HoldEvent, next } from './lifecycle.ts';
 import { type LinkedPerson, requesterSlack } from './linked.ts';
 import { Outbox } from './outbox.ts';
-import { type Authority, covers, isGroupName, tally, unmeetable } from './quorum.ts';
+import { type Authority, covers, groupNames, tally, unmeetable } from './quorum.ts';
 import { Waiting } from './waiting.ts';
 import { heldText, refusal, rulesOf } from './words.ts';
 
@@ -41,6 +43,9 @@ export type HoldsDeps = {
   /** Names of all approvers that any rule may ask, and of the admins: read at the start and kept fresh. */
   readonly names: () => readonly string[];
   readonly admins: () => readonly string[];
+  /** Who may release a hold alone in an emergency; what is remembered of it until another admin signs. */
+  readonly breakGlass: () => readonly string[];
+  readonly reviews: Pick<Reviews, 'open' | 'drop'>;
   /** Where changes of approver groups are announced. */
   readonly channel: () => string;
   readonly expiresInTransactionMs: () => number;
@@ -161,13 +166,15 @@ export class Book {
   /** Count again, and show it. */
   recount(hold: Hold): ReturnType<typeof tally> {
     const result = tally(
-      [...hold.votes.values()].map(({ voter, reason }) => ({ decision: 'approve' as const, voter, reason })),
+      [...hold.votes.values()]
+        .filter(({ breaks }) => !breaks)
+        .map(({ voter, reason }) => ({ decision: 'approve' as const, voter, reason })),
       hold.operation.principal,
       hold.demands,
       this.authority(hold),
     );
     hold.counted = result.counted;
-    return result;
+    return withGlass(this.deps.breakGlass(), hold, result, () => this.authority(hold));
   }
 
   authority(hold: Hold): Authority {
@@ -344,7 +351,3 @@ export class Book {
     await this.#outbox.close(ms);
   }
 }
-
-export const groupNames = (demands: readonly Demand[]): string[] => [
-  ...new Set(demands.flatMap(({ approvers }) => approvers.filter(isGroupName))),
-];

@@ -9,6 +9,7 @@ import type { Demand, Verdict } from '../policy/policy.ts';
 import { receiveKill, receiveVote } from './ballot.ts';
 import { Book, type HoldsDeps } from './book.ts';
 import { digestOf, SALT_BYTES } from './digest.ts';
+import { glassDemand } from './glass.ts';
 import type { Hold } from './hold.ts';
 import { askPartial } from './partial.ts';
 import { withdrawal, withdrawnBy } from './withdrawal.ts';
@@ -59,6 +60,7 @@ class Broker implements Holds {
     this.#refuseUnasked(operation, verdict, context);
 
     const { promise, hold } = this.#newHold(operation, verdict, policy().version, context);
+    if (glassDemand(this.#book.deps.breakGlass(), hold)) hold.extra = { breakGlass: true };
     this.#book.add(hold); // counted against the limits from here on
     const onAbort = () => {
       if (hold.phase.kind === 'open') {

@@ -8,7 +8,7 @@ import type { Operation, Outcome, Stopped } from '../operation.ts';
 import type { Demand } from '../policy/policy.ts';
 import { type ExpiresBy, executed, type Phase } from './lifecycle.ts';
 
-type Vote = {
+export type Vote = {
   readonly user: string;
   readonly reason: string | undefined;
   readonly at: number;
@@ -16,6 +16,10 @@ type Vote = {
   voter: Attestation;
   /** Monotonic ms of the newest attestation. */
   attestedAt: number;
+  /** Given to release it alone: counts for no rule, and for nothing but breaking the glass. */
+  readonly breaks?: boolean;
+  /** Given at a signed-in terminal: attested by the issuer's token, where Slack may be out of reach. */
+  readonly terminal?: { readonly issuer: string; readonly subject: string; readonly endsAt: number };
 };
 
 export type Hold = {

@@ -84,6 +84,11 @@ function absence(voter: Attestation, demands: readonly Demand[], authority: Auth
 /** `@handle` and `S…` are looked up in Slack; users and `oidc:` groups are not. */
 export const isGroupName = (approver: string): boolean => approver.startsWith('@') || /^S[A-Z0-9]+$/.test(approver);
 
+/** Names of Slack groups among the approvers. */
+export const groupNames = (demands: readonly Demand[]): string[] => [
+  ...new Set(demands.flatMap(({ approvers }) => approvers.filter(isGroupName))),
+];
+
 const sameEmail = (a: string | undefined, b: string | undefined): boolean =>
   a !== undefined &&
   b !== undefined &&

@@ -2,7 +2,8 @@
 import { asGatewayError, GatewayError } from '../errors.ts';
 import type { Permit } from '../gate.ts';
 import { type Outcome, principalKey } from '../operation.ts';
-import { type Book, groupNames } from './book.ts';
+import type { Book } from './book.ts';
+import { namesOf } from './glass.ts';
 import type { Hold } from './hold.ts';
 import type { HoldEvent } from './lifecycle.ts';
 import { learnPartial, partial } from './partial.ts';
@@ -61,7 +62,7 @@ async function attestAll(book: Book, hold: Hold, ms: number): Promise<void> {
   const { revision } = hold;
   let people: Awaited<ReturnType<Book['attestor']['ask']>>;
   try {
-    people = await book.attestor.ask(hold.id, users, groupNames(hold.demands), ms);
+    people = await book.attestor.ask(hold.id, users, namesOf(book.deps.breakGlass(), hold), ms);
   } catch (error) {
     log('voters could not be attested', { hold: hold.id, error: String(error) });
     await new Promise<void>((resolve) => void clock.after(1_000, resolve));

@@ -4,6 +4,7 @@ import { createGate, type Gate } from '../../gateway/gate.ts';
 import { createHolds, type Holds } from '../../gateway/holds/broker.ts';
 import type { Policy } from '../../gateway/policy/policy.ts';
 import { createLease, type Lease } from '../../gateway/state/lease.ts';
+import { Reviews } from '../../gateway/state/reviews.ts';
 import { SignedStore } from '../../gateway/state/signed.ts';
 import { type CardJob, cardJobSchema } from '../../queue/cards.ts';
 import { newKeyPair, signingKey, verifyingKey } from '../../queue/sign.ts';
@@ -111,6 +112,8 @@ export class ModelGateway {
       oidcMembers: (group) => soon('members', () => (group === 'dba' ? OIDC.dba : [])),
       names: () => ['@dba', '@security'],
       admins: () => ['U0GRACE'],
+      breakGlass: () => [],
+      reviews: new Reviews(store),
       channel: () => 'C0APPROVALS',
       expiresInTransactionMs: () => 20_000,
       endSession: options.endSession,

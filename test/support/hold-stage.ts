@@ -11,6 +11,7 @@ import { type Clock, systemClock } from '../../gateway/holds/clock.ts';
 import type { Operation } from '../../gateway/operation.ts';
 import type { Demand, Policy, Verdict } from '../../gateway/policy/policy.ts';
 import { createLease, type Lease } from '../../gateway/state/lease.ts';
+import { Reviews } from '../../gateway/state/reviews.ts';
 import { SignedStore } from '../../gateway/state/signed.ts';
 import type { Card, CardJob } from '../../queue/cards.ts';
 import {
@@ -121,7 +122,12 @@ export type VoteOf = Extract<VoteMessage, { kind: 'vote' }>;
 export type HoldStage = Awaited<ReturnType<typeof startHoldStage>>;
 
 export async function startHoldStage(
-  options: { redis?: TestRedis; clock?: Clock; leaseTimes?: { leaseMs: number; selfMs: number; renewMs: number } } = {},
+  options: {
+    redis?: TestRedis;
+    clock?: Clock;
+    leaseTimes?: { leaseMs: number; selfMs: number; renewMs: number };
+    followers?: HoldsDeps['followers'];
+  } = {},
 ) {
   const redis = options.redis ?? (await startRedis());
   const clock = options.clock ?? systemClock;
@@ -150,6 +156,7 @@ export async function startHoldStage(
   const settings = {
     policy: holding(demand()),
     people: [] as { slack: string; issuer: string; subject: string }[],
+    breakGlass: [] as string[],
     oidc: {} as Record<string, string[]>,
     limits: { openPerPrincipal: 1_000, openPerConnection: 1_000 },
     closed: undefined as string | undefined,
@@ -177,6 +184,9 @@ export async function startHoldStage(
     oidcMembers: async (group) => settings.oidc[group] ?? [],
     names: () => ['@dba-oncall', '@gate-admins'],
     admins: () => ['U0CAROL', '@gate-admins'],
+    breakGlass: () => settings.breakGlass,
+    reviews: new Reviews(store),
+    followers: options.followers ?? [],
     channel: () => 'C0APPROVALS',
     expiresInTransactionMs: () => 120_000,
     endSession: (session) => session === 'session-1',
