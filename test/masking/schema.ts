@@ -158,6 +158,12 @@ export async function createLab(server: TestPostgres, database: string, salt: st
       ALTER TABLE vault OWNER TO ${APP.user};
       ALTER TABLE inbox OWNER TO ${APP.user};
       CREATE SCHEMA app_s AUTHORIZATION ${APP.user};
+      CREATE SCHEMA tenant;
+      CREATE TABLE tenant.typed (chars varchar(30));
+      CREATE TABLE tenant.users2 (label text);
+      INSERT INTO tenant.typed VALUES ('of no interest');
+      GRANT USAGE ON SCHEMA tenant TO ${APP.user};
+      GRANT SELECT ON ALL TABLES IN SCHEMA tenant TO ${APP.user};
       CREATE SCHEMA saved;`);
     for (const table of BASE_TABLES)
       await client.query(`CREATE TABLE saved.${table} AS SELECT * FROM ONLY ${table === 'part' ? 'part1' : table}`);

@@ -5,6 +5,7 @@ import { CONSTRUCTED } from './constructed.ts';
 import { COPY } from './copy.ts';
 import { ERRORS } from './errors.ts';
 import { FRAME } from './frame.ts';
+import { LOOKUPS } from './lookups.ts';
 import { NAMES } from './names.ts';
 import { ORACLES } from './oracles.ts';
 import { PROTOCOL } from './protocol.ts';
@@ -23,6 +24,7 @@ export const ATTACKS: readonly Attack[] = [
   ...COPY,
   ...NAMES,
   ...PROTOCOL,
+  ...LOOKUPS,
   ...FRAME,
   ...RACES,
   ...ORACLES,

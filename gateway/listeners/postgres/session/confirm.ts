@@ -168,10 +168,10 @@ export class Confirm implements ReplyEvents {
       reply.columns = columns;
       return;
     }
-    const as = shield.basis;
-    if (reply.portal) reply.portal.description = { columns, as };
+    const description = { columns, as: shield.basis, frame: this.#stay.frame.text };
+    if (reply.portal) reply.portal.description = description;
     const statement = reply.statement ?? reply.portal?.statement;
-    if (statement) statement.description = { columns, as };
+    if (statement) statement.description = description;
   }
 
   mask(reply: ReplyOf<'execute'> | ReplyOf<'query'>, copy: boolean): Mask | 'none' {
@@ -232,6 +232,8 @@ export class Confirm implements ReplyEvents {
           facts: session.inner,
           results: resultsOf({ facts: session.inner, inner: undefined }),
           statement: undefined,
+          frame: undefined,
+          behind: undefined,
           source,
           cursor: true,
           holdable: session.hold,

@@ -3,7 +3,7 @@ import * as build from '../builders.ts';
 import type { BindMessage } from '../messages.ts';
 import type { StatementFacts } from '../types.ts';
 import type { Frame } from '../wire.ts';
-import type { Portal, Statement } from './names.ts';
+import { behindOf, type Portal, type Statement } from './names.ts';
 import { type Subject, unsettles } from './operation.ts';
 import type { Run } from './run.ts';
 import { formatted, NO_RESULTS, type Results } from './shield.ts';
@@ -33,17 +33,15 @@ export function forward(stay: Stay, frame: Frame): void {
 
 export function forwardBind(stay: Stay, frame: Frame, message: BindMessage, bound: Bound, turn: number): void {
   const { statement, subject, facts, results, run } = bound;
-  const known = statement?.description;
-  const description =
-    known && known.as === stay.shield.basis
-      ? { columns: formatted(known.columns, message.resultFormats), as: known.as }
-      : undefined;
+  const description = descriptionOf(stay, statement, message, facts);
   const portal: Portal = {
     statement,
     subject,
     facts,
     results,
     run,
+    frame: stay.frame.text,
+    behind: facts && behindOf(stay.names, facts),
     source: statement?.source ?? '',
     cursor: false,
     holdable: false,
@@ -56,6 +54,19 @@ export function forwardBind(stay: Stay, frame: Frame, message: BindMessage, boun
   forward(stay, frame);
   stay.dirty = true;
   stay.replies.push({ kind: 'bind', name: message.portal, portal });
+}
+
+/** What the target said of the statement, where its text still means the same. */
+function descriptionOf(
+  { shield, frame, shadowed, schemaChanged }: Stay,
+  statement: Statement | undefined,
+  { resultFormats }: BindMessage,
+  facts: StatementFacts | undefined,
+): Portal['description'] {
+  const known = statement?.description;
+  if (!known || known.as !== shield.basis || known.frame !== frame.text || shadowed || schemaChanged) return undefined;
+  if (facts?.session.kind !== 'none') return undefined; // EXECUTE, FETCH: their columns are those of a name
+  return { columns: formatted(known.columns, resultFormats), as: known.as, frame: known.frame };
 }
 
 export function forwardDescribe(stay: Stay, frame: Frame, kind: 'S' | 'P', name: string): void {

@@ -108,6 +108,51 @@ describe('prepared statements', () => {
     assert.equal(brief(await client.until('Z')), '1 2 C(DEALLOCATE) 1 E(26000) Z(I)');
   });
 
+  it('runs no portal whose EXECUTE would find another statement than the one it was judged by', async () => {
+    const client = await world.raw();
+    const asked: string[] = [];
+    world.gate.decide = (operation) => {
+      asked.push(operation.effects.map(({ action }) => action).join(' '));
+      return 'allow';
+    };
+    await ask(client, 'begin');
+    await ask(client, 'prepare p as select v from t');
+    client.send(build.parse('', 'execute p'), build.bind('late', ''), build.sync());
+    assert.equal(brief(await client.until('Z')), '1 2 Z(T)');
+    await ask(client, 'deallocate p');
+    await ask(client, 'prepare p as delete from t');
+    client.send(build.execute('late'), build.sync());
+    assert.equal(brief(await client.until('Z')), 'E(0A000) Z(E)');
+    assert.equal(
+      asked.some((actions) => actions.includes('delete')),
+      false,
+    );
+    assert.equal(client.sentTypes().includes('E'), false);
+  });
+
+  it('runs no portal behind a change of what its text means', async () => {
+    const client = await world.raw();
+    await ask(client, 'begin');
+    client.send(build.parse('', 'truncate t'), build.bind('late', ''), build.sync());
+    assert.equal(brief(await client.until('Z')), '1 2 Z(T)');
+    await ask(client, 'set search_path = other');
+    client.send(build.execute('late'), build.sync());
+    assert.match(brief(await client.until('Z')), /^E\(0A000\) .*Z\(E\)$/); // the server takes the setting back
+    await ask(client, 'rollback');
+  });
+
+  it('judges FETCH from a portal of EXECUTE by what that would find', async () => {
+    const client = await world.raw();
+    await ask(client, 'begin');
+    await ask(client, 'prepare p as select v from t');
+    client.send(build.parse('', 'execute p'), build.bind('late', ''), build.sync());
+    await client.until('Z');
+    assert.equal(await ask(client, 'fetch all from late'), 'T C(FETCH 0) Z(T)');
+    await ask(client, 'deallocate p');
+    await ask(client, "prepare p as insert into t values (1, 'x') returning v");
+    assert.equal(await ask(client, 'fetch all from late'), 'E(0A000) Z(E)');
+  });
+
   it('trusts no name that code may have given another meaning', async () => {
     const client = await world.raw();
     world.gate.decide = (operation) => (isDelete(operation) ? 'deny' : 'allow');

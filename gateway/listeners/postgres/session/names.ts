@@ -29,6 +29,10 @@ export type Portal = {
   readonly statement: Statement | undefined;
   /** Its columns, once the target has described them; `asked` when it is on the way. */
   description?: Description | 'asked' | undefined;
+  /** The settings it was judged in; a cursor's names are looked up once, when it is declared. */
+  readonly frame: string | undefined;
+  /** What the name in an EXECUTE or a FETCH stood for when it was judged: the server looks when it runs. */
+  readonly behind: Statement | Portal | undefined;
   /** The whole text it came in, as the target remembers it. */
   readonly source: string;
   /** A cursor made by DECLARE. */
@@ -125,6 +129,28 @@ function leave(portal: Portal): void {
   if (portal.state === 'judged') portal.run?.done('BIND');
   else if (portal.state === 'suspended') portal.run?.done('SUSPENDED');
   if (portal.state !== 'running') portal.run = undefined;
+}
+
+/** What an EXECUTE or a FETCH would find now. */
+export function behindOf(names: Names, { session }: StatementFacts): Statement | Portal | undefined {
+  if (session.kind === 'execute') return names.statements.get(session.name);
+  return session.kind === 'fetch' ? names.portals.get(session.name) : undefined;
+}
+
+/**
+ * A portal that has not run does what its text means when it runs, not when it was bound: COPY, EXECUTE, FETCH and their
+ * kind look their names up then.
+ * @throws GatewayError UNSUPPORTED where that is not what was judged
+ */
+export function checkStillMeant(names: Names, portal: Portal, frame: string): void {
+  if (portal.cursor || !portal.facts || portal.state === 'suspended') return;
+  const { behind } = portal;
+  if (portal.frame !== frame || behindOf(names, portal.facts) !== behind) {
+    throw new GatewayError('UNSUPPORTED', 'settings or names have changed since this portal was bound', {
+      hint: 'Bind it again.',
+    });
+  }
+  if (behind && 'state' in behind) checkStillMeant(names, behind, frame);
 }
 
 /** @throws GatewayError UNKNOWN_NAME */

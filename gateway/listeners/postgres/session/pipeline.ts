@@ -9,7 +9,7 @@ import { copyStep } from './copy-step.ts';
 import { EMPTY, forward, forwardBind, forwardDescribe, forwardExecute, forwardQuery } from './forward.ts';
 import { Judge, type JudgeDeps, type Style, type Wait } from './judge.ts';
 import { Learning } from './learning.ts';
-import { knownStatement, type Portal, type Statement } from './names.ts';
+import { checkStillMeant, knownStatement, type Portal, type Statement } from './names.ts';
 import {
   checkTogether,
   hideBound,
@@ -285,6 +285,11 @@ export class Pipeline {
     if (!subject || !facts) return go(undefined);
     if (stay.status === 'E' && !leavesTransaction([facts])) {
       return this.#judge.refuse(transactionFailed(), frame, 'extended');
+    }
+    try {
+      checkStillMeant(stay.names, portal, stay.frame.text);
+    } catch (error) {
+      return this.#judge.refuse(asGatewayError(error), frame, 'extended', { audited: false });
     }
     if (portal.run && (portal.state === 'suspended' || this.#stillPermitted(portal.run, portal))) {
       return go(portal.run);

@@ -1,6 +1,6 @@
 /** Texts and names made into facts, as they mean in the session now. Synchronous wherever the inspector is. */
 import type { StatementFacts } from '../types.ts';
-import { innerFacts, knownStatement, type Statement } from './names.ts';
+import { checkStillMeant, innerFacts, knownStatement, type Statement } from './names.ts';
 import type { Resolved } from './operation.ts';
 import { unknownPortal } from './refusal.ts';
 import type { Results } from './shield.ts';
@@ -61,9 +61,13 @@ export function resolve(stay: Stay, facts: StatementFacts): Resolved | Promise<R
     case 'fetch': {
       const portal = names.portals.get(session.name);
       if (!portal) throw unknownPortal(session.name, 'cursor');
-      // A portal of EXECUTE does what the statement of that name does.
-      const { facts: inner, subject } = portal;
-      return { facts, inner: inner && subject && { ...inner, effects: subject.effects, risks: subject.risks } };
+      checkStillMeant(names, portal, stay.frame.text);
+      // A portal of EXECUTE does, and shows, what the statement of that name does.
+      const { facts: inner, subject, results } = portal;
+      return {
+        facts,
+        inner: inner && subject && { ...inner, ...results, effects: subject.effects, risks: subject.risks },
+      };
     }
     case 'declare':
       return { facts, inner: session.inner };

@@ -41,8 +41,12 @@ export type Mask = {
   piece(bytes: Buffer, last: boolean): Buffer | undefined;
 };
 
-/** A description and the catalogue it was true for. */
-export type Description = { readonly columns: readonly Column[]; readonly as: Masked | undefined };
+/** A description, the catalogue and the settings it was true for. */
+export type Description = {
+  readonly columns: readonly Column[];
+  readonly as: Masked | undefined;
+  readonly frame: string;
+};
 
 /** How an operation's results are to be shown. */
 export type Showing = {
