@@ -154,6 +154,8 @@ export async function startGateway(
       names: () => rulebook.names(),
       admins: () => config().approvals.admins,
       breakGlass: () => config().approvals.breakGlass,
+      isRevoked: ({ issuer, subject }) =>
+        identity.revocations.isRevoked({ issuer, subject, jti: undefined, hash: undefined }),
       reviews,
       followers: followersOf({
         publish,

@@ -66,20 +66,23 @@ export const askSchema = z.discriminatedUnion('kind', [
   }),
   /**
    * A vote that came to another gateway's `web` from a signed-in terminal: gateways alone may send it. The gateway that
-   * has the hold judges the voter by issuer, subject and groups, as that other gateway verified them.
+   * has the hold judges the voter by issuer and subject, as that other gateway verified them.
    */
   z.strictObject({
     kind: z.literal('terminal'),
     v: z.literal(1),
     id: text(120),
     hold: z.uuid(),
+    digest: z.string().regex(/^[0-9a-f]{64}$/),
+    revision: z.number().int().min(1),
     decision: z.enum(['approve', 'deny']),
     reason: text(1000).optional(),
     issuer: text(400),
     subject: text(400),
     name: text(200),
     email: text(320).optional(),
-    groups: z.array(text(200)).max(500),
+    /** When the token it was given with ends. */
+    endsAt: time,
     at: time,
   }),
 ]);

@@ -3,7 +3,7 @@ import type { Attestation, Receipt, VoteMessage } from '../../queue/votes.ts';
 import type { Book } from './book.ts';
 import { FRESH_MS } from './directory.ts';
 import { glassBroken, glassDemand, objection } from './glass.ts';
-import { type Hold, needsDetails } from './hold.ts';
+import { type Hold, needsDetails, type TerminalVoter } from './hold.ts';
 import { entitlement, groupNames, isSameHuman } from './quorum.ts';
 import { confirm } from './release.ts';
 import { lateText, untouched } from './words.ts';
@@ -29,7 +29,7 @@ const receipt = ({ id, hold }: Click, counted: boolean, text: string): Receipt =
 const refused = (click: Click, why: string): Receipt => receipt(click, false, `Not counted: ${why}.`);
 
 /** The same click again (a redelivery) gets the same receipt. */
-export function receiveVote(book: Book, click: VoteOf): Promise<Receipt> {
+export function receiveVote(book: Book, click: VoteOf, terminal?: TerminalVoter): Promise<Receipt> {
   const hold = book.find(click.hold);
   const receipts = (hold ?? book.remembered(click.hold))?.receipts;
   const known = receipts?.get(click.id);
@@ -40,7 +40,7 @@ export function receiveVote(book: Book, click: VoteOf): Promise<Receipt> {
     book.ledger.note({ kind: 'hold.vote', hold: click.hold, ...seen(book, click, click.voter), counted: false, why });
     return Promise.resolve(refused(click, why));
   }
-  return remember(book, hold, click, () => count(book, hold, click));
+  return remember(book, hold, click, () => count(book, hold, click, terminal));
 }
 
 function remember(book: Book, hold: Hold, click: Click, judge: () => Promise<Receipt>): Promise<Receipt> {
@@ -57,7 +57,7 @@ function remember(book: Book, hold: Hold, click: Click, judge: () => Promise<Rec
   return judged;
 }
 
-async function count(book: Book, hold: Hold, click: VoteOf): Promise<Receipt> {
+async function count(book: Book, hold: Hold, click: VoteOf, terminal: TerminalVoter | undefined): Promise<Receipt> {
   const early = mismatch(hold, click);
   if (early) return refuse(book, hold, click, click.voter, early);
 
@@ -89,7 +89,7 @@ async function count(book: Book, hold: Hold, click: VoteOf): Promise<Receipt> {
     if (again && !addsReason) return refuse(book, hold, click, voter, 'you have approved this already');
     if (!again && hold.votes.size >= MAX_VOTERS) return refuse(book, hold, click, voter, 'it has enough votes already');
   }
-  const remark = book.directory.remark(voter.user, groupNames(hold.demands));
+  const remark = terminal ? 'at a terminal' : book.directory.remark(voter.user, groupNames(hold.demands));
   const recorded = book.ledger.record(hold, 'hold.vote', {
     ...seen(book, click, voter),
     counted: true,
@@ -105,7 +105,16 @@ async function count(book: Book, hold: Hold, click: VoteOf): Promise<Receipt> {
     return receipt(click, true, `Denied. ${untouched(hold.operation)}`);
   }
   const { reason } = click;
-  hold.votes.set(voter.user, { user: voter.user, reason, at: clock.now(), remark, voter, attestedAt });
+  const at = clock.now();
+  hold.votes.set(voter.user, {
+    user: voter.user,
+    reason,
+    at,
+    remark,
+    voter,
+    attestedAt,
+    ...(terminal ? { terminal } : {}),
+  });
   const { met } = book.recount(hold);
   book.followers.tell('voted', hold);
   const answer = receipt(click, true, countedText(hold, entitled.rules, reason));

@@ -46,6 +46,8 @@ export type HoldsDeps = {
   /** Who may release a hold alone in an emergency; what is remembered of it until another admin signs. */
   readonly breakGlass: () => readonly string[];
   readonly reviews: Pick<Reviews, 'open' | 'drop'>;
+  /** Is this person's access revoked, whatever token they showed? */
+  readonly isRevoked: (who: { readonly issuer: string; readonly subject: string }) => boolean;
   /** Where changes of approver groups are announced. */
   readonly channel: () => string;
   readonly expiresInTransactionMs: () => number;

@@ -1,6 +1,6 @@
 /** Opens holds and takes in what bots say of them. The book keeps them; votes: ballot.ts; release: release.ts. */
 import { randomBytes } from 'node:crypto';
-import { cardJob, cardSchema } from '../../queue/cards.ts';
+import { type Card, cardJob, cardSchema } from '../../queue/cards.ts';
 import type { Receipt, VoteMessage } from '../../queue/votes.ts';
 import { asGatewayError, type ErrorCode, GatewayError } from '../errors.ts';
 import type { AdmitContext, Permit } from '../gate.ts';
@@ -11,7 +11,9 @@ import { Book, type HoldsDeps } from './book.ts';
 import { digestOf, SALT_BYTES } from './digest.ts';
 import { glassDemand } from './glass.ts';
 import type { Hold } from './hold.ts';
+import type { Person } from './linked-voter.ts';
 import { askPartial } from './partial.ts';
+import { mayRead, receiveTerminal, type TerminalVote } from './terminal.ts';
 import { withdrawal, withdrawnBy } from './withdrawal.ts';
 import { heldText, oneLine, untouched } from './words.ts';
 
@@ -28,6 +30,10 @@ export type Holds = {
   open(operation: Operation, verdict: Verdict & { kind: 'hold' }, context: AdmitContext): Promise<Permit>;
   /** What `consumeVotes` hands over. Never throws for what it does not like: the receipt says so. */
   receive(message: VoteMessage): Promise<Receipt | undefined>;
+  /** A vote from a signed-in terminal; the receipt says whether it counted. */
+  receiveTerminal(vote: TerminalVote): Promise<Receipt>;
+  /** May this person, whom a verified token named, see what waits there? */
+  mayRead(card: Card, person: Person): Promise<boolean>;
   /** The policy changed: judge every open hold again. */
   rulesChanged(): void;
   /** Redis is back: what it may have lost is written again. */
@@ -118,6 +124,14 @@ class Broker implements Holds {
         return undefined;
       }
     }
+  }
+
+  receiveTerminal(vote: TerminalVote): Promise<Receipt> {
+    return receiveTerminal(this.#book, vote);
+  }
+
+  mayRead(card: Card, person: Person): Promise<boolean> {
+    return mayRead(this.#book, card, person);
   }
 
   rulesChanged(): void {

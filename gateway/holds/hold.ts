@@ -8,6 +8,15 @@ import type { Operation, Outcome, Stopped } from '../operation.ts';
 import type { Demand } from '../policy/policy.ts';
 import { type ExpiresBy, executed, type Phase } from './lifecycle.ts';
 
+/** Who voted at a terminal, as a verified token said, and when that token ends. */
+export type TerminalVoter = {
+  readonly issuer: string;
+  readonly subject: string;
+  readonly name: string;
+  readonly email?: string;
+  readonly endsAt: number;
+};
+
 export type Vote = {
   readonly user: string;
   readonly reason: string | undefined;
@@ -19,7 +28,7 @@ export type Vote = {
   /** Given to release it alone: counts for no rule, and for nothing but breaking the glass. */
   readonly breaks?: boolean;
   /** Given at a signed-in terminal: attested by the issuer's token, where Slack may be out of reach. */
-  readonly terminal?: { readonly issuer: string; readonly subject: string; readonly endsAt: number };
+  readonly terminal?: TerminalVoter;
 };
 
 export type Hold = {

@@ -6,6 +6,7 @@ import type { Book } from './book.ts';
 import { namesOf } from './glass.ts';
 import type { Hold } from './hold.ts';
 import type { HoldEvent } from './lifecycle.ts';
+import { refreshTerminal, standAlone } from './linked-voter.ts';
 import { learnPartial, partial } from './partial.ts';
 import { outcomeFields } from './record.ts';
 import { withdrawal } from './withdrawal.ts';
@@ -40,9 +41,11 @@ function giveUp(book: Book, hold: Hold, error: GatewayError): void {
 async function attestAndRelease(book: Book, hold: Hold, arrived: string): Promise<void> {
   const began = book.deps.clock.monotonic();
   for (let round = 0; ; round++) {
+    for (const { user, why } of refreshTerminal(book, hold)) voidVote(book, hold, user, why);
     if (hold.phase.kind !== 'open' || !recountAndVoid(book, hold)) return;
     const young = book.deps.clock.monotonic() - ATTESTED_MS;
-    const known = hold.partialEmails !== undefined; // who may not vote, under whatever account
+    // Who may not vote, under whatever Slack account; what was voted at terminals is of people linked by configuration.
+    const known = hold.partialEmails !== undefined || standAlone(hold);
     const fresh = [...hold.votes.values()].every(
       ({ user, attestedAt }) => attestedAt >= young && (attestedAt >= began || user === arrived),
     );
@@ -57,8 +60,8 @@ async function attestAndRelease(book: Book, hold: Hold, arrived: string): Promis
 /** Ask about everybody who voted, in one question; who is not in the answer is not known any more. */
 async function attestAll(book: Book, hold: Hold, ms: number): Promise<void> {
   const { clock, log } = book.deps;
-  const users = [...new Set([...partial(book, hold), ...hold.votes.keys()])].slice(0, 50);
-  const asked = new Map(hold.votes);
+  const asked = new Map([...hold.votes].filter(([, { terminal }]) => !terminal));
+  const users = [...new Set([...partial(book, hold), ...asked.keys()])].slice(0, 50);
   const { revision } = hold;
   let people: Awaited<ReturnType<Book['attestor']['ask']>>;
   try {

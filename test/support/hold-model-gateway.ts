@@ -113,6 +113,7 @@ export class ModelGateway {
       names: () => ['@dba', '@security'],
       admins: () => ['U0GRACE'],
       breakGlass: () => [],
+      isRevoked: () => false,
       reviews: new Reviews(store),
       channel: () => 'C0APPROVALS',
       expiresInTransactionMs: () => 20_000,

@@ -6,6 +6,7 @@ export function asUsual(stage: HoldStage): void {
   stage.settings.people = [];
   stage.settings.oidc = {};
   stage.settings.breakGlass = [];
+  stage.settings.revoked = [];
   stage.workspace.groups = { '@dba-oncall': { id: 'S0DBA', members: ['U0ALICE', 'U0CAROL', 'U0BOB'] } };
   stage.workspace.people = {};
   stage.workspace.answers = { directory: true, attest: true };
