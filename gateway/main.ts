@@ -18,6 +18,7 @@ import { createDoor } from './compose/postgres.ts';
 import { needsRestart } from './compose/reload.ts';
 import { Rulebook } from './compose/rulebook.ts';
 import { Keys, openShared } from './compose/shared.ts';
+import { createTerminal } from './compose/terminal.ts';
 import { createWebDoor } from './compose/web.ts';
 import type { Address, Config } from './config.ts';
 import { asGatewayError } from './errors.ts';
@@ -211,7 +212,11 @@ export async function startGateway(
         rules: () => shared.rules.trouble(),
         audit: () => audit.trouble(),
       });
+    const terminal = createTerminal({ gateway: id, holds, shared, keys, identity });
+    ends.push(() => terminal.close());
     const web = createWebDoor({
+      terminal: terminal.door,
+      whoIs: terminal.whoIs,
       config,
       exchange: (jwt) => identity.exchange(jwt),
       audit,

@@ -11,6 +11,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   keygen: async () => (await import('./keygen.ts')).keygen,
   policy: async () => (await import('./policy.ts')).policy,
   audit: async () => (await import('./audit.ts')).audit,
+  approve: async () => (await import('./approve.ts')).approve,
   rules: async () => (await import('./rules.ts')).rules,
 };
 

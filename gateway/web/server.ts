@@ -1,15 +1,15 @@
 /** The web listener: tokens for JWTs, health, metrics. Knows no protocol of a target. */
 import type { Server as HttpsServer } from 'node:https';
-import type { TLSSocket } from 'node:tls';
-import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
+import Fastify, { type FastifyInstance } from 'fastify';
 import type { Audit } from '../audit/entry.ts';
 import { GatewayError } from '../errors.ts';
 import type { Exchange } from '../identity/authenticator.ts';
 import type { Listen } from '../listeners/listener.ts';
-import { isLoopback } from '../loopback.ts';
 import { principalKey } from '../operation.ts';
-import { AddressLimiter, type Limiter, type Rate } from './limiter.ts';
+import { createDoor, type Door } from './door.ts';
+import type { Limiter, Rate } from './limiter.ts';
 import type { Metrics } from './metrics.ts';
+import { type TerminalDoor, type Voter, votes } from './votes.ts';
 
 export type WebOptions = {
   readonly host: string;
@@ -17,6 +17,9 @@ export type WebOptions = {
   /** PEM. Absent: plain HTTP, where tokens are given to loopback only. */
   readonly tls?: { readonly cert: string; readonly key: string } | undefined;
   readonly exchange: (jwt: string) => Promise<Exchange>;
+  /** Who shows this token, for those who decide at a terminal; and what they can decide. Absent: nobody does. */
+  readonly whoIs?: (token: string) => Promise<Voter>;
+  readonly terminal?: TerminalDoor;
   readonly audit: Pick<Audit, 'append' | 'commit'>;
   readonly metrics: Metrics;
   /** What keeps the gateway from being ready, by part. */
@@ -47,8 +50,6 @@ const MAX_HEADER_BYTES = 32 * 1024; // a JWT of 16 KB and room
 const MAX_BODY_BYTES = 4 * 1024; // nothing reads it
 const REQUEST_MS = 10_000;
 export const MAX_CONNECTIONS = 2_000;
-/** A refused token costs as much as this many accepted ones: guessing is slower than using. */
-const REFUSAL_COST = 4;
 
 export function createWeb(options: WebOptions): Web {
   const { requestMs = REQUEST_MS } = options;
@@ -90,7 +91,10 @@ export function createWeb(options: WebOptions): Web {
     reply.code(404).send({ error: 'NOT_FOUND', message: 'there is nothing here' }),
   );
 
-  tokens(app, options);
+  const door = createDoor(options);
+  tokens(app, options, door);
+  const { terminal, whoIs } = options;
+  if (terminal && whoIs) app.register(async (scope) => votes(scope, { whoIs, terminal, door }));
   app.get('/healthz', async () => ({ ok: true }));
   app.get('/readyz', async (_request, reply) => {
     const notReady = await options.troubles();
@@ -128,42 +132,10 @@ export function createWeb(options: WebOptions): Web {
   };
 }
 
-function tokens(app: FastifyInstance, options: WebOptions): void {
-  const { exchange, audit, metrics, isLocal = isLoopback, log } = options;
-  const { limiter: limiterOf = (_name: string, rate: Rate): Limiter => new AddressLimiter(rate) } = options;
-  // A fleet behind one address renews now and then; a guesser does not stop.
-  const limiter = limiterOf('tokens', options.rate ?? { burst: 300, perSecond: 5 });
-  // That an address floods is recorded, once a minute: a stranger must not be able to fill the disk of the evidence.
-  const floods = limiterOf('floods', { burst: 1, perSecond: 1 / 60 });
-
-  const refuse = async (request: FastifyRequest, reply: FastifyReply, error: GatewayError) => {
-    metrics.signIn(false);
-    try {
-      if (error.code !== 'LIMIT' || (await floods.allow(request.ip))) {
-        const { code, message: reason } = error;
-        audit.append({ kind: 'auth.refused', door: 'web', address: request.ip, code, reason });
-      }
-    } catch (cause) {
-      log?.warn({ reason: String(cause) }, 'a refusal could not be recorded'); // nothing passes: the answer stays no
-    }
-    const status =
-      error.code === 'AUTH' ? 401 : error.code === 'LIMIT' ? 429 : error.code === 'AUTH_NEEDS_TLS' ? 403 : 503;
-    if (status === 401) reply.header('www-authenticate', 'Bearer');
-    return reply
-      .code(status)
-      .send({ error: error.code, message: error.message, ...(error.hint ? { hint: error.hint } : {}) });
-  };
-
+function tokens(app: FastifyInstance, { exchange, audit, metrics, log }: WebOptions, door: Door): void {
   app.post('/v1/token', async (request, reply) => {
     try {
-      if (!(await limiter.allow(request.ip)))
-        throw new GatewayError('LIMIT', 'too many requests from this address; wait a little');
-      if (!isEncrypted(request) && !isLocal(request.raw.socket.remoteAddress ?? '')) {
-        throw new GatewayError('AUTH_NEEDS_TLS', 'tokens are given over TLS, or to loopback', {
-          hint: 'this token has crossed a network in the clear: have its issuer revoke it',
-        });
-      }
-      const jwt = bearer(request.headers.authorization);
+      const jwt = await door.bearer(request);
       const { token, hash, expiresAt, principal, confirm } = await exchange(jwt);
       await audit.commit({
         kind: 'token.issued',
@@ -187,18 +159,7 @@ function tokens(app: FastifyInstance, options: WebOptions): void {
           ? thrown
           : new GatewayError('UNAVAILABLE', 'no token can be given now; try again');
       if (error !== thrown) log?.warn({ reason: String(thrown) }, 'a token could not be given');
-      if (error.code === 'AUTH') await limiter.allow(request.ip, REFUSAL_COST);
-      return refuse(request, reply, error);
+      return door.refuse(request, reply, error);
     }
   });
 }
-
-function bearer(header: string | undefined): string {
-  const match = /^Bearer ([A-Za-z0-9._~+/=-]{1,20000})$/i.exec(header ?? '');
-  if (match?.[1]) return match[1];
-  throw new GatewayError('AUTH', 'no token was presented', {
-    hint: 'send the header Authorization: Bearer <JWT of your issuer>',
-  });
-}
-
-const isEncrypted = (request: FastifyRequest): boolean => (request.raw.socket as Partial<TLSSocket>).encrypted === true;
