@@ -13,6 +13,7 @@ import { glassDemand } from './glass.ts';
 import type { Hold } from './hold.ts';
 import type { Person } from './linked-voter.ts';
 import { askPartial } from './partial.ts';
+import { type People, peopleOf } from './people.ts';
 import { mayRead, receiveTerminal, type TerminalVote } from './terminal.ts';
 import { withdrawal, withdrawnBy } from './withdrawal.ts';
 import { heldText, oneLine, untouched } from './words.ts';
@@ -40,20 +41,32 @@ export type Holds = {
   republish(): void;
   /** End every open hold. */
   withdrawAll(code: ErrorCode, reason: string): void;
+  /** End those open holds for which `why` has a reason; answers how many. */
+  withdrawWhere(code: ErrorCode, why: (operation: Operation) => string | undefined): number;
+  /** What waits for people now, oldest first. */
+  list(): readonly OpenHold[];
+  readonly people: People;
   /** Open holds and how long the oldest has waited, ms. */
   stats(): { readonly open: number; readonly oldestMs: number };
   /** Withdraw what is open and wait up to `ms` until the cards are in Redis. */
   stop(ms: number): Promise<void>;
 };
 
+export type OpenHold = Pick<
+  Hold,
+  'id' | 'shortId' | 'operation' | 'openedAt' | 'deadline' | 'demands' | 'counted' | 'posted' | 'unseen'
+>;
+
 export const createHolds = (deps: HoldsDeps): Holds => new Broker(deps);
 
 class Broker implements Holds {
+  readonly people: People;
   readonly #book: Book;
   #stopped = false;
 
   constructor(deps: HoldsDeps) {
     this.#book = new Book(deps);
+    this.people = peopleOf(this.#book);
   }
 
   async start(): Promise<void> {
@@ -111,6 +124,8 @@ class Broker implements Holds {
       case 'posted': {
         const hold = this.#book.find(message.hold);
         if (!hold) return undefined;
+        const { channel, ts, permalink } = message;
+        if (ts !== undefined) hold.posted = { channel, ts, permalink };
         const before = hold.unseen;
         hold.unseen = message.error === undefined ? undefined : oneLine(message.error);
         if (hold.unseen !== undefined) deps.log('a card could not be posted', { hold: hold.id, error: hold.unseen });
@@ -146,10 +161,21 @@ class Broker implements Holds {
   }
 
   withdrawAll(code: ErrorCode, reason: string): void {
+    this.withdrawWhere(code, () => reason);
+  }
+
+  withdrawWhere(code: ErrorCode, why: (operation: Operation) => string | undefined): number {
     const at = this.#book.deps.clock.now();
+    let ended = 0;
     for (const hold of this.#book.open()) {
-      if (hold.phase.kind === 'open') this.#book.apply(hold, { kind: 'withdraw', at, code, reason });
+      const reason = hold.phase.kind === 'open' ? why(hold.operation) : undefined;
+      if (reason !== undefined && this.#book.apply(hold, { kind: 'withdraw', at, code, reason })) ended += 1;
     }
+    return ended;
+  }
+
+  list(): readonly OpenHold[] {
+    return this.#book.open().sort((a, b) => a.openedAt - b.openedAt);
   }
 
   stats(): { open: number; oldestMs: number } {
@@ -248,6 +274,7 @@ class Broker implements Holds {
       partialEmails: undefined,
       confirming: false,
       unseen: undefined,
+      posted: undefined,
       auditHead: undefined,
       extra: undefined,
       cancelDeadline: () => {},

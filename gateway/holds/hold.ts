@@ -72,6 +72,8 @@ export type Hold = {
   confirming: boolean;
   /** Why nobody sees its card yet, as the bot last said. */
   unseen: string | undefined;
+  /** Where its card hangs, once a bot has said so. */
+  posted: { readonly channel: string; readonly ts: string; readonly permalink: string | undefined } | undefined;
   /** The audit trail's head when it was decided. */
   auditHead: string | undefined;
   /** What goes along with it has to say on its card; made when there is something. */

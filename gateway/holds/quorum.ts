@@ -43,12 +43,18 @@ export function entitlement(
 }
 
 /** Full, present member of the installed workspace? */
-function standing(voter: Attestation, { team }: Authority): string | undefined {
-  if (voter.bot) return 'bots cannot vote';
-  if (team === undefined) return 'it is not known yet which workspace is installed here; click again in a moment';
-  if (voter.team !== team || voter.stranger) return 'only members of this workspace can vote';
+export function standing(
+  voter: Attestation,
+  { team }: Pick<Authority, 'team'>,
+  doing: 'vote' | 'use /gate' = 'vote',
+): string | undefined {
+  const again = doing === 'vote' ? 'click again' : 'ask again';
+  if (voter.bot) return `bots cannot ${doing}`;
+  if (team === undefined) return `it is not known yet which workspace is installed here; ${again} in a moment`;
+  if (voter.team !== team || voter.stranger) return `only members of this workspace can ${doing}`;
   if (voter.deleted) return 'this account is deactivated';
-  if (voter.guest) return 'guests cannot vote; a full member named by the rule must';
+  if (voter.guest)
+    return `guests cannot ${doing}; ${doing === 'vote' ? 'a full member named by the rule' : 'a full member'} must`;
   if (voter.invited) return 'this account has not accepted its invitation yet';
   return undefined;
 }
