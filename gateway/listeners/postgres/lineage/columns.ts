@@ -77,16 +77,25 @@ export function renamed(columns: Columns, names: readonly string[]): Columns {
   };
 }
 
+/** What was left out of which: a hundred joins make one layer of it, not a hundred. */
+const reduced = new WeakMap<Columns, { readonly from: Columns; readonly gone: ReadonlySet<string> }>();
+
 /** All of them without those of these names, which a USING has merged. */
 export function without(columns: Columns, names: ReadonlySet<string>): Columns {
-  return {
-    ...columns,
-    list: columns.list?.filter((one) => one.name === undefined || !names.has(one.name)),
-    find: (name) => (names.has(name) ? undefined : columns.find(name)),
+  const before = reduced.get(columns);
+  if (before && [...names].every((name) => before.gone.has(name))) return columns;
+  const from = before?.from ?? columns;
+  const gone = before ? new Set([...before.gone, ...names]) : names;
+  const rest: Columns = {
+    ...from,
+    list: from.list?.filter((one) => one.name === undefined || !gone.has(one.name)),
+    find: (name) => (gone.has(name) ? undefined : from.find(name)),
     get whole() {
-      return columns.whole;
+      return from.whole;
     },
   };
+  reduced.set(rest, { from, gone });
+  return rest;
 }
 
 /** One after the other. */

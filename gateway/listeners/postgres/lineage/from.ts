@@ -146,6 +146,7 @@ function join(walk: Walk, body: Tree, scope: Scope): Sight {
     const value = union([...left.groups, ...right.groups].map((group) => group.whole));
     asked(walk, body, isMasked(value) ? union([value, ROW]) : value, 'equality');
   }
+  if (names) walk.search(names.length * (left.groups.length + right.groups.length));
   const merged = (names ?? []).map((name) => ({ name, value: mergedColumn(walk, name, left, right) }));
   if (body.isNatural || merged.length > 0) ask(walk, walk.code.comparing());
   const gone = new Set(names);

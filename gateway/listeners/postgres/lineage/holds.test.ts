@@ -280,6 +280,16 @@ describe('holds', () => {
     assert.match(explainPlan(await planned('do $$ $$')).join(), /Asked about, because it runs a block of code/);
   });
 
+  it('follows a hundred joins by a column, and not as many as would keep everybody waiting', async () => {
+    const joined = (count: number, how: (at: number) => string): string =>
+      `select a9.ssn, a9.id from customers a0 ${Array.from({ length: count }, (_, at) => how(at + 1)).join(' ')}`;
+    const few = await planned(joined(100, (at) => `join customers a${at} using (id)`));
+    assert.deepEqual([letters(few), few.holds], ['pc', []]);
+    // Each looks for every name in all that stand before it: 400 of these kept a gateway busy for 45 s.
+    const many = await planned(joined(400, (at) => `natural join customers a${at}`));
+    assert.deepEqual([many.outputs, many.holds[0]], [undefined, 'joins too much to be followed']);
+  });
+
   it('takes a name that several schemas have for each of them', async () => {
     assert.equal(letters(await planned('select ssn, label from customers', { searchPath: [] })), 'tt');
     assert.equal(letters(await planned('select label from customers', { searchPath: ['app'] })), 'c');

@@ -19,9 +19,11 @@ import { writeColumns } from './writes.ts';
 export { explainPlan } from './explain.ts';
 
 const MAX_ROUNDS = 100; // over recursive members, one of them inside another included
+const MAX_SEARCHES = 50_000; // names of USING and NATURAL joins in everything joined before; a hundred joins by two take 20,000
 const MAX_DEPTH = 400; // expressions in expressions, queries in queries; the stack holds a few times as many
 
 class TooDeep extends Error {}
+class TooMuch extends Error {}
 
 /**
  * What the statement would let through. It reads nothing but the tree and the snapshot, and never throws for a
@@ -43,8 +45,8 @@ export function planOf(
     const found = unwrap(statement);
     return ledger.plan(outputsOf(follow(walk, found?.type ?? '', found?.body ?? {})));
   } catch (error) {
-    if (!(error instanceof TooDeep || error instanceof RangeError)) throw error;
-    ledger.hold('is nested too deeply to be followed');
+    if (!(error instanceof TooDeep || error instanceof TooMuch || error instanceof RangeError)) throw error;
+    ledger.hold(error instanceof TooMuch ? 'joins too much to be followed' : 'is nested too deeply to be followed');
     ledger.opaque();
     return ledger.plan(undefined);
   }
@@ -53,6 +55,7 @@ export function planOf(
 function walkOf(context: Pick<Walk, 'snapshot' | 'searchPath' | 'masked'>, ledger: Ledger): Walk {
   let depth = 0;
   let rounds = 0;
+  let searches = 0;
   const deeper = <T>(work: () => T): T => {
     if (++depth > MAX_DEPTH) throw new TooDeep();
     const result = work();
@@ -70,6 +73,10 @@ function walkOf(context: Pick<Walk, 'snapshot' | 'searchPath' | 'masked'>, ledge
     select: (body, scope) => deeper(() => selectColumns(walk, body, scope)),
     again: () => {
       if (++rounds > MAX_ROUNDS) throw new TooDeep();
+    },
+    search: (count) => {
+      searches += count;
+      if (searches > MAX_SEARCHES) throw new TooMuch();
     },
     query: (node, scope) => deeper(() => queryColumns(walk, node, scope)),
   };
