@@ -9,7 +9,8 @@ import type { Answer, Ballot, Cast, Click } from './ballot.ts';
 import { type Pressed, parseActionsBlockId, parseButtonValue } from './cards.ts';
 import { asShown } from './deliver.ts';
 import type { Entry, MessageIndex } from './index.ts';
-import { detailsModal, type Memory, noteModal, parseMemory, reasonIn, reasonModal } from './modals.ts';
+import { choiceOf } from './menu.ts';
+import { detailsModal, type Memory, noteModal, parseMemory, type Reasoned, reasonIn, reasonModal } from './modals.ts';
 import type { Slack } from './slack.ts';
 import { cut } from './text.ts';
 import { within } from './wait.ts';
@@ -67,6 +68,9 @@ export type ActionOptions = {
   readonly now?: () => number;
 };
 
+/** What the submission of each reason modal decides. */
+const DECISIONS: Readonly<Record<string, Reasoned>> = { deny: 'deny', confirm: 'approve', break: 'break' };
+
 type Ack = (response?: Record<string, unknown>) => Promise<void>;
 /** Where a decision is made: on the card, or in a modal that belongs to it. */
 type Place = {
@@ -86,10 +90,10 @@ export class Actions {
   }
 
   register(app: App): void {
-    for (const name of ['approve', 'deny', 'details', 'more', 'next', 'prev']) {
+    for (const name of ['approve', 'deny', 'details', 'more', 'next', 'prev', 'glass']) {
       app.action(name, async ({ ack, body }) => this.clicked(name, body, (response) => (ack as Ack)(response)));
     }
-    for (const name of ['deny', 'confirm']) {
+    for (const name of ['deny', 'confirm', 'break']) {
       app.view(name, async ({ ack, body }) => this.submitted(name, body, (response) => (ack as Ack)(response)));
     }
   }
@@ -122,10 +126,11 @@ export class Actions {
       case 'prev':
         return this.#inTime(ack, this.#turn(it, place, found, name === 'next' ? 1 : -1));
       case 'more':
-        if (it.actions[0]?.selected_option?.value !== 'kill') return ack();
-        return this.#carried(it, place, ack, this.#it.ballot.kill(found, this.#click(it, place)));
+        return this.#chosen(it, place, found, ack);
       case 'deny':
         return this.#inTime(ack, this.#open(it, place, reasonModal(found, 'deny', memoryOf(place))));
+      case 'glass':
+        return this.#inTime(ack, this.#open(it, place, reasonModal(found, 'break', memoryOf(place))));
       case 'approve':
         return this.#approve(it, place, found, ack);
       default:
@@ -133,7 +138,27 @@ export class Actions {
     }
   }
 
-  async #approve(it: Clicked, place: Place, card: Card, ack: Ack): Promise<void> {
+  /** From the menu beside the buttons. */
+  async #chosen(it: Clicked, place: Place, card: Card, ack: Ack): Promise<void> {
+    const choice = choiceOf(it.actions[0]?.selected_option?.value);
+    const click = this.#click(it, place);
+    switch (choice?.kind) {
+      case undefined:
+        return ack();
+      case 'kill':
+        return this.#carried(it, place, ack, this.#it.ballot.kill(card, click));
+      case 'undo': {
+        const undo = { decision: 'undo', revision: place.pressed.revision, from: 'card' } as const;
+        return this.#carried(it, place, ack, this.#it.ballot.vote(card, undo, click));
+      }
+      case 'glass':
+        return this.#inTime(ack, this.#open(it, place, reasonModal(card, 'break', memoryOf(place))));
+      case 'grant':
+        return this.#approve(it, place, card, ack, choice.minutes);
+    }
+  }
+
+  async #approve(it: Clicked, place: Place, card: Card, ack: Ack, grantMinutes?: number): Promise<void> {
     const from = place.view ? 'details' : 'card';
     if (from === 'card' && reviewOf(card).needed) {
       await ack();
@@ -144,9 +169,10 @@ export class Actions {
       );
     }
     if (card.demands.some((demand) => demand.requireReason)) {
-      return this.#inTime(ack, this.#open(it, place, reasonModal(card, 'approve', memoryOf(place))));
+      const memory = { ...memoryOf(place), ...(grantMinutes === undefined ? {} : { grant: grantMinutes }) };
+      return this.#inTime(ack, this.#open(it, place, reasonModal(card, 'approve', memory)));
     }
-    const choice = { decision: 'approve', revision: place.pressed.revision, from } as const;
+    const choice = { decision: 'approve', revision: place.pressed.revision, grantMinutes, from } as const;
     return this.#carried(it, place, ack, this.#it.ballot.vote(card, choice, this.#click(it, place)));
   }
 
@@ -160,19 +186,19 @@ export class Actions {
     }
     const it = parsed.data;
     const reason = reasonIn(it.view.state?.values);
-    if (name === 'confirm' && !reason) return ack(errors('A reason is required.'));
+    if (name !== 'deny' && !reason) return ack(errors('A reason is required: pick one, or type it.'));
     const place: Place = { pressed: memory, channel: memory.channel, view: it.view };
     const found = await this.#card(place);
     const no = typeof found === 'string' ? found : closedTo(found, memory);
     if (typeof found === 'string' || no) return ack(errors(no ?? ''));
     const from = memory.from ?? 'card';
-    const decision = name === 'deny' ? 'deny' : 'approve';
-    if (decision === 'approve' && from === 'card' && reviewOf(found).needed) {
+    const decision = DECISIONS[name] ?? 'deny';
+    if (decision !== 'deny' && from === 'card' && reviewOf(found).needed) {
       return ack(errors('This text is long or hides something: approve it on the last page of Details.'));
     }
     const cast = this.#it.ballot.vote(
       found,
-      { decision, revision: memory.revision, reason, from },
+      { decision, revision: memory.revision, reason, grantMinutes: memory.grant, from },
       this.#click(it, place),
     );
     const quick = await within(SUBMIT_MS, cast.answer);

@@ -23,7 +23,9 @@ export type Click = {
   readonly at: number;
 };
 export type Choice = {
-  readonly decision: 'approve' | 'deny';
+  readonly decision: 'approve' | 'deny' | 'undo' | 'break';
+  /** With an approval: what has the same shape, too, for so long. */
+  readonly grantMinutes?: number | undefined;
   readonly revision: number;
   readonly reason?: string | undefined;
   readonly from: 'card' | 'details';
@@ -58,14 +60,17 @@ export class Ballot {
   }
 
   vote(card: Card, choice: Choice, click: Click): Cast {
+    const { decision, grantMinutes } = choice;
+    const old = (decision === 'approve' || decision === 'deny') && grantMinutes === undefined;
     return this.#cast(card, click, async () => ({
       kind: 'vote',
-      v: 1,
+      v: old ? 1 : 2,
       id: click.id,
       hold: card.hold,
       digest: card.digest,
       revision: choice.revision,
-      decision: choice.decision,
+      decision,
+      ...(grantMinutes === undefined ? {} : { grantMinutes }),
       ...(choice.reason ? { reason: choice.reason } : {}),
       from: choice.from,
       voter: await this.#attested(card, click),

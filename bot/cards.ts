@@ -25,6 +25,7 @@ import {
   trusted,
   words,
 } from './blocks.ts';
+import { menu } from './menu.ts';
 import { cut, notification, oneLine, opening } from './text.ts';
 import { because, clock, expiryOf, headline, isOpen, LOCAL_TIME, ran, result, slackDate, status } from './words.ts';
 
@@ -218,21 +219,7 @@ function buttons(card: Card, review: Review, id: (part: string) => string): type
     says: `Details of ${of}`,
   });
   const deny = button('deny', 'Deny', value, { style: 'danger', says: `Deny ${of}` });
-  const more: types.Overflow = {
-    type: 'overflow',
-    action_id: 'more',
-    options: [{ text: { type: 'plain_text', text: 'Kill session', emoji: false }, value: 'kill' }],
-    confirm: {
-      title: { type: 'plain_text', text: 'Kill this session?' },
-      text: {
-        type: 'plain_text',
-        text: cut(`Ends the whole session of ${oneLine(card.requester.name, 60)}, not only this request.`, 300),
-      },
-      confirm: { type: 'plain_text', text: 'Kill session' },
-      deny: { type: 'plain_text', text: 'Keep it' },
-      style: 'danger',
-    },
-  };
+  const more = menu(card, !review.needed);
   const approve = button('approve', 'Approve', value, { style: 'primary', says: `Approve ${of}` });
   // An overflow's values are the menu's own, so the block's id says which request it is about.
   return actions(`${id('actions')}.${value}`, review.needed ? [details, deny, more] : [approve, deny, details, more]);

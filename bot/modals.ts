@@ -9,6 +9,7 @@ import { cut, oneLine } from './text.ts';
 import { because, clock, expiryOf, headline, isOpen, ran, status } from './words.ts';
 
 const REASON = 'reason'; // block and action of the reason's input
+const PICK = 'pick'; // the same of the usual reasons
 const MAX_REASON = 1000; // as long as a vote may carry
 const PIECE_CHARACTERS = 2_500; // a block
 const PAGE_CHARACTERS = 8_000; // a page: about what one reads before scrolling back
@@ -23,6 +24,8 @@ const memorySchema = z.strictObject({
   page: z.number().int().min(1).max(10_000).optional(),
   /** Set in a reason modal: where the decision began. */
   from: z.enum(['card', 'details']).optional(),
+  /** In a reason modal of an approval: for how many minutes it covers the like. */
+  grant: z.number().int().min(1).max(1440).optional(),
 });
 export type Memory = z.infer<typeof memorySchema>;
 
@@ -42,42 +45,100 @@ const title = (text: string): types.PlainTextElement => ({
   emoji: false,
 });
 
-/** Deny (reason optional) or approve with a reason (required). Stays votable: the view knows hold and revision. */
-export function reasonModal(card: Card, decision: 'approve' | 'deny', memory: Memory): types.ModalView {
-  const approving = decision === 'approve';
+export type Reasoned = 'approve' | 'deny' | 'break';
+
+/** `callback`: what its submission is called; `picks`: what one would type most often, on a phone in one touch. */
+const REASONS: Readonly<
+  Record<Reasoned, { callback: string; verb: string; label: string; hint: string; picks: readonly string[] }>
+> = {
+  approve: {
+    callback: 'confirm',
+    verb: 'Approve',
+    label: 'Why is this all right?',
+    hint: 'A rule asks for a reason, picked or typed. It is recorded.',
+    picks: [
+      'Reviewed, and expected',
+      'Part of a planned change',
+      'An incident is being handled',
+      'Tried on staging before',
+    ],
+  },
+  deny: {
+    callback: 'deny',
+    verb: 'Deny',
+    label: 'Why not?',
+    hint: 'The requester sees it, and it is recorded.',
+    picks: [
+      'Too broad: narrow the condition',
+      'Not now: ask again in working hours',
+      'Wrong environment',
+      'Needs a ticket or a change request first',
+      'Nobody expected this',
+    ],
+  },
+  break: {
+    callback: 'break',
+    verb: 'Break the glass',
+    label: 'What emergency is it?',
+    hint: 'At least 10 characters. The channel is told at once, and another admin reviews it.',
+    picks: [],
+  },
+};
+
+/** Deny (reason optional), approve with a reason, or release alone. Stays votable: the view knows hold and revision. */
+export function reasonModal(card: Card, decision: Reasoned, memory: Memory): types.ModalView {
+  const { callback, verb, label, hint, picks } = REASONS[decision];
   return {
     type: 'modal',
-    callback_id: approving ? 'confirm' : 'deny',
+    callback_id: callback,
     private_metadata: remember(memory),
-    title: title(approving ? `Approve ${card.shortId}` : `Deny ${card.shortId}`),
-    submit: title(approving ? 'Approve' : 'Deny'),
+    title: title(`${decision === 'break' ? 'Alone:' : verb} ${card.shortId}`),
+    submit: title(verb),
     close: title('Back'),
     blocks: [
       plain('what', headline(card)),
       paragraphs('who', [words('Asked by '), words(oneLine(card.requester.name, 200), { bold: true })]),
+      ...(picks.length > 0 ? [quickPicks(picks)] : []),
       {
         type: 'input',
         block_id: REASON,
-        optional: !approving,
-        label: { type: 'plain_text', text: approving ? 'Why is this all right?' : 'Why not?', emoji: false },
-        hint: {
-          type: 'plain_text',
-          text: approving ? 'A rule asks for a reason. It is recorded.' : 'The requester sees it, and it is recorded.',
-          emoji: false,
-        },
+        optional: decision !== 'break',
+        label: { type: 'plain_text', text: label, emoji: false },
+        hint: { type: 'plain_text', text: hint, emoji: false },
         element: { type: 'plain_text_input', action_id: REASON, multiline: true, max_length: MAX_REASON },
       },
     ],
   };
 }
 
-/** The typed reason, or undefined when there is none; bounded here too. */
+const quickPicks = (picks: readonly string[]): types.InputBlock => ({
+  type: 'input',
+  block_id: PICK,
+  optional: true,
+  label: { type: 'plain_text', text: 'Quick pick', emoji: false },
+  element: {
+    type: 'static_select',
+    action_id: PICK,
+    placeholder: { type: 'plain_text', text: 'A usual reason', emoji: false },
+    options: picks.map((text) => ({ text: { type: 'plain_text', text, emoji: false }, value: text })),
+  },
+});
+
+const typedSchema = z.object({ [REASON]: z.object({ [REASON]: z.object({ value: z.string().max(3000).nullish() }) }) });
+const PICKS: ReadonlySet<string> = new Set(Object.values(REASONS).flatMap(({ picks }) => picks));
+const pickedSchema = z.object({
+  [PICK]: z.object({ [PICK]: z.object({ selected_option: z.object({ value: z.string().max(150) }).nullish() }) }),
+});
+
+/** The reason picked, typed, or both; undefined when there is none. Bounded here too; nobody can pick what is not offered. */
 export function reasonIn(values: unknown): string | undefined {
-  const text = z
-    .object({ [REASON]: z.object({ [REASON]: z.object({ value: z.string().max(3000).nullish() }) }) })
-    .safeParse(values);
-  const typed = text.success ? text.data[REASON]?.[REASON]?.value?.trim() : undefined;
-  return typed ? cut(typed, MAX_REASON) : undefined;
+  const text = typedSchema.safeParse(values);
+  const typed = (text.success ? text.data[REASON]?.[REASON]?.value?.trim() : undefined) || undefined;
+  const choice = pickedSchema.safeParse(values);
+  const value = choice.success ? choice.data[PICK]?.[PICK]?.selected_option?.value : undefined;
+  const picked = value !== undefined && PICKS.has(value) ? value : undefined;
+  const reason = picked && typed ? `${picked}. ${typed}` : (picked ?? typed);
+  return reason ? cut(reason, MAX_REASON) : undefined;
 }
 
 /** How many pages Details of this card has. */
@@ -105,6 +166,8 @@ export function detailsModal(card: Card, page: number, channel: string, notice?:
       button('approve', 'Approve', value, { style: 'primary', says: `Approve request ${card.shortId}` }),
       button('deny', 'Deny', value, { style: 'danger', says: `Deny request ${card.shortId}` }),
     );
+    if (card.breakGlass)
+      buttons.push(button('glass', 'Break the glass…', value, { says: `Release request ${card.shortId} alone` }));
   }
   if (buttons.length > 0) blocks.push(actions('turn', buttons));
   return {

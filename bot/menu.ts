@@ -1,0 +1,50 @@
+/** The menu beside a card's buttons: what is chosen rarely, and asked about once more before it is done. Pure. */
+import type { types } from '@slack/bolt';
+import type { Card } from '../queue/cards.ts';
+import { cut, oneLine } from './text.ts';
+
+/** What was chosen: its value in the menu. */
+export type Choice =
+  | { readonly kind: 'kill' | 'undo' | 'glass' }
+  | { readonly kind: 'grant'; readonly minutes: number };
+
+export function choiceOf(value: string | undefined): Choice | undefined {
+  if (value === 'kill' || value === 'undo' || value === 'glass') return { kind: value };
+  const grant = /^grant-([1-9]\d{0,3})$/.exec(value ?? '');
+  return grant ? { kind: 'grant', minutes: Number(grant[1]) } : undefined;
+}
+
+/** `15 min`, `1 h` */
+export const duration = (minutes: number): string => (minutes % 60 === 0 ? `${minutes / 60} h` : `${minutes} min`);
+
+/** `reviewed`: it can be approved on the card, and so can what has its shape. */
+export function menu(card: Card, reviewed: boolean): types.Overflow {
+  const options: types.PlainTextOption[] = [];
+  const put = (text: string, value: string) =>
+    options.push({ text: { type: 'plain_text', text, emoji: false }, value });
+  if (reviewed)
+    for (const minutes of (card.grants ?? []).slice(0, 2)) {
+      put(`Approve this shape for ${duration(minutes)}`, `grant-${minutes}`);
+    }
+  if (card.votes.some(({ decision }) => decision === 'approve')) put('Take back my approval', 'undo');
+  if (card.breakGlass) put('Break the glass…', 'glass');
+  put('Kill session', 'kill');
+  const who = oneLine(card.requester.name, 60);
+  const shape = options.some(({ value }) => value?.startsWith('grant-'))
+    ? ` Approving the shape lets ${who} run the like again for that time without asking.`
+    : '';
+  return {
+    type: 'overflow',
+    action_id: 'more',
+    options,
+    confirm: {
+      title: { type: 'plain_text', text: 'Are you sure?' },
+      text: {
+        type: 'plain_text',
+        text: cut(`Kill session ends the whole session of ${who}, not only this request.${shape}`, 300),
+      },
+      confirm: { type: 'plain_text', text: 'Yes' },
+      deny: { type: 'plain_text', text: 'No' },
+    },
+  };
+}
