@@ -10,8 +10,8 @@ const GROUP_HANDLE = /^@[a-z0-9][a-z0-9._-]{0,79}$/;
 const SLACK_GROUP = /^S[A-Z0-9]{2,30}$/;
 const SLACK_USER = /^[UW][A-Z0-9]{2,30}$/;
 const SLACK_CHANNEL = /^[CGD][A-Z0-9]{2,30}$/;
-const MAX_EXPIRES_MS = 24 * 3_600_000; // a card older than a day is no longer about the statement it shows
-const MIN_EXPIRES_MS = 1_000;
+export const MAX_EXPIRES_MS = 24 * 3_600_000; // a card older than a day is no longer about the statement it shows
+export const MIN_EXPIRES_MS = 1_000;
 
 const isSlackUser = (approver: string): boolean => SLACK_USER.test(approver);
 
@@ -50,12 +50,12 @@ export const quorum = z
   .max(20, 'expected at most 20');
 export const why = z.string({ error: 'expected a sentence' }).min(1, 'expected a sentence').max(500);
 
-const pattern = z
+export const pattern = z
   .string({ error: 'expected a name, * standing for any run of characters' })
   .min(1, 'expected a name, * standing for any run of characters')
   .max(MAX_PATTERN)
   .refine((text) => text.split('*').length - 1 <= MAX_STARS, `expected at most ${MAX_STARS} *`);
-const plainPattern = pattern.refine((text) => !/[?[\]{}]/.test(text), 'only * is a wildcard; ? [ ] { } are not');
+export const plainPattern = pattern.refine((text) => !/[?[\]{}]/.test(text), 'only * is a wildcard; ? [ ] { } are not');
 
 const list = <T extends z.ZodType>(item: T) => z.array(item).min(1, 'expected at least one').max(1_000);
 const oneOrMore = <T extends z.ZodType>(item: T) =>
@@ -75,8 +75,8 @@ const matchShape = <M extends typeof oneOrMore | typeof optionalList>(many: M) =
 });
 const optionalList = <T extends z.ZodType>(item: T) => list(item).optional();
 
-const MOST_ROWS = 1e12; // and one more could not be written as a number of digits that anybody reads
-const MOST_BYTES = 1024 ** 5;
+export const MOST_ROWS = 1e12; // and one more could not be written as a number of digits that anybody reads
+export const MOST_BYTES = 1024 ** 5;
 
 /** `">1000"`: more than so many. */
 const above = <T extends z.ZodType<number, string>>(count: T, expected: string) =>
