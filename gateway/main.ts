@@ -7,6 +7,7 @@ import { signingKey } from '../queue/sign.ts';
 import type { AuditEntry } from './audit/entry.ts';
 import { endsBeside } from './audit/files.ts';
 import { openAudit } from './audit/writer.ts';
+import { takeAsks } from './compose/asks.ts';
 import { secureContext } from './compose/certificate.ts';
 import { alone, type Crew, shareOf } from './compose/crew.ts';
 import { followersOf } from './compose/followers.ts';
@@ -184,6 +185,7 @@ export async function startGateway(
       metrics,
       (timed) => createGate({ policy: rulebook.policy, holds: timed, audit, closed, redact, log: say }),
       counted(holds, { places: crew.places, limits: holdLimits, audit }),
+      (operation) => registry.asked(operation),
     );
     const door = createDoor({
       gateway: id,
@@ -249,6 +251,22 @@ export async function startGateway(
     });
     ends.push(() => votes.close());
     await holds.start();
+    const asks = takeAsks({
+      gateway: id,
+      config,
+      keys,
+      shared,
+      rulebook,
+      registry,
+      holds,
+      audit,
+      metrics,
+      troubles,
+      redact,
+      log,
+      say,
+    });
+    ends.push(() => asks.close());
     const heir = watchDeadGateways({
       gateway: id,
       leases: new LeaseWatch(shared.redis, keys.gateways),

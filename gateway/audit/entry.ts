@@ -18,6 +18,8 @@ const AUDIT_KINDS = [
   'token.issued',
   'revoked',
   'kill',
+  'ask', // what somebody asked for with `/gate`, where it changes something or was refused
+  'frozen', // what is frozen now, and by whom
   'review.signed', // another admin looked at a release by break-glass
   // Written by the trail itself:
   'audit.segment', // first line of every file: where the chain comes from

@@ -1,6 +1,6 @@
 /** Every command of `countersign`, and how a command line becomes one. */
-import { readFileSync } from 'node:fs';
 import { GatewayError } from '../errors.ts';
+import { version } from '../version.ts';
 import { type Command, Misuse, type Output, type Status } from './command.ts';
 
 /** Loaded when asked for: `keygen` should not wait for a database driver. */
@@ -63,14 +63,4 @@ async function overview(): Promise<string> {
 function explain(error: unknown): string {
   if (error instanceof GatewayError) return error.hint ? `${error.message}\n${error.hint}` : error.message;
   return error instanceof Error ? error.message : String(error);
-}
-
-/** package.json is two directories up from the source and three from what is compiled. */
-function version(): string {
-  for (const path of ['../../package.json', '../../../package.json']) {
-    try {
-      return (JSON.parse(readFileSync(new URL(path, import.meta.url), 'utf8')) as { version: string }).version;
-    } catch {}
-  }
-  return 'unknown';
 }

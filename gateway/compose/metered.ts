@@ -9,6 +9,7 @@ export function metered(
   metrics: Metrics,
   build: (holds: Pick<Holds, 'open'>) => Gate,
   holds: Pick<Holds, 'open'>,
+  noticed: (operation: Operation) => void = () => {},
 ): Gate {
   const held = new WeakSet<Operation>();
   const count = (verdict: 'allow' | 'hold' | 'deny' | 'refused', { protocol, connection }: Operation) =>
@@ -36,6 +37,7 @@ export function metered(
     exceed: (permit, excess, context) => gate.exceed(permit, excess, context),
     admit: (operation, context) => {
       const startedAt = performance.now();
+      noticed(operation);
       for (const { kind } of operation.predicates ?? []) metrics.predicate(operation.connection, kind);
       try {
         const admitted = gate.admit(operation, context);

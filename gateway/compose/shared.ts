@@ -141,6 +141,8 @@ export async function openShared(
   };
 }
 
+export type Shared = Awaited<ReturnType<typeof openShared>>;
+
 const REPEAT_MS = 30_000;
 
 /** Libraries report the same trouble ten times a second: once is enough for a while. */

@@ -34,6 +34,8 @@ export type LiveSession = {
   readonly principal: Principal;
   readonly startedAt: number;
   lastOperationAt: number;
+  /** What it asked for last, for people. */
+  lastHeadline?: string | undefined;
   /** End it with a native error that gives the reason. */
   end(reason: string): void;
 };
@@ -100,6 +102,12 @@ export class SessionRegistry {
 
   get(id: string): LiveSession | undefined {
     return this.#live.get(id);
+  }
+
+  /** A session asks for this now. */
+  asked({ session, headline }: { readonly session: string; readonly headline: string }): void {
+    const live = this.#live.get(session);
+    if (live) live.lastHeadline = headline;
   }
 
   list(): LiveSession[] {

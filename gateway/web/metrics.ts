@@ -41,6 +41,8 @@ export type Metrics = {
   /** What the gateway itself added to an operation nobody had to approve, ms. */
   added(protocol: string, ms: number): void;
   vote(counted: boolean): void;
+  /** Somebody asked for this with `/gate`. */
+  ask(command: string, result: 'answered' | 'refused'): void;
   signIn(accepted: boolean): void;
   /** Values masked in results, by why (`origin`, `taint`, `unknown`, `detector`). */
   masked(connection: string, counts: Readonly<Record<string, number>>): void;
@@ -148,6 +150,12 @@ export function createMetrics(sources: MetricSources): Metrics {
     labelNames: ['counted'] as const,
     registers,
   });
+  const asks = new Counter({
+    name: 'countersign_asks_total',
+    help: 'What people asked for with /gate, in buttons and in App Home, of this gateway',
+    labelNames: ['command', 'result'] as const,
+    registers,
+  });
   const signIns = new Counter({
     name: 'countersign_sign_ins_total',
     help: 'Tokens presented for exchange',
@@ -184,6 +192,7 @@ export function createMetrics(sources: MetricSources): Metrics {
     decided: (state, ms) => decisions.observe({ state: among(state, ENDS) }, ms / 1_000),
     added: (protocol, ms) => latency.observe(protocol, ms / 1_000),
     vote: (counted) => votes.inc({ counted: String(counted) }),
+    ask: (command, result) => asks.inc({ command, result }),
     signIn: (accepted) => signIns.inc({ accepted: String(accepted) }),
     masked: (connection, counts) => {
       const name = among(connection, sources.connections());

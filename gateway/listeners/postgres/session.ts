@@ -117,6 +117,7 @@ class Session implements PostgresSession {
       principal: credential.principal,
       startedAt: Date.now(),
       lastOperationAt: Date.now(),
+      lastHeadline: undefined,
       end: (reason) => this.end(reason),
     };
   }

@@ -1,0 +1,32 @@
+/** How times and people are said in answers. Pure. */
+import { utc } from '../holds/clock.ts';
+import type { Principal } from '../operation.ts';
+
+/** `4 s`, `12 min`, `3 h 5 min`, `2 d 4 h`; never more than there is. */
+export function duration(ms: number): string {
+  const seconds = Math.max(0, Math.floor(ms / 1_000));
+  if (seconds < 60) return `${seconds} s`;
+  const minutes = Math.floor(seconds / 60);
+  if (minutes < 60) return `${minutes} min`;
+  const hours = Math.floor(minutes / 60);
+  if (hours < 24) return minutes % 60 === 0 ? `${hours} h` : `${hours} h ${minutes % 60} min`;
+  return hours % 24 === 0 ? `${hours / 24} d` : `${Math.floor(hours / 24)} d ${hours % 24} h`;
+}
+
+/** `14:02:11 UTC, 4 min ago`; with its day where it is not of the last twelve hours. */
+export function ago(at: number, now: number): string {
+  const day = now - at > 12 * 3_600_000 ? `${new Date(at).toISOString().slice(0, 10)} ` : '';
+  return `${day}${utc(at)}, ${duration(now - at)} ago`;
+}
+
+export const count = (n: number, one: string, many = `${one}s`): string =>
+  `${n.toLocaleString('en-US')} ${n === 1 ? one : many}`;
+
+/** `report-bot (agent, answered for by U0BOB)` */
+export function who({ name, kind, sponsor }: Principal): string {
+  const answers = sponsor === undefined ? (kind === 'agent' ? ', nobody answers for it' : '') : `, sponsor ${sponsor}`;
+  return `${name} (${kind}${answers})`;
+}
+
+/** An argument of a `/gate` line, quoted where it would not be read as one word. */
+export const argument = (text: string): string => (/^[^\s"'“”‘’]+$/.test(text) ? text : JSON.stringify(text));
