@@ -259,6 +259,28 @@ describe('by other roads', () => {
     assert.equal(await until(client, 'Z'), 'T D×1000 N E(42501) Z(E)');
   });
 
+  it('so has a portal, executed or fetched from', async () => {
+    const client = await world.raw();
+    await client.send(build.query('begin')).until('Z');
+    client.send(build.parse('', 'select id from big'), build.bind('p', ''), build.execute('p', 900), build.sync());
+    await client.until('Z');
+    client.send(build.query('fetch 900 from p'));
+    (await open()).deny('no');
+    assert.equal(await until(client, 'Z'), 'T D×100 N E(42501) Z(E)');
+  });
+
+  it('a result that was revealed to its client is not shown on the card', async () => {
+    world.gate.decide = (operation) => {
+      Object.assign(operation, { reveal: { columns: ['public.big.v'], reason: 'ticket 4711' } });
+      return 'allow';
+    };
+    const client = await world.raw();
+    client.send(build.query('select * from big'));
+    (await open()).deny('no');
+    await client.until('Z');
+    assert.deepEqual(world.gate.excesses[0]?.preview, []);
+  });
+
   it('COPY counts its lines', async () => {
     const client = await world.raw();
     client.send(build.query('copy big (id, v) to stdout'));

@@ -98,7 +98,8 @@ export class Budget implements ResultBudget {
         preview.see(bytes.subarray(0, at));
         this.#stand(reply, { ...rows, bytes: bytes.subarray(at), count: count - passed });
         // What may go goes first: the client is told behind it that it waits.
-        queueMicrotask(() => this.#askFor(reply, run, { budgets, preview: preview.rows }));
+        const shown = run.permit.operation.reveal ? [] : preview.rows; // those it was approved for see it, no card does
+        queueMicrotask(() => this.#askFor(reply, run, { budgets, preview: shown }));
         break;
       }
       meter.count(1, row);
@@ -224,7 +225,7 @@ export class Budget implements ResultBudget {
     const facts = reply.kind === 'query' ? reply.statements[reply.done] : reply.facts;
     const { portals } = this.#deps.stay.names;
     const fetched = facts?.session.kind === 'fetch' ? portals.get(facts.session.name) : undefined;
-    const portal = fetched ?? (reply.kind === 'execute' && reply.portal?.cursor ? reply.portal : undefined);
+    const portal = fetched ?? (reply.kind === 'execute' ? reply.portal : undefined); // FETCH reads those of Bind, too
     if (!portal) return undefined;
     const reading = this.#cursors.get(portal) ?? new Reading();
     this.#cursors.set(portal, reading);
