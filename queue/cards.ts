@@ -119,6 +119,8 @@ export const cardSchema = z.strictObject({
       open: z.array(z.strictObject({ hold: z.uuid(), shortId: text(12), headline: text(200) })).max(100),
     })
     .optional(),
+  /** It has no message of its own: the collecting card of this id stands for it. */
+  collectedBy: z.uuid().optional(),
   /** What its record offers once it is over. */
   offers: z.array(offer).max(4).optional(),
   /** Said on the card in as many words: `the data that follows COPY is not reviewed (at most 10,000 rows)`. */
@@ -230,5 +232,6 @@ const SECOND = [
   'grants',
   'breakGlass',
   'collects',
+  'collectedBy',
   'offers',
 ] as const satisfies readonly (keyof Card)[];

@@ -12,6 +12,7 @@ import type { Clock } from './clock.ts';
 import { deadlineOf } from './deadline.ts';
 import { digestOf } from './digest.ts';
 import { Directory } from './directory.ts';
+import { Floods } from './floods.ts';
 import { type Follower, Followers } from './follower.ts';
 import { withGlass } from './glass.ts';
 import { cardOf, type Hold } from './hold.ts';
@@ -73,6 +74,7 @@ export class Book {
   readonly directory: Directory;
   readonly attestor: Attestor;
   readonly waiting = new Waiting();
+  readonly floods: Floods;
   readonly ledger: Ledger;
   readonly followers: Followers;
   readonly #outbox: Outbox;
@@ -85,6 +87,7 @@ export class Book {
     this.directory = new Directory({ ...deps, onNews: () => this.judgeApprovers() });
     this.attestor = new Attestor(deps);
     this.#outbox = new Outbox(deps);
+    this.floods = new Floods(deps);
     this.ledger = new Ledger(deps);
     this.followers = new Followers(deps.followers ?? [], deps.log);
   }
@@ -303,6 +306,7 @@ export class Book {
     if (this.#recent.size > RECENT && oldest !== undefined) this.#recent.delete(oldest);
     if (hold.reached === 'queue') this.show(hold, { last: true });
     else if (hold.reached === 'index') this.#outbox.drop(hold.id);
+    this.floods.ended(hold);
     this.followers.tell('ended', hold);
     this.deps.onEnd?.({ state: hold.phase.kind, ms: this.deps.clock.monotonic() - hold.openedMonotonic });
   }
@@ -350,6 +354,7 @@ export class Book {
   async close(ms: number): Promise<void> {
     this.#cancelRefresh();
     this.attestor.close();
+    await this.floods.close();
     await this.#outbox.close(ms);
   }
 }

@@ -8,6 +8,7 @@ import { type Operation, principalKey } from '../operation.ts';
 import type { Demand, Verdict } from '../policy/policy.ts';
 import { receiveKill, receiveVote } from './ballot.ts';
 import { Book, type HoldsDeps } from './book.ts';
+import { receiveDenyAll } from './deny-all.ts';
 import { digestOf, SALT_BYTES } from './digest.ts';
 import { glassDemand } from './glass.ts';
 import type { Hold } from './hold.ts';
@@ -113,6 +114,8 @@ class Broker implements Holds {
     switch (message.kind) {
       case 'vote':
         return receiveVote(this.#book, message);
+      case 'deny-all':
+        return receiveDenyAll(this.#book, message);
       case 'kill':
         return receiveKill(this.#book, message);
       case 'attestation':
@@ -197,6 +200,8 @@ class Broker implements Holds {
   async #publish(hold: Hold): Promise<void> {
     const { lease, publish } = this.#book.deps;
     try {
+      const collectedBy = this.#book.floods.take(hold, () => this.#book.card(hold));
+      if (collectedBy !== undefined) hold.extra = { ...hold.extra, collectedBy };
       const first = cardSchema.parse(this.#book.card(hold));
       hold.reached = 'index';
       await lease.note(first);

@@ -44,6 +44,10 @@ async function inherit({ gateway, leases, audit, clock }: HeirDeps): Promise<voi
   for (const dead of await leases.dead(clock.now())) {
     if (dead.gateway === gateway) continue;
     for (const card of dead.cards) {
+      if (card.collects) {
+        await leases.recorded(dead.gateway, card.hold); // it stood for holds that have ends of their own
+        continue;
+      }
       if (!(await leases.claim(dead.gateway, card.hold))) continue;
       await audit.commit({ ...endOf(card), of: dead.gateway, inherited: true });
       await leases.recorded(dead.gateway, card.hold);

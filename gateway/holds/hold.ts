@@ -97,7 +97,7 @@ export type CardExtra = {
     | 'people'
     | 'grants'
     | 'breakGlass'
-    | 'collects'
+    | 'collectedBy'
     | 'offers']?: Card[K];
 };
 

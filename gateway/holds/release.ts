@@ -166,6 +166,7 @@ async function release(book: Book, hold: Hold): Promise<void> {
     return;
   }
   hold.resolve(permitFor(book, hold));
+  book.floods.released(hold);
   book.followers.tell('released', hold);
   // The statement first: it goes out before this turn is over, and may have ended by then.
   setImmediate(() => {

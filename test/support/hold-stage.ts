@@ -404,6 +404,20 @@ export async function startHoldStage(
     hold,
     voteOf,
     send,
+    denyAll: async (card: Card, user: string): Promise<Receipt> => {
+      const message = {
+        kind: 'deny-all',
+        v: 2,
+        id: `click-${randomUUID()}`,
+        hold: card.hold,
+        voter: attest(user),
+        clickedAt: Date.now(),
+        channel: card.channel,
+      } as const;
+      const receipt = await bot.votes.ask(gateway, message, 15_000);
+      if (!receipt) throw new Error('no receipt');
+      return receipt;
+    },
     vote: (card: Card, user: string, change: Partial<VoteOf> = {}) => send(voteOf(card, user, change)),
     stop,
   };

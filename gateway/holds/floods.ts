@@ -1,0 +1,208 @@
+/** One requester, many requests at once: they share a collecting card, which can be denied as a whole and never approved. */
+import { type Card, cardJob } from '../../queue/cards.ts';
+import type { CardPublisher } from '../../queue/carry.ts';
+import { principalKey } from '../operation.ts';
+import type { Lease } from '../state/lease.ts';
+import type { Clock } from './clock.ts';
+import type { Hold } from './hold.ts';
+
+/** So many of one requester's requests on one connection within a minute, decided by nobody, are read one by one. */
+const OWN_CARDS = 5;
+const MINUTE_MS = 60_000;
+const SHOW_MS = 1_500; // an edit of the card no oftener: Slack takes about one a second
+const MOST_LISTED = 100;
+const MOST_REQUESTERS = 10_000;
+
+export type FloodsDeps = {
+  readonly gateway: string;
+  readonly publish: CardPublisher;
+  readonly lease: Pick<Lease, 'note' | 'close'>;
+  readonly clock: Clock;
+  readonly newId: () => string;
+  readonly redact: (text: string) => string;
+  readonly log: (message: string, details?: Record<string, unknown>) => void;
+};
+
+type Collection = {
+  readonly key: string;
+  readonly base: Card;
+  readonly open: Map<string, Hold>;
+  /** How each that is over ended. */
+  readonly ends: Map<string, number>;
+  total: number;
+  sequence: number;
+  showing: boolean;
+};
+
+export class Floods {
+  readonly #deps: FloodsDeps;
+  /** When each requester's latest requests came that no person has decided, by hold; monotonic ms. */
+  readonly #latest = new Map<string, Map<string, number>>();
+  /** The one collection of a requester that still takes more. */
+  readonly #filling = new Map<string, Collection>();
+  readonly #all = new Map<string, Collection>();
+
+  constructor(deps: FloodsDeps) {
+    this.#deps = deps;
+  }
+
+  /** Whether this hold shall have no card of its own, and then the collecting card's id. `card` makes it as it would be shown. */
+  take(hold: Hold, card: () => Card): string | undefined {
+    const { protocol, stopped } = hold.operation;
+    if (protocol === 'gate' || stopped) return undefined; // people's own, and what flows already
+    const key = keyOf(hold);
+    if (this.#undecided(key, hold.id) <= OWN_CARDS) {
+      this.#filling.delete(key); // the flood is over: the next one gets a card of its own
+      return undefined;
+    }
+    const collection = this.#filling.get(key) ?? this.#begin(key, card());
+    collection.open.set(hold.id, hold);
+    collection.total += 1;
+    this.#show(collection);
+    return collection.base.hold;
+  }
+
+  /** Everything that waits under this collecting card; undefined where it is none of ours. */
+  membersOf(id: string): readonly Hold[] | undefined {
+    const collection = this.#all.get(id);
+    return collection && [...collection.open.values()];
+  }
+
+  /** A person let it go on: whoever asked is being answered. */
+  released(hold: Hold): void {
+    this.#latest.get(keyOf(hold))?.delete(hold.id);
+  }
+
+  ended(hold: Hold): void {
+    if (hold.phase.kind === 'denied') this.released(hold);
+    const id = hold.extra?.collectedBy;
+    const collection = id === undefined ? undefined : this.#all.get(id);
+    if (!collection?.open.delete(hold.id)) return;
+    const { kind } = hold.phase;
+    collection.ends.set(kind, (collection.ends.get(kind) ?? 0) + 1);
+    this.#show(collection);
+  }
+
+  /** How many of this requester's within the last minute nobody has decided, this one included. */
+  #undecided(key: string, hold: string): number {
+    const now = this.#deps.clock.monotonic();
+    const latest = this.#latest.get(key) ?? new Map<string, number>();
+    for (const [other, at] of latest) {
+      if (now - at < MINUTE_MS && latest.size <= OWN_CARDS) break; // in order of their coming
+      latest.delete(other);
+    }
+    latest.set(hold, now);
+    this.#latest.delete(key);
+    this.#latest.set(key, latest);
+    const oldest = this.#latest.keys().next().value;
+    if (this.#latest.size > MOST_REQUESTERS && oldest !== undefined) this.#latest.delete(oldest);
+    return latest.size;
+  }
+
+  /** The process ends, and with it all that waited: each collecting card says so at once. */
+  async close(): Promise<void> {
+    const all = [...this.#all.values()];
+    this.#all.clear();
+    for (const collection of all) {
+      collection.showing = true;
+      await this.#send(collection).catch((error) =>
+        this.#deps.log('a collecting card stays open', { error: String(error) }),
+      );
+    }
+  }
+
+  #begin(key: string, card: Card): Collection {
+    const hold = this.#deps.newId();
+    const { blast: _, history: __, estimate: ___, grants: ____, breakGlass: _____, ...rest } = card;
+    const base: Card = {
+      ...rest,
+      hold,
+      shortId: hold.replaceAll('-', '').slice(0, 6),
+      statement: '',
+      parameters: [],
+      risks: [],
+      warnings: [],
+      votes: [],
+    };
+    const collection: Collection = {
+      key,
+      base,
+      open: new Map(),
+      ends: new Map(),
+      total: 0,
+      sequence: 0,
+      showing: false,
+    };
+    this.#filling.set(key, collection);
+    this.#all.set(hold, collection);
+    return collection;
+  }
+
+  /** Now, and again a moment later with all that happened meanwhile. */
+  #show(collection: Collection): void {
+    if (collection.showing) return;
+    collection.showing = true;
+    this.#send(collection)
+      .catch((error) => {
+        this.#deps.log('a collecting card could not be sent', { error: String(error) });
+        return false;
+      })
+      .then((sent) => {
+        this.#deps.clock.after(SHOW_MS, () => {
+          collection.showing = false;
+          const over = collection.open.size === 0;
+          if (over && sent === 'last') this.#all.delete(collection.base.hold);
+          else if (sent !== cardState(collection)) this.#show(collection);
+        });
+      });
+  }
+
+  /** What it showed, to know whether it has to be shown anew. */
+  async #send(collection: Collection): Promise<string> {
+    const { publish, lease } = this.#deps;
+    const { base, open } = collection;
+    const shown = cardState(collection);
+    collection.sequence += 1;
+    const card = cardOf(collection, this.#deps);
+    if (open.size > 0) await lease.note(card);
+    await publish.send(cardJob(card), `card-${base.hold}-${card.sequence}`);
+    if (open.size > 0) return shown;
+    if (this.#filling.get(collection.key) === collection) this.#filling.delete(collection.key);
+    await lease.close(base.hold);
+    return 'last';
+  }
+}
+
+const keyOf = ({ operation: { connection, principal } }: Hold): string => `${connection} ${principalKey(principal)}`;
+
+const cardState = ({ total, open }: Collection): string => `${total} ${open.size}`;
+
+function cardOf(collection: Collection, { clock, redact }: FloodsDeps): Card {
+  const { base, open, total, sequence, ends } = collection;
+  const waiting = [...open.values()].slice(-MOST_LISTED).reverse();
+  const headline = `${total} requests within minutes, ${open.size} of them waiting`;
+  const expiresAt = Math.max(base.expiresAt, ...waiting.map(({ deadline }) => Math.round(deadline.at)));
+  const over = open.size === 0;
+  return {
+    ...base,
+    sequence,
+    headline,
+    state: over ? 'withdrawn' : 'open',
+    expiresAt,
+    ...(over ? { settled: { at: clock.now(), reason: endsText(ends), executed: 'unknown' } } : {}),
+    collects: {
+      total,
+      open: waiting.map((hold) => ({
+        hold: hold.id,
+        shortId: hold.shortId,
+        headline: redact(hold.operation.headline).slice(0, 200),
+      })),
+    },
+  };
+}
+
+const WORDS: Readonly<Record<string, string>> = { done: 'approved', unknown: 'approved, outcome unknown' };
+
+/** `37 denied, 1 withdrawn` */
+const endsText = (ends: ReadonlyMap<string, number>): string =>
+  [...ends].map(([kind, count]) => `${count} ${WORDS[kind] ?? kind}`).join(', ');
