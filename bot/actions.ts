@@ -6,11 +6,21 @@ import { z } from 'zod';
 import type { Card } from '../queue/cards.ts';
 import { reviewOf } from '../queue/review.ts';
 import type { Answer, Ballot, Cast, Click } from './ballot.ts';
-import { type Pressed, parseActionsBlockId, parseButtonValue } from './cards.ts';
+import { inList, listModal } from './collecting.ts';
 import { asShown } from './deliver.ts';
 import type { Entry, MessageIndex } from './index.ts';
 import { choiceOf } from './menu.ts';
-import { detailsModal, type Memory, noteModal, parseMemory, type Reasoned, reasonIn, reasonModal } from './modals.ts';
+import {
+  detailsModal,
+  type Memory,
+  noteModal,
+  parseMemory,
+  type Reasoned,
+  reasonIn,
+  reasonModal,
+  remember,
+} from './modals.ts';
+import { type Pressed, parseActionsBlockId, parseButtonValue } from './pressed.ts';
 import type { Slack } from './slack.ts';
 import { cut } from './text.ts';
 import { within } from './wait.ts';
@@ -90,7 +100,7 @@ export class Actions {
   }
 
   register(app: App): void {
-    for (const name of ['approve', 'deny', 'details', 'more', 'next', 'prev', 'glass']) {
+    for (const name of ['approve', 'deny', 'details', 'more', 'next', 'prev', 'glass', 'list', 'deny-all']) {
       app.action(name, async ({ ack, body }) => this.clicked(name, body, (response) => (ack as Ack)(response)));
     }
     for (const name of ['deny', 'confirm', 'break']) {
@@ -113,8 +123,7 @@ export class Actions {
       if (found !== UNREACHABLE) await ack();
       return name === 'details' || place.view ? this.#note(it, place, found) : this.#say(it, place, found);
     }
-    const closed =
-      name === 'details' || name === 'next' || name === 'prev' ? undefined : closedTo(found, place.pressed);
+    const closed = ['details', 'next', 'prev', 'list'].includes(name) ? undefined : closedTo(found, place.pressed);
     if (closed) {
       await ack();
       return place.view ? this.#note(it, place, closed) : this.#say(it, place, closed);
@@ -129,6 +138,10 @@ export class Actions {
         return this.#chosen(it, place, found, ack);
       case 'deny':
         return this.#inTime(ack, this.#open(it, place, reasonModal(found, 'deny', memoryOf(place))));
+      case 'list':
+        return this.#inTime(ack, this.#list(it, place, found));
+      case 'deny-all':
+        return this.#carried(it, place, ack, this.#it.ballot.denyAll(found, this.#click(it, place)));
       case 'glass':
         return this.#inTime(ack, this.#open(it, place, reasonModal(found, 'break', memoryOf(place))));
       case 'approve':
@@ -261,6 +274,19 @@ export class Actions {
     }
   }
 
+  /** The requests that a collecting card stands for, each as its own card says. */
+  async #list(it: Clicked, place: Place, card: Card): Promise<void> {
+    const entries = card.collects ? inList(card.collects) : [];
+    const listed = await Promise.all(
+      entries.map(async (entry) => {
+        const known = await this.#it.index.read(entry.hold).catch(() => undefined);
+        return { entry, card: known && asShown(known) };
+      }),
+    );
+    const memory = remember({ ...place.pressed, channel: place.channel, list: true });
+    await this.#open(it, place, listModal(card, listed, memory));
+  }
+
   async #turn(it: Clicked, place: Place, card: Card, by: number): Promise<void> {
     const at = parseMemory(place.view?.private_metadata)?.page ?? 1;
     const changed = card.revision !== place.pressed.revision || !card.digest.startsWith(place.pressed.digest);
@@ -321,7 +347,9 @@ function placeOf(it: Clicked): Place | undefined {
   if (!pressed) return undefined;
   if (it.view) {
     const memory = parseMemory(it.view.private_metadata);
-    return memory && memory.hold === pressed.hold ? { pressed, channel: memory.channel, view: it.view } : undefined;
+    return memory && (memory.list || memory.hold === pressed.hold)
+      ? { pressed, channel: memory.channel, view: it.view }
+      : undefined;
   }
   if (!it.channel || !it.message) return undefined;
   return { pressed, channel: it.channel.id, ts: it.message.ts };

@@ -79,6 +79,19 @@ export class Ballot {
     }));
   }
 
+  /** Everything that this collecting card stands for. */
+  denyAll(card: Card, click: Click): Cast {
+    return this.#cast(card, click, async () => ({
+      kind: 'deny-all',
+      v: 2,
+      id: click.id,
+      hold: card.hold,
+      voter: await this.#attested(card, click),
+      clickedAt: click.at,
+      channel: click.channel,
+    }));
+  }
+
   kill(card: Card, click: Click): Cast {
     return this.#cast(card, click, async () => ({
       kind: 'kill',

@@ -4,8 +4,9 @@ import { cardSchema, HOLD_STATES } from '../queue/cards.ts';
 import { MAX_CARD_CHARACTERS } from '../queue/review.ts';
 import { blockErrors, blocksTooLong, viewErrors } from '../test/slack/blocks.ts';
 import { aCard } from '../test/support/bot-stage.ts';
-import { buttonValue, cardView, MAX_CARD_SIZE, minimalView, parseActionsBlockId, parseButtonValue } from './cards.ts';
+import { cardView, MAX_CARD_SIZE, minimalView } from './cards.ts';
 import { detailsModal, noteModal, pageCount, reasonModal } from './modals.ts';
+import { buttonValue, parseActionsBlockId, parseButtonValue } from './pressed.ts';
 
 const json = (value: unknown) => JSON.stringify(value);
 type Node = Record<string, unknown>;

@@ -25,7 +25,9 @@ import {
   trusted,
   words,
 } from './blocks.ts';
+import { collectingView } from './collecting.ts';
 import { menu } from './menu.ts';
+import { buttonValue } from './pressed.ts';
 import { cut, notification, oneLine, opening } from './text.ts';
 import { because, clock, expiryOf, headline, isOpen, LOCAL_TIME, ran, result, slackDate, status } from './words.ts';
 
@@ -50,6 +52,11 @@ const ROOMS: readonly Room[] = [
 
 /** The whole card, within Slack's limits whatever it is given. */
 export function cardView(card: Card, options: CardOptions = {}): View {
+  if (card.collects) {
+    const mentions = isOpen(card) ? ringing(options.mentions ?? []) : '';
+    const ring = mentions === '' ? [] : [trusted(blockIds(card)('mentions'), `${mentions} please decide`)];
+    return collectingView(card, card.collects, blockIds(card), ring);
+  }
   const text = summary(card);
   const review = reviewOf(card);
   for (const room of ROOMS) {
@@ -76,21 +83,6 @@ function summary(card: Card): string {
   // Not through `notification`: made of our own words, numbers and an identifier; its clocks keep their colons.
   return `${what}. Asked by ${asked}. ${status(card).word}. ${result(card)} Request ${notification(card.shortId, 12)}.`;
 }
-
-/** What a button carries: which hold, which revision of its card, and the start of its digest. Nothing else. */
-export const buttonValue = (card: Card): string => `${card.hold}.${card.revision}.${card.digest.slice(0, 12)}`;
-
-export type Pressed = { readonly hold: string; readonly revision: number; readonly digest: string };
-
-/** The value of one of our buttons, or undefined when it is not one. */
-export function parseButtonValue(value: string | undefined): Pressed | undefined {
-  const match = /^([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\.([1-9]\d{0,8})\.([0-9a-f]{12})$/.exec(value ?? '');
-  return match ? { hold: match[1] as string, revision: Number(match[2]), digest: match[3] as string } : undefined;
-}
-
-/** Which request an `actions` block is about. */
-export const parseActionsBlockId = (blockId: string | undefined): Pressed | undefined =>
-  parseButtonValue(/^actions\.\d+\.\d+\.(.+)$/.exec(blockId ?? '')?.[1]);
 
 /** Block ids are new with every edit, as Slack asks. */
 const blockIds = (card: Card) => (part: string) => `${part}.${card.revision}.${card.sequence}`;

@@ -164,6 +164,8 @@ export class Deliverer {
         this.#it.log.error({ hold }, 'the message index holds no card that a gateway sealed: let go');
         return index.notDue(hold);
       }
+      // A collecting card stands for it: known here, for its Details, and never posted.
+      if (entry.card.collectedBy && entry.ts === undefined) return index.shown(hold, entry.card.sequence);
       if (entry.shown >= entry.card.sequence) return index.shown(hold, entry.shown);
       try {
         await (entry.ts === undefined ? this.#post(entry) : this.#edit(entry));

@@ -4,7 +4,7 @@ import { z } from 'zod';
 import type { Card } from '../queue/cards.ts';
 import { visible } from '../queue/review.ts';
 import { actions, button, heading, paragraphs, person, plain, preformatted, smallPrint, words } from './blocks.ts';
-import { buttonValue, type Pressed } from './cards.ts';
+import { buttonValue, type Pressed } from './pressed.ts';
 import { cut, oneLine } from './text.ts';
 import { because, clock, expiryOf, headline, isOpen, ran, status } from './words.ts';
 
@@ -26,6 +26,8 @@ const memorySchema = z.strictObject({
   from: z.enum(['card', 'details']).optional(),
   /** In a reason modal of an approval: for how many minutes it covers the like. */
   grant: z.number().int().min(1).max(1440).optional(),
+  /** A list of many requests: what is pressed in it is about one of them. */
+  list: z.literal(true).optional(),
 });
 export type Memory = z.infer<typeof memorySchema>;
 
@@ -38,7 +40,7 @@ export function parseMemory(privateMetadata: string | undefined): Memory | undef
   }
 }
 
-const remember = (memory: Memory): string => JSON.stringify(memory);
+export const remember = (memory: Memory): string => JSON.stringify(memory);
 const title = (text: string): types.PlainTextElement => ({
   type: 'plain_text',
   text: cut(text || ' ', 24),
