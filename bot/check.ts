@@ -13,6 +13,7 @@ export const SCOPES: Readonly<Record<string, string>> = {
   'groups:read': 'the same for private channels',
   'channels:history': 'find a card again whose reply was lost, instead of posting it twice',
   'groups:history': 'the same for private channels',
+  commands: 'be asked with /gate',
 };
 
 export type CheckLine = { readonly ok: boolean; readonly text: string };

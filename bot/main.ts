@@ -21,6 +21,7 @@ import { Actions } from './actions.ts';
 import { Ballot } from './ballot.ts';
 import { checkBot } from './check.ts';
 import { type BotConfig, BotConfigError, readBotConfig } from './config.ts';
+import { createControlRoom } from './control-room.ts';
 import { Deliverer } from './deliver.ts';
 import { BotMetrics, serveHealth } from './health.ts';
 import { MessageIndex } from './index.ts';
@@ -103,18 +104,25 @@ export async function startBot(config: BotConfig, options: StartOptions = {}): P
     const people = new People({ slack, team: self.team });
     const deliverer = new Deliverer({ index, slack, people, self, log, tell: votes.send });
     const ballot = new Ballot({ votes, people, log, onAnswer: (result) => metrics.votes.inc({ result }) });
+    const room = createControlRoom({ config, redis, index, slack, people, self, log, onTrouble });
+    closing.push(() => room.close());
     const actions = new Actions({ index, slack, self, ballot, log, whisper: (...args) => deliverer.whisper(...args) });
 
     deliverer.start();
     closing.push(() => deliverer.stop());
     closing.push(consume(config, deliverer, metrics, log, onTrouble));
-    closing.push(sweep(redis, config, deliverer, votes.forget, log));
+    const forget = async (gateway: string) => {
+      await votes.forget(gateway);
+      await room.forget(gateway);
+    };
+    closing.push(sweep(redis, config, deliverer, forget, log));
     health.consuming = true;
 
     const reach = reachOf(config, bolt);
     health.reach = reach;
     const app = slackApp(config, self, reach, bolt);
     actions.register(app);
+    room.register(app);
     listen(app, people, (why) => {
       health.revoked = why;
       log.fatal(why);

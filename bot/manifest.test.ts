@@ -16,6 +16,17 @@ const manifestSchema = z.strictObject({
   }),
   features: z.strictObject({
     bot_user: z.strictObject({ display_name: z.string().regex(/^[a-z0-9._-]{1,80}$/), always_online: z.boolean() }),
+    slash_commands: z
+      .array(
+        z.strictObject({
+          command: z.string().regex(/^\/\S{1,31}$/),
+          description: z.string().max(2000),
+          usage_hint: z.string().max(1000).optional(),
+          should_escape: z.boolean(),
+          url: url.optional(),
+        }),
+      )
+      .max(50),
   }),
   oauth_config: z.strictObject({ scopes: z.strictObject({ bot: z.array(z.string()).max(255) }) }),
   settings: z.strictObject({
@@ -51,6 +62,14 @@ for (const [file, socket] of [
       assert.equal(settings.socket_mode_enabled, socket);
       assert.equal(settings.interactivity.request_url === undefined, socket);
       assert.equal(settings.interactivity.request_url, settings.event_subscriptions.request_url);
+    });
+
+    it('has /gate, with mentions as ids', () => {
+      const [gate, ...more] = manifest.features.slash_commands;
+      assert.deepEqual(more, []);
+      assert.equal(gate?.command, '/gate');
+      assert.equal(gate?.should_escape, true, 'a name is nobody: two people may have the same');
+      assert.equal(gate?.url, manifest.settings.interactivity.request_url);
     });
   });
 }

@@ -33,7 +33,7 @@ export const commandSchema = z.discriminatedUnion('do', [
   z.strictObject({ do: z.literal('rule-test'), connection: text(64).optional(), statement: text(40_000) }),
   z.strictObject({ do: z.literal('rule-simulate'), line: text(4_000) }),
   /** A connection, an agent or `all`. */
-  z.strictObject({ do: z.literal('freeze'), what }),
+  z.strictObject({ do: z.literal('freeze'), what, why: text(300).optional() }),
   z.strictObject({ do: z.literal('unfreeze'), what }),
   /** An approval by break-glass is looked at: by another admin, who signs it. */
   z.strictObject({ do: z.literal('review'), hold: z.uuid() }),

@@ -29,4 +29,5 @@ export function who({ name, kind, sponsor }: Principal): string {
 }
 
 /** An argument of a `/gate` line, quoted where it would not be read as one word. */
-export const argument = (text: string): string => (/^[^\s"'“”‘’]+$/.test(text) ? text : JSON.stringify(text));
+export const argument = (text: string): string =>
+  /^[^\s"'“”„‘’\\]+$/.test(text) ? text : `"${text.replace(/[\\"“”„]/g, (char) => `\\${char}`)}"`;

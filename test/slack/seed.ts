@@ -38,4 +38,5 @@ export const BOT_SCOPES = [
   'groups:read',
   'channels:history',
   'groups:history',
+  'commands',
 ];
