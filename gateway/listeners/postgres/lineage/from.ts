@@ -9,6 +9,8 @@ import { EMPTY, type Item, type Scope, withItems } from './scope.ts';
 import { either, isMasked, OPAQUE, ROW, union, type Value, varying } from './value.ts';
 import { ask, rangeColumns, type Walk } from './walk.ts';
 
+const BESIDE = 64; // items passed over in the time that one is searched
+
 type Sight = Pick<Scope, 'items' | 'groups'>;
 
 /** @param around where the query stands; @returns everything the list brings into sight */
@@ -20,6 +22,7 @@ export function fromList(walk: Walk, list: unknown, around: Scope): Scope {
 
 /** @param scope what stands before it: LATERAL and functions see that, others only what is around the query */
 function fromItem(walk: Walk, node: unknown, scope: Scope): Sight {
+  walk.search(scope.items.length / BESIDE);
   const { type, body } = unwrap(node) ?? { type: '', body: {} };
   switch (type) {
     case 'RangeVar':

@@ -288,6 +288,10 @@ describe('holds', () => {
     // Each looks for every name in all that stand before it: 400 of these kept a gateway busy for 45 s.
     const many = await planned(joined(400, (at) => `natural join customers a${at}`));
     assert.deepEqual([many.outputs, many.holds[0]], [undefined, 'joins too much to be followed']);
+    const beside = await planned(
+      `select 1 from ${Array.from({ length: 5_000 }, (_, at) => `customers c${at}`).join()}`,
+    );
+    assert.deepEqual(beside.holds, ['joins too much to be followed']);
   });
 
   it('takes a name that several schemas have for each of them', async () => {

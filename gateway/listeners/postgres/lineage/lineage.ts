@@ -19,7 +19,7 @@ import { writeColumns } from './writes.ts';
 export { explainPlan } from './explain.ts';
 
 const MAX_ROUNDS = 100; // over recursive members, one of them inside another included
-const MAX_SEARCHES = 50_000; // names of USING and NATURAL joins in everything joined before; a hundred joins by two take 20,000
+const MAX_SEARCHES = 50_000; // a hundred joins by two columns take 20,000; 2,500 items in one FROM take all
 const MAX_DEPTH = 400; // expressions in expressions, queries in queries; the stack holds a few times as many
 
 class TooDeep extends Error {}

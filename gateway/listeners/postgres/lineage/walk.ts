@@ -23,7 +23,7 @@ export type Walk = {
   query(node: unknown, scope: Scope): Columns;
   /** Something is looked at once more; a statement that asks for it too often is not followed. */
   again(): void;
-  /** So many columns are looked for: a statement that makes too much of that is not followed to its end. */
+  /** So many FROM items are searched: a statement that makes too much of that is not followed to its end. */
   search(count: number): void;
   /** The same of a bare SelectStmt. */
   select(body: Tree, scope: Scope): Columns;
