@@ -4,6 +4,7 @@ import type { Duplex } from 'node:stream';
 import type { Credential } from '../../identity/identity.ts';
 import type { Profile } from '../../masking/profile.ts';
 import type { Effect, Parameter } from '../../operation.ts';
+import type { LockMode } from './inspect/locks.ts';
 import type { Masked, Plan } from './lineage/plan.ts';
 import type { CopyColumn } from './mask/copy-out.ts';
 import type { CopyShape } from './mask/copy-shape.ts';
@@ -110,6 +111,8 @@ export type StatementFacts = {
   readonly like?: StatementFacts;
   /** Highest `$n` used. */
   readonly parameters: number;
+  /** What it takes on the relations it names. */
+  readonly lock?: LockMode;
 };
 
 /** Never changed: the same object means the same context. */

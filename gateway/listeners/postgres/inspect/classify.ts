@@ -7,6 +7,7 @@ import { definitionOf, SECRET_STATEMENTS } from './ddl.ts';
 import { isQuery, Walker } from './expressions.ts';
 import { Findings } from './findings.ts';
 import { guardedBy, hiddenIn } from './guarded.ts';
+import { lockOf } from './locks.ts';
 import { displayName, displayNames } from './names.ts';
 import type { Tree } from './parser.ts';
 import { judgeSetting, REVEAL, revealReason } from './settings.ts';
@@ -51,6 +52,7 @@ export function classifyStatement(stmt: unknown, text: string, context: Classify
   const copyOut = copy === 'out' ? copyOutOf(found?.body ?? {}, guarded, context) : undefined;
   const hidden = hiddenIn(text, guarded?.plan.hiddenLiterals ?? [], context.from ?? 0);
   const shown = show(text, context.maskLiteral, secret, hidden);
+  const lock = found && lockOf(found.type, found.body);
   return {
     missing: findings.missing,
     facts: {
@@ -64,6 +66,7 @@ export function classifyStatement(stmt: unknown, text: string, context: Classify
       ...(guarded && { guarded }),
       ...(copyOut && { copyOut }),
       parameters: findings.parameters,
+      ...(lock && { lock }),
     },
   };
 }
@@ -150,10 +153,13 @@ class Judge {
       const names = this.#findings.named(action);
       if (names.length === 0) continue;
       const unlimited = this.#findings.where(action) === 'absent' ? ', no WHERE' : '';
+      if (action === 'insert' && parts[0]?.startsWith('INSERT or')) continue;
       const verb =
         type === 'SelectStmt' && action === 'update' && this.#findings.risks.includes('locks rows')
           ? 'row locks on'
-          : words;
+          : type === 'InsertStmt' && action === 'update' && this.#upserts(names)
+            ? 'INSERT or UPDATE on'
+            : words;
       parts.push(`${verb} ${displayNames(names)}${unlimited}`);
     }
     const created = this.#findings.named('ddl');
@@ -172,6 +178,12 @@ class Judge {
       return parts.length > 0 ? `${parts.join('; ')} (in ${select})` : select;
     }
     return type === 'MergeStmt' ? `MERGE: ${parts.join('; ')}` : parts.join('; ');
+  }
+
+  /** ON CONFLICT DO UPDATE, and nothing else that inserts or updates. */
+  #upserts(names: readonly string[]): boolean {
+    const inserts = this.#findings.named('insert');
+    return this.#findings.where('update') !== 'absent' && inserts.join() === names.join();
   }
 
   #session(headline: string, session: SessionEffect): Judged {
@@ -250,7 +262,8 @@ class Judge {
     } as const;
     const kind = textOf(body.kind) || 'TRANS_STMT_BEGIN';
     const verb = verbs[kind as keyof typeof verbs];
-    const headline = kind.replace('TRANS_STMT_', '').replaceAll('_', ' ');
+    const savepoint = verb === 'rollback-to' || verb === 'release' ? ' SAVEPOINT' : '';
+    const headline = kind.replace('TRANS_STMT_', '').replaceAll('_', ' ') + savepoint;
     if (!verb) return this.#unknown('TRANSACTION');
     if (verb === 'prepare' || verb === 'two-phase') {
       this.#findings.add('unknown', 'two-phase');
@@ -339,7 +352,7 @@ class Judge {
     const objects = ranges.flatMap((range) => this.#walker.resolve(range).objects);
     for (const object of objects) this.#findings.add('unknown', object);
     this.#findings.risk('makes others wait');
-    return { headline: `LOCK TABLE ${displayNames(objects)}`, session: NONE };
+    return { headline: `LOCK TABLE ${displayNames(objects)} in ${lockOf('LockStmt', body)} mode`, session: NONE };
   }
 
   #definition(type: string, body: Tree): Judged {
@@ -354,8 +367,9 @@ class Judge {
     }
     for (const risk of definition.risks) this.#findings.risk(risk);
     const session = this.#runsWhileDefining(type, body);
-    const names = displayNames(definition.objects.filter((name) => name !== ''));
-    return { headline: names ? `${definition.words} ${names}` : definition.words, session };
+    const names = displayNames(definition.heads.filter((name) => name !== ''));
+    const what = names ? `${definition.words} ${names}` : definition.words;
+    return { headline: `${what}${definition.particulars}`, session };
   }
 
   /** CREATE TABLE AS and materialised views run their query; defaults, indexes and USING run expressions. */

@@ -2,6 +2,7 @@
 import type { Action } from '../../../operation.ts';
 import type { Walker } from './expressions.ts';
 import type { Tree } from './parser.ts';
+import { grantWords, particularsOf } from './particulars.ts';
 import { isTree, listOf, nodeOf, stringOf, stringsOf, textOf, treeOf, unwrap } from './tree.ts';
 
 type Kind = { readonly actions: readonly Action[]; readonly words: string };
@@ -12,7 +13,7 @@ const dcl = (words: string): Kind => ({ actions: ['dcl'], words });
 const KINDS: Readonly<Record<string, Kind>> = {
   CreateStmt: ddl('CREATE TABLE'),
   CreateForeignTableStmt: ddl('CREATE FOREIGN TABLE'),
-  CreateTableAsStmt: ddl('CREATE TABLE AS'),
+  CreateTableAsStmt: ddl('CREATE TABLE'),
   ViewStmt: ddl('CREATE VIEW'),
   IndexStmt: ddl('CREATE INDEX on'),
   CreateSeqStmt: ddl('CREATE SEQUENCE'),
@@ -84,7 +85,7 @@ const KINDS: Readonly<Record<string, Kind>> = {
   AlterDefaultPrivilegesStmt: dcl('ALTER DEFAULT PRIVILEGES'),
   CreateRoleStmt: dcl('CREATE ROLE'),
   AlterRoleStmt: dcl('ALTER ROLE'),
-  AlterRoleSetStmt: dcl('ALTER ROLE … SET'),
+  AlterRoleSetStmt: dcl('ALTER ROLE'),
   DropRoleStmt: dcl('DROP ROLE'),
   ReassignOwnedStmt: dcl('REASSIGN OWNED BY'),
   DropOwnedStmt: { actions: ['dcl', 'ddl'], words: 'DROP OWNED BY' },
@@ -94,7 +95,7 @@ const KINDS: Readonly<Record<string, Kind>> = {
   CreateUserMappingStmt: dcl('CREATE USER MAPPING'),
   AlterUserMappingStmt: dcl('ALTER USER MAPPING'),
   DropUserMappingStmt: dcl('DROP USER MAPPING'),
-  AlterDatabaseSetStmt: dcl('ALTER DATABASE … SET'),
+  AlterDatabaseSetStmt: dcl('ALTER DATABASE'),
   AlterSystemStmt: { actions: ['dcl', 'unknown'], words: 'ALTER SYSTEM' },
 };
 
@@ -144,6 +145,9 @@ export type Definition = {
   readonly objects: readonly string[];
   readonly derived: readonly string[];
   readonly risks: readonly string[];
+  /** The objects as the headline names them, and what follows there. */
+  readonly heads: readonly string[];
+  readonly particulars: string;
 };
 
 /** What a defining statement is; undefined when it is none. */
@@ -166,8 +170,11 @@ export function definitionOf(type: string, body: Tree, walker: Walker): Definiti
     actions: actionsOf(type, body, kind),
     words: wordsOf(type, body, kind.words),
     objects: named.length > 0 ? named : [''],
+    // Whom things are given to is named behind them.
+    heads: type === 'ReassignOwnedStmt' ? named.slice(0, listOf(body.roles).length) : named,
     derived,
     risks: risksOf(type, body),
+    particulars: particularsOf(type, body),
   };
 }
 
@@ -197,14 +204,18 @@ function wordsOf(type: string, body: Tree, words: string): string {
   }
   if (type === 'RenameStmt' && object) return TABLE_PARTS.has(kind) ? `RENAME ${object} on` : `RENAME ${object}`;
   if (type === 'CreateTableAsStmt' && kind === 'OBJECT_MATVIEW') return 'CREATE MATERIALIZED VIEW';
-  if (type === 'GrantStmt' && !body.is_grant) return 'REVOKE on';
+  if (type === 'GrantStmt') return grantWords(body);
   if (type === 'GrantRoleStmt' && !body.is_grant) return 'REVOKE ROLE';
-  if (type === 'VacuumStmt' && !body.is_vacuumcmd) return 'ANALYZE';
+  if (type === 'VacuumStmt') return body.is_vacuumcmd ? (isFull(body) ? 'VACUUM FULL' : words) : 'ANALYZE';
+  if (type === 'IndexStmt' && body.unique) return 'CREATE UNIQUE INDEX on';
   if (type === 'CreateFunctionStmt')
     return `${body.replace ? 'CREATE OR REPLACE' : 'CREATE'} ${body.is_procedure ? 'PROCEDURE' : 'FUNCTION'}`;
   if (type === 'ViewStmt' && body.replace) return 'CREATE OR REPLACE VIEW';
   return words;
 }
+
+const isFull = (body: Tree): boolean =>
+  listOf(body.options).some((option) => nodeOf(option, 'DefElem')?.defname === 'full');
 
 function risksOf(type: string, body: Tree): readonly string[] {
   const risks: string[] = [];

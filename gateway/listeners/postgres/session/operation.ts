@@ -101,8 +101,6 @@ function newSubject(text: string, statements: readonly Resolved[], bound: Bound)
   const headlines = statements.map(({ facts, inner }) =>
     inner && facts.session.kind === 'execute' ? inner.headline : facts.headline,
   );
-  let worst = 0;
-  for (let i = 1; i < effects.length; i++) if (rank(effects[i]!) < rank(effects[worst]!)) worst = i;
   const uses = statements.flatMap(({ facts, inner }) =>
     inner && facts.session.kind !== 'declare' ? [inner.text] : [],
   );
@@ -112,14 +110,24 @@ function newSubject(text: string, statements: readonly Resolved[], bound: Bound)
     text,
     shown: statements.length === 1 ? shown(statements[0]!) : statements.map(shown).join(';\n'),
     effects: statements.length === 1 ? unique(effects[0]!) : unique(effects.flat()),
-    headline:
-      statements.length === 1 ? headlines[0]! : `${statements.length} statements, among them: ${headlines[worst]!}`,
+    headline: statements.length === 1 ? headlines[0]! : severalHeadlines(headlines, effects),
     risks: [...risks],
     ...bound,
     uses,
     copyIn,
     ...guardOf(statements),
   };
+}
+
+const MAX_HEADLINES = 3;
+
+/** `3 statements: ` the worst first, in as many words; the rest is counted. */
+function severalHeadlines(headlines: readonly string[], effects: readonly (readonly Effect[])[]): string {
+  const ranked = headlines.map((headline, at) => ({ headline, rank: rank(effects[at]!) }));
+  const said = [...new Set(ranked.sort((a, b) => a.rank - b.rank).map(({ headline }) => headline))];
+  const rest = said.length - MAX_HEADLINES;
+  const more = rest > 0 ? ` and ${rest} more` : '';
+  return `${headlines.length} statements: ${said.slice(0, MAX_HEADLINES).join('; ')}${more}`;
 }
 
 /** What the plans of these statements ask for, and would show. PREPARE runs nothing: its statement is asked about when it runs. */
