@@ -2,7 +2,9 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { ATTACKS } from './attacks/all.ts';
-import { fuzzMasking } from './fuzz.ts';
+import type { Found } from './decoders.ts';
+import { fuzzMasking, isChance } from './fuzz.ts';
+import type { Sent } from './grammar.ts';
 import { Harness } from './harness.ts';
 import { openRoute, type Route } from './route.ts';
 import { described } from './suite.ts';
@@ -39,6 +41,20 @@ describe('masked values without the gateway', () => {
   it('are found by random work', async () => {
     const { leaks } = await fuzzMasking(route, { seed: 1, seconds: 60, scripts: FUZZ_CONTROL });
     assert.ok(leaks.length > FUZZ_CONTROL / 4, `${leaks.length} of ${FUZZ_CONTROL}`);
+  });
+
+  it('are found by chance where the answer of a lab with other values gives them, too; and not where it does not', async () => {
+    const canary = route.lab.canaries.all.find(({ where }) => where === 'users2.card#1')!;
+    const found: Found = { canary, length: canary.core.length, whole: true, how: 'a cell' };
+    const sent = (sql: string): Sent => ({
+      statements: [sql],
+      protocol: 'extended',
+      binary: true,
+      describe: 'portal',
+      fetch: 0,
+    });
+    assert.equal(await isChance(route, sent(`SELECT '${canary.value}'`), found), true);
+    assert.equal(await isChance(route, sent('SELECT card FROM users2'), found), false);
   });
 });
 

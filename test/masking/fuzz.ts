@@ -1,6 +1,6 @@
 /** `npm run soak -- masking`: random work through the gateway; no masked value may be read out of any answer. */
 import { readOptions } from '../soak/options.ts';
-import { LabClient } from './client.ts';
+import { type Evidence, LabClient } from './client.ts';
 import { Finder, type Found, recover } from './decoders.ts';
 import { LabGrammar, type Sent } from './grammar.ts';
 import { Resetter } from './reset.ts';
@@ -8,7 +8,8 @@ import { openRoute, type Route } from './route.ts';
 import { speak } from './speak.ts';
 
 const ABOUT = `Random queries, writes, copies and cursors over a lab full of masked values, through the gateway, in both protocols,
-text and binary. What a client is told is decoded every way a reader might; a masked value in it is a failure.`;
+text and binary. What a client is told is decoded every way a reader might; a masked value in it is a failure, unless a
+lab with other values answers it, too: then the reading made it up.`;
 
 const STEP_MS = 5_000;
 const CANCEL_MS = 2_000;
@@ -22,6 +23,8 @@ export type FuzzReport = {
   held: number;
   failed: number;
   silent: number;
+  /** Finds that the other lab's answer gives, too, though it has other values. */
+  chance: number;
   /** Scripts that gave a value away. */
   readonly leaks: { readonly seed: number; readonly sent: Sent; readonly found: Found }[];
 };
@@ -31,7 +34,7 @@ export async function fuzzMasking(
   route: Route,
   { seed, seconds, scripts = Number.POSITIVE_INFINITY }: { seed: number; seconds: number; scripts?: number },
 ): Promise<FuzzReport> {
-  const report: FuzzReport = { scripts: 0, held: 0, failed: 0, silent: 0, leaks: [] };
+  const report: FuzzReport = { scripts: 0, held: 0, failed: 0, silent: 0, chance: 0, leaks: [] };
   const finder = new Finder(route.lab.canaries.all);
   const resetter = await Resetter.open(route.server, route.lab.database);
   const until = performance.now() + seconds * 1_000;
@@ -39,7 +42,14 @@ export async function fuzzMasking(
     while (performance.now() < until && report.scripts < scripts) {
       const client = await LabClient.open(await route.target());
       for (let at = 0; at < BATCH && !client.closed && report.scripts < scripts; at++) {
-        await playOne(client, (seed + report.scripts++) >>> 0, finder, report);
+        const of = (seed + report.scripts++) >>> 0;
+        const sent = new LabGrammar(of).script();
+        const evidence = await play(client, sent, report);
+        if (evidence.errors.length > 0) report.failed++;
+        const found = recover(evidence, finder).find(({ whole, length }) => whole || length >= LEAST);
+        if (!found) continue;
+        if (await isChance(route, sent, found)) report.chance++;
+        else report.leaks.push({ seed: of, sent, found });
       }
       client.close();
       await resetter.reset();
@@ -50,28 +60,37 @@ export async function fuzzMasking(
   return report;
 }
 
-async function playOne(client: LabClient, seed: number, finder: Finder, report: FuzzReport): Promise<void> {
-  const sent = new LabGrammar(seed).script();
-  const { statements, ...how } = sent;
-  const step = (sql: string) => speak(client, { sql, ...how }, STEP_MS);
+/** Is it read out of what the other lab answers to the same, too? None of this lab's values are there. */
+export async function isChance(route: Route, sent: Sent, { canary, length }: Found): Promise<boolean> {
+  const client = await LabClient.open(await route.twinTarget());
+  const evidence = await play(client, sent);
+  client.close();
+  return recover(evidence, new Finder([canary])).some((again) => again.length >= length);
+}
+
+/** In a transaction that is rolled back. Resolves to all that the client was told since the last script. */
+async function play(
+  client: LabClient,
+  { statements, ...how }: Sent,
+  counts: Pick<FuzzReport, 'held' | 'silent'> = { held: 0, silent: 0 },
+): Promise<Evidence> {
   await speak(client, { sql: 'begin', protocol: 'simple' }, STEP_MS);
   for (const sql of statements) {
-    let end = await step(sql);
+    let end = await speak(client, { sql, ...how }, STEP_MS);
     if (end === 'held') {
-      report.held++;
+      counts.held++;
       end = await client.cancel(CANCEL_MS);
     }
-    if (end === 'silent') report.silent++;
+    if (end === 'silent') counts.silent++;
     if (end !== 'ready') {
       client.close();
       break;
     }
   }
   await speak(client, { sql: 'rollback', protocol: 'simple' }, STEP_MS);
-  if (client.evidence.errors.length > 0) report.failed++;
-  const found = recover(client.evidence, finder).find(({ whole, length }) => whole || length >= LEAST);
-  if (found) report.leaks.push({ seed, sent, found });
+  const { evidence } = client;
   client.forget();
+  return evidence;
 }
 
 /** @returns the exit code */
@@ -95,7 +114,9 @@ export async function masking(args: readonly string[]): Promise<number> {
     const { leaks, ...counts } = report;
     console.log(`${route.name}: ${JSON.stringify(counts)}, ${leaks.length} gave a value away`);
     for (const { seed: of, sent, found } of leaks.slice(0, 20))
-      console.error(`FOUND (seed ${of}) ${found.canary.where} by ${found.how}\n  ${JSON.stringify(sent)}`);
+      console.error(
+        `FOUND (seed ${of}) ${found.canary.where} ${found.length}/${found.canary.core.length} by ${found.how}\n  ${JSON.stringify(sent)}`,
+      );
     return leaks.length === 0 && report.silent === 0 ? 0 : 1;
   } finally {
     await route.close();

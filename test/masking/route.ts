@@ -16,6 +16,8 @@ export type Route = {
   readonly straight: Target;
   /** Another lab of the same shape with other values in it, straight: what looks like a find there is chance. */
   readonly twin: Target;
+  /** The other lab the attacker's way: by the same route, as another database. */
+  twinTarget(): Promise<Target>;
   close(): Promise<void>;
 };
 
@@ -27,6 +29,8 @@ export type RouteOptions = {
   readonly masking?: readonly Config[];
   /** Keys of the gateway's connection beside its address. */
   readonly connection?: Config;
+  /** Another release's programs. */
+  readonly bin?: string | undefined;
 };
 
 const MASKING: readonly Config[] = [{ connection: DATABASE, columns: [...MASKED_COLUMNS], as: 'redact' }];
@@ -34,11 +38,11 @@ const MASKING: readonly Config[] = [{ connection: DATABASE, columns: [...MASKED_
 const OPEN: Config = { default: { read: 'allow', write: 'allow', unknown: 'allow' } };
 
 export async function openRoute(name: RouteName, options: RouteOptions = {}): Promise<Route> {
-  return name === 'direct' ? await openDirect() : await openGateway(options);
+  return name === 'direct' ? await openDirect(options) : await openGateway(options);
 }
 
-async function openDirect(): Promise<Route> {
-  const server = await startPostgres();
+async function openDirect({ bin }: RouteOptions): Promise<Route> {
+  const server = await startPostgres({ bin });
   try {
     const lab = await createLabs(server);
     return {
@@ -46,6 +50,7 @@ async function openDirect(): Promise<Route> {
       server,
       lab,
       target: async () => straightTo(server, DATABASE),
+      twinTarget: async () => straightTo(server, TWIN),
       ...parts(server),
       close: () => server.stop(),
     };
@@ -55,26 +60,32 @@ async function openDirect(): Promise<Route> {
   }
 }
 
-async function openGateway({ masking = MASKING, connection = OPEN }: RouteOptions): Promise<Route> {
+async function openGateway({ masking = MASKING, connection = OPEN, bin }: RouteOptions): Promise<Route> {
   const world = await startWorld({
     gateways: 0,
+    ...(bin === undefined ? {} : { postgresBin: bin }),
     env: { LAB_PW: APP.password },
     config: (config) => ({
       ...config,
       limits: { open_holds_per_principal: 1_000, open_holds_per_connection: 1_000, sessions_per_principal: 1_000 },
-      connections: [...config.connections, labConnection(config.connections[0].upstream, connection)],
-      ...(masking.length > 0 ? { masking } : {}),
+      connections: [
+        ...config.connections,
+        ...[DATABASE, TWIN].map((database) => labConnection(database, config.connections[0].upstream, connection)),
+      ],
+      ...(masking.length > 0 ? { masking: [...masking, ...masking.map((one) => ({ ...one, connection: TWIN }))] } : {}),
     }),
   });
   try {
     const lab = await createLabs(world.upstream);
     const gateway = await world.startGateway();
     const password = await world.token();
+    const through = (database: string) => ({ ...gateway.postgres, user: 'report-bot', password, database });
     return {
       name: 'gateway',
       server: world.upstream,
       lab,
-      target: async () => ({ ...gateway.postgres, user: 'report-bot', password, database: DATABASE }),
+      target: async () => through(DATABASE),
+      twinTarget: async () => through(TWIN),
       ...parts(world.upstream),
       close: () => world.stop(),
     };
@@ -84,11 +95,11 @@ async function openGateway({ masking = MASKING, connection = OPEN }: RouteOption
   }
 }
 
-const labConnection = (upstream: Config, rest: Config): Config => ({
-  name: DATABASE,
+const labConnection = (database: string, upstream: Config, rest: Config): Config => ({
+  name: database,
   protocol: 'postgres',
   environment: 'production',
-  upstream: { ...upstream, database: DATABASE, user: APP.user, password: `\${env:LAB_PW}` },
+  upstream: { ...upstream, database, user: APP.user, password: `\${env:LAB_PW}` },
   ...rest,
 });
 

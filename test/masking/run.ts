@@ -1,14 +1,17 @@
 /** `node --import tsx test/masking/run.ts --route direct|gateway`: every attack, and what came of it. */
 import { parseArgs } from 'node:util';
+import { debianPostgres } from '../support/postgres.ts';
 import { ATTACKS } from './attacks/all.ts';
+import { possibleOn } from './attacks/releases.ts';
 import { Comparison } from './compare.ts';
 import { Harness, type Played, type Protocol } from './harness.ts';
 import { ORDINARY } from './ordinary.ts';
 import { comparePsql } from './psql.ts';
 import { openRoute, type RouteName } from './route.ts';
 
-const USAGE = `Usage: node --import tsx test/masking/run.ts [--route direct|gateway] [--only ID] [--protocol simple|extended|binary] [--all] [--ordinary]
+const USAGE = `Usage: node --import tsx test/masking/run.ts [--route direct|gateway] [--only ID] [--protocol simple|extended|binary] [--server RELEASE|DIR] [--all] [--ordinary]
   --only ID    those whose id or technique contains this
+  --server X   the target is this release of Debian's (15), or the one whose programs are in this directory
   --all        print a line for each, not only for those that did not go as they should
   --show       print what the client was told, too
   --ordinary   ordinary work instead, at the target and through the gateway: what is different`;
@@ -18,6 +21,7 @@ const { values } = parseArgs({
     route: { type: 'string', default: process.env.MASKING_ROUTE ?? 'direct' },
     only: { type: 'string', default: '' },
     protocol: { type: 'string' },
+    server: { type: 'string' },
     all: { type: 'boolean', default: false },
     show: { type: 'boolean', default: false },
     ordinary: { type: 'boolean', default: false },
@@ -33,8 +37,9 @@ if (values.help || !['direct', 'gateway'].includes(values.route)) {
 }
 
 async function main(name: RouteName): Promise<number> {
-  const chosen = ATTACKS.filter(({ id, technique }) => `${id} ${technique}`.includes(values.only));
-  const route = await openRoute(name);
+  const route = await openRoute(name, { bin: programs() });
+  const wanted = ATTACKS.filter(({ id, technique }) => `${id} ${technique}`.includes(values.only));
+  const chosen = wanted.filter((attack) => possibleOn(route.lab.release, attack));
   const harness = await Harness.open(route);
   const byTechnique = new Map<string, Map<string, number>>();
   let wrong = 0;
@@ -60,15 +65,24 @@ async function main(name: RouteName): Promise<number> {
     for (const [verdict, count] of counts) total.set(verdict, (total.get(verdict) ?? 0) + count);
   }
   console.log(
-    `${chosen.length} attacks (${name}): ${[...total].map(([verdict, count]) => `${verdict} ${count}`).join(', ')}; ${wrong} not as they should`,
+    `${chosen.length} attacks (${name}, PostgreSQL ${route.lab.release}${chosen.length < wanted.length ? `, which lacks what ${wanted.length - chosen.length} more need` : ''}): ${[...total].map(([verdict, count]) => `${verdict} ${count}`).join(', ')}; ${wrong} not as they should`,
   );
   return wrong === 0 ? 0 : 1;
+}
+
+/** Where the target's programs are; undefined: the tests' own release. */
+function programs(): string | undefined {
+  const { server } = values;
+  if (server === undefined) return undefined;
+  const bin = /^\d+$/.test(server) ? debianPostgres(Number(server)) : server;
+  if (bin === undefined) throw new Error(`PostgreSQL ${server} is not below /usr/lib/postgresql`);
+  return bin;
 }
 
 /** Everything that is different where it should be the same. */
 async function ordinary(): Promise<number> {
   const chosen = ORDINARY.filter(({ id }) => id.includes(values.only));
-  const route = await openRoute('gateway');
+  const route = await openRoute('gateway', { bin: programs() });
   const comparison = await Comparison.open(route);
   let wrong = 0;
   let held = 0;

@@ -44,6 +44,8 @@ export const EXTENSIONS = [
   'isn',
 ] as const;
 
+const VIRTUAL = ', v text GENERATED ALWAYS AS (left(card, 8)) VIRTUAL';
+
 const TABLES = `
   CREATE TYPE mood AS ENUM ('good', 'bad');
   CREATE TYPE person AS (name text, card text);
@@ -57,7 +59,7 @@ const TABLES = `
   CREATE TABLE part2 PARTITION OF part FOR VALUES FROM (100) TO (200);
   CREATE TABLE comp (id int PRIMARY KEY, person person, label text);
   CREATE TABLE dom (id int PRIMARY KEY, c cardt, label text);
-  CREATE TABLE gen (id int PRIMARY KEY, card text, g text GENERATED ALWAYS AS (reverse(card)) STORED, v text GENERATED ALWAYS AS (left(card, 8)) VIRTUAL, twice int GENERATED ALWAYS AS (id * 2) STORED);
+  CREATE TABLE gen (id int PRIMARY KEY, card text, g text GENERATED ALWAYS AS (reverse(card)) STORED${VIRTUAL}, twice int GENERATED ALWAYS AS (id * 2) STORED);
   CREATE TABLE strict (id int PRIMARY KEY, card text NOT NULL UNIQUE, ssn text NOT NULL, qty int NOT NULL CHECK (qty < 100), span int4range, CONSTRAINT card_shape CHECK (card ~ '^[0-9]{16}$'), EXCLUDE USING gist (card WITH =, span WITH &&));
   CREATE TABLE refers (id int PRIMARY KEY, card text REFERENCES strict (card), label text);
   CREATE TABLE docs (id int PRIMARY KEY, doc jsonb, docj json, docx xml, label text);
@@ -121,7 +123,15 @@ export const BASE_TABLES = [
   'inbox',
 ] as const;
 
-export type Lab = { readonly database: string; readonly canaries: Canaries };
+/** Parts of the lab that older releases do not have, and the first that has them. */
+const NEWER: readonly (readonly [part: string, since: number])[] = [[VIRTUAL, 18]];
+
+export type Lab = {
+  readonly database: string;
+  readonly canaries: Canaries;
+  /** `15` */
+  readonly release: number;
+};
 
 /** Creates both roles, once for a server. */
 export async function createRoles(server: TestPostgres): Promise<void> {
@@ -135,15 +145,17 @@ export async function createRoles(server: TestPostgres): Promise<void> {
 /** Creates the database with its extensions, tables and rows. @param salt another one gives other values */
 export async function createLab(server: TestPostgres, database: string, salt: string): Promise<Lab> {
   const canaries = new Canaries(salt);
-  await withClient(server.url('postgres'), async (client) => {
+  const release = await withClient(server.url('postgres'), async (client) => {
     await client.query(`CREATE DATABASE ${database} OWNER ${OWNER.user}`);
+    return Math.floor((await client.query('SHOW server_version_num')).rows[0].server_version_num / 10_000);
   });
+  const tables = NEWER.reduce((all, [part, since]) => (release < since ? all.replace(part, '') : all), TABLES);
   await withClient(server.url(database), async (client) => {
     for (const name of EXTENSIONS) await client.query(`CREATE EXTENSION ${name}`);
     await client.query(`GRANT CREATE ON SCHEMA public TO ${OWNER.user}`);
   });
   await withClient(server.url(database, OWNER.user, OWNER.password), async (client) => {
-    await client.query(TABLES);
+    await client.query(tables);
     await fill(client, canaries);
     await client.query(`
       REFRESH MATERIALIZED VIEW mv;
@@ -169,7 +181,7 @@ export async function createLab(server: TestPostgres, database: string, salt: st
       await client.query(`CREATE TABLE saved.${table} AS SELECT * FROM ONLY ${table === 'part' ? 'part1' : table}`);
     await client.query('INSERT INTO saved.part SELECT * FROM part2');
   });
-  return { database, canaries };
+  return { database, canaries, release };
 }
 
 const COLUMN_TYPES = { card: 'card', ssn: 'ssn', email: 'email', number: 'number' } as const;

@@ -1,6 +1,7 @@
 /** A share of the corpus against the gateway: files of their own run side by side. */
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
+import type { Attack } from './attack.ts';
 import { ATTACKS } from './attacks/all.ts';
 import { Harness, type Played } from './harness.ts';
 import { openRoute, type Route } from './route.ts';
@@ -10,6 +11,18 @@ const TECHNIQUES = [...new Set(ATTACKS.map(({ technique }) => technique))];
 
 export const described = ({ attack, verdict, found, evidence, spoilt }: Played): string =>
   `${attack.technique}, ${attack.id}: ${verdict}${spoilt ? ', left the lab changed' : ''} ${found.map(({ canary, length, how }) => `${canary.where} ${length} by ${how}`)} ${evidence.errors.map(({ M }) => M)}`;
+
+/** Plays each through the gateway; describes those that gave a value away, got no answer, or left the lab changed. */
+export async function leaked(harness: Harness, attacks: readonly Attack[]): Promise<readonly string[]> {
+  const wrong: string[] = [];
+  for (const attack of attacks) {
+    const played = await harness.play(attack);
+    const counted = attack.oracle || attack.race;
+    const gave = !counted && (played.verdict === 'recovered' || played.verdict === 'partial');
+    if (gave || played.verdict === 'silent' || played.spoilt) wrong.push(described(played));
+  }
+  return wrong;
+}
 
 /** Every third technique, from this one on. */
 export function attacked(share: number): void {
@@ -27,14 +40,8 @@ export function attacked(share: number): void {
 
     for (const technique of TECHNIQUES.filter((_, at) => at % SHARES === share)) {
       it(`are not given away by ${technique}`, async () => {
-        const wrong: string[] = [];
-        for (const attack of ATTACKS.filter((one) => one.technique === technique)) {
-          const played = await harness.play(attack);
-          const counted = attack.oracle || attack.race;
-          const leaked = !counted && (played.verdict === 'recovered' || played.verdict === 'partial');
-          if (leaked || played.verdict === 'silent' || played.spoilt) wrong.push(described(played));
-        }
-        assert.deepEqual(wrong, []);
+        const attacks = ATTACKS.filter((one) => one.technique === technique);
+        assert.deepEqual(await leaked(harness, attacks), []);
       });
     }
   });

@@ -1,6 +1,6 @@
 /** A real PostgreSQL 18 on a free loopback port, in a directory of its own, never as root. */
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
-import { constants } from 'node:fs';
+import { constants, existsSync } from 'node:fs';
 import { chmod, chown, cp, mkdtemp, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
@@ -25,8 +25,14 @@ export type TestPostgres = {
   stop(): Promise<void>;
 };
 
+/** Where Debian puts a release's programs; undefined where it is not installed. */
+export function debianPostgres(release: number): string | undefined {
+  const bin = `/usr/lib/postgresql/${release}/bin`;
+  return existsSync(join(bin, 'initdb')) ? bin : undefined;
+}
+
 export async function startPostgres(
-  options: { port?: number; settings?: Record<string, string>; ownGroup?: boolean; bin?: string } = {},
+  options: { port?: number; settings?: Record<string, string>; ownGroup?: boolean; bin?: string | undefined } = {},
 ): Promise<TestPostgres> {
   const port = options.port ?? (await freePort());
   const password = 'superuser-of-a-test';

@@ -1,17 +1,16 @@
 import assert from 'node:assert/strict';
-import { existsSync } from 'node:fs';
 import { after, before, describe, it } from 'node:test';
 import pg from 'pg';
-import { startPostgres, type TestPostgres } from '../../../../test/support/postgres.ts';
+import { debianPostgres, startPostgres, type TestPostgres } from '../../../../test/support/postgres.ts';
 import { type Catalog, createCatalog } from './catalog.ts';
 import { maskedOf } from './masked.ts';
 import type { Made, Relation, Snapshot } from './snapshot.ts';
 
 const RELEASES = [
   { name: 'PostgreSQL 18', bin: undefined },
-  ...['15', '16', '17']
-    .map((release) => ({ name: `PostgreSQL ${release}`, bin: `/usr/lib/postgresql/${release}/bin` }))
-    .filter(({ bin }) => existsSync(bin)),
+  ...[15, 16, 17]
+    .map((release) => ({ name: `PostgreSQL ${release}`, bin: debianPostgres(release) }))
+    .filter(({ bin }) => bin !== undefined),
 ];
 
 const TABLES = `
