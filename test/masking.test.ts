@@ -148,6 +148,12 @@ describe('masked columns, as a user meets them', { timeout: 240_000 }, () => {
       assert.equal((await pending).rows[0].ssn, real?.ssn);
       const again = await client.query('SELECT ssn FROM customers WHERE id = 19');
       assert.match(again.rows[0].ssn, /^•••/, 'for one statement only');
+      for (const forget of ['RESET ALL', 'DISCARD ALL']) {
+        await client.query("SET countersign.reveal = 'nobody asked yet'");
+        await client.query(forget);
+        const { rows } = await client.query('SELECT ssn FROM customers WHERE id = 19');
+        assert.match(rows[0].ssn, /^•••/, `not behind ${forget}`);
+      }
     });
     assert.match(await trail(), /reveal=\{"columns":\["public\.customers\.ssn"\],"reason":"ticket 4711"\}/);
   });

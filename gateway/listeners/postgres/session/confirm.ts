@@ -252,6 +252,7 @@ export class Confirm implements ReplyEvents {
         names.dropStatements();
         names.dropPortals();
         stay.frame.stale = true;
+        stay.reveal = undefined; // whoever gets the connection out of a pool gave no reason
         return;
       case 'transaction':
         this.#transaction(session, tag);
@@ -260,6 +261,7 @@ export class Confirm implements ReplyEvents {
         stay.reveal = session.reason === '' ? undefined : session.reason;
         return;
       case 'frame':
+        if (session.setting === 'ALL') stay.reveal = undefined;
         stay.frame.stale = true;
         stay.frameTouched = true;
         return;
