@@ -1,23 +1,13 @@
-/** The rules made in Slack, signed and versioned in Redis. What was verified once is never given up for less. */
-import { createHash } from 'node:crypto';
-import { open, readFile, rename } from 'node:fs/promises';
-import type { Redis } from 'ioredis';
+/** The rules made in Slack, signed and versioned in Redis. */
 import { z } from 'zod';
 import { GatewayError } from '../errors.ts';
-import type { Clock } from '../holds/clock.ts';
 import type { Rule } from '../policy/policy.ts';
+import { type Made, recordOf } from './rules-history.ts';
 import type { SignedStore } from './signed.ts';
+import { type VersionedDeps, VersionedState } from './versioned.ts';
 
 export const RULES_KEY = 'countersign:rules';
-const CHANGED_CHANNEL = 'countersign:rules:changed';
-const POLL_MS = 1_000;
 const MOST_RULES = 1_000; // signed, they stay below the megabyte that is ever unsealed
-const TRIES = 5;
-
-/** Replaces what is under the key only if it still is what was read ('' for nothing). */
-const SWAP = `local now = redis.call('GET', KEYS[1]) or ''
-if now ~= ARGV[1] then return 0 end
-redis.call('SET', KEYS[1], ARGV[2]) redis.call('PUBLISH', ARGV[3], ARGV[4]) return 1`;
 
 export type RuleSet = {
   readonly v: 1;
@@ -28,259 +18,75 @@ export type RuleSet = {
   readonly at: number;
 };
 
-export type RuleStoreDeps = {
-  readonly store: SignedStore;
+export type RuleStoreDeps = Omit<VersionedDeps<RuleSet>, 'key' | 'noun' | 'schema' | 'empty'> & {
   /** The policy room's schema of one rule. */
   readonly rule: z.ZodType<Rule>;
-  /** A local file that remembers the newest verified set, so that a restart cannot be shown an older one. */
-  readonly file: string;
-  /** Such files of others: what the newest of them all remembers counts. */
-  readonly others?: readonly string[];
-  /** A `connectBlocking` connection of its own, for hearing of changes at once; without it the poll is all. */
-  readonly subscriber?: Redis;
-  readonly clock: Clock;
-  /** A newer set was verified. */
-  readonly onChange: (set: RuleSet) => void;
-  /** A plain sentence when what Redis holds cannot be used (the last verified set stays), undefined when it can again. */
-  readonly onTrouble: (trouble: string | undefined) => void;
 };
 
-const EMPTY: RuleSet = { v: 1, version: 0, rules: [], by: '', at: 0 };
-const remembered = z.strictObject({ version: z.number().int().min(0), hash: z.string(), sealed: z.string() });
-
 export class RuleStore {
-  readonly #deps: RuleStoreDeps;
-  readonly #schema: z.ZodType<RuleSet>;
-  #set: RuleSet = EMPTY;
-  #sealed = '';
-  /** Newest version ever verified here, restarts included, and the hash of that very text. */
-  #newest = { version: 0, hash: '' };
-  #ready = false;
-  #trouble: string | undefined;
-  #cancelPoll = () => {};
-  #stopped = false;
-  #looking: Promise<void> | undefined;
+  readonly #state: VersionedState<RuleSet>;
+  readonly #store: SignedStore;
 
-  constructor(deps: RuleStoreDeps) {
-    this.#deps = deps;
-    this.#schema = z.strictObject({
+  constructor({ rule, ...deps }: RuleStoreDeps) {
+    this.#store = deps.store;
+    const schema: z.ZodType<RuleSet> = z.strictObject({
       v: z.literal(1),
       version: z.number().int().min(1),
-      rules: z.array(deps.rule).max(MOST_RULES),
+      rules: z.array(rule).max(MOST_RULES),
       by: z.string().max(64),
       at: z.number(),
     });
+    const empty: RuleSet = { v: 1, version: 0, rules: [], by: '', at: 0 };
+    this.#state = new VersionedState({ ...deps, key: RULES_KEY, noun: 'the rules', schema, empty });
   }
 
   /** Is there a verified set, and was Redis there since the start? Until then nothing is admitted. */
   ready(): boolean {
-    return this.#ready;
+    return this.#state.ready();
   }
 
   trouble(): string | undefined {
-    return this.#trouble;
+    return this.#state.trouble();
   }
 
   current(): RuleSet {
-    return this.#set;
+    return this.#state.current();
   }
 
   /**
    * Take over what the file remembers, look at Redis once, then every second.
    * @throws GatewayError CONFIG when there is a file and it cannot be read: without its memory a restart could be fooled.
    */
-  async start(): Promise<void> {
-    await this.#remember();
-    const { subscriber } = this.#deps;
-    subscriber?.on('message', this.#onMessage);
-    subscriber?.subscribe(CHANGED_CHANNEL).catch(() => {}); // the poll finds the same a second later
-    await this.look();
-    this.#poll();
+  start(): Promise<void> {
+    return this.#state.start();
   }
 
   stop(): void {
-    this.#stopped = true;
-    this.#cancelPoll();
-    this.#deps.subscriber?.off('message', this.#onMessage);
+    this.#state.stop();
   }
 
   /** Look at Redis now. Never rejects: trouble is reported and the last verified set stays. */
   look(): Promise<void> {
-    this.#looking ??= this.#look().finally(() => {
-      this.#looking = undefined;
-    });
-    return this.#looking;
+    return this.#state.look();
   }
 
   /**
-   * Make a new version from the newest; resolves with it once it is in Redis and on this gateway.
+   * Make a new version from the newest; resolves with it once it is in Redis and on this gateway. `change` may be called
+   * again, when others wrote meanwhile; what it throws is thrown.
    * @throws GatewayError FORGED | UNAVAILABLE | LIMIT | CONFIG (a rule that does not fit)
    */
-  async write(change: (rules: readonly Rule[]) => readonly Rule[], by: string): Promise<RuleSet> {
-    const { store, clock } = this.#deps;
-    for (let attempt = 0; attempt < TRIES; attempt++) {
-      await this.look();
-      if (this.#trouble !== undefined) throw new GatewayError('UNAVAILABLE', this.#trouble);
-      const before = this.#sealed;
-      const next = {
-        v: 1,
-        version: this.#newest.version + 1,
-        rules: [...change(this.#set.rules)],
-        by,
-        at: clock.now(),
-      };
-      if (next.rules.length > MOST_RULES) {
+  write(
+    change: (rules: readonly Rule[]) => readonly Rule[],
+    by: string,
+    made: Made = { approvedBy: [] },
+  ): Promise<RuleSet> {
+    const next = ({ rules: now }: RuleSet) => {
+      const rules = [...change(now)];
+      if (rules.length > MOST_RULES) {
         throw new GatewayError('LIMIT', `more than ${MOST_RULES} rules; put lasting ones into the configuration file`);
       }
-      const parsed = this.#schema.safeParse(next);
-      if (!parsed.success) throw new GatewayError('CONFIG', z.prettifyError(parsed.error), { cause: parsed.error });
-      const sealed = store.sealed(parsed.data, RULES_KEY);
-      if (await this.#swap(before, sealed, next.version)) {
-        await this.#adopt(parsed.data, sealed);
-        return parsed.data;
-      }
-    }
-    throw new GatewayError('UNAVAILABLE', 'the rules keep changing; try again');
-  }
-
-  async #look(): Promise<void> {
-    const { store } = this.#deps;
-    let raw: string | null;
-    try {
-      raw = await store.redis.get(RULES_KEY);
-    } catch {
-      return; // that Redis is gone is noticed, and timed, elsewhere; the last verified rules stay in force
-    }
-    try {
-      if (raw === null) await this.#nothing();
-      else if (raw !== this.#sealed || !this.#ready) await this.#something(raw);
-      this.#ready = true;
-      this.#report(undefined);
-    } catch (error) {
-      if (this.#sealed !== '') this.#ready = true; // verified before, here or before a restart: that stays in force
-      this.#report(error instanceof Error ? error.message : String(error));
-    }
-  }
-
-  async #nothing(): Promise<void> {
-    if (this.#newest.version === 0) return;
-    if (this.#sealed !== '' && (await this.#swap('', this.#sealed, this.#set.version))) return;
-    throw new GatewayError(
-      'FORGED',
-      `the rules are gone from Redis (version ${this.#newest.version} was there); the last verified ones stay in force`,
-    );
-  }
-
-  async #something(raw: string): Promise<void> {
-    const set = this.#deps.store.open(raw, RULES_KEY, this.#schema);
-    const { version, hash } = this.#newest;
-    if (set.version > version || (set.version === version && hashOf(raw) === hash)) return this.#adopt(set, raw);
-    // Put the newest back in its place, if this gateway still has it.
-    const isOlder = set.version < version;
-    if (isOlder && this.#sealed !== '' && (await this.#swap(raw, this.#sealed, version))) return;
-    throw new GatewayError(
-      'FORGED',
-      isOlder
-        ? `the rules in Redis were set back to version ${set.version} (version ${version} was there); the last verified ones stay in force`
-        : `the rules in Redis are another version ${version} than the one verified before; the last verified ones stay in force`,
-    );
-  }
-
-  async #adopt(set: RuleSet, sealed: string): Promise<void> {
-    const isNews = set.version !== this.#set.version || sealed !== this.#sealed;
-    this.#set = set;
-    this.#sealed = sealed;
-    this.#newest = { version: set.version, hash: hashOf(sealed) };
-    if (isNews) {
-      this.#deps.onChange(set);
-      await this.#keep();
-    }
-  }
-
-  async #swap(before: string, after: string, version: number): Promise<boolean> {
-    try {
-      const { redis } = this.#deps.store;
-      return (await redis.eval(SWAP, 1, RULES_KEY, before, after, CHANGED_CHANNEL, String(version))) === 1;
-    } catch (cause) {
-      throw new GatewayError('UNAVAILABLE', 'Redis is not reachable: the rules were not written', { cause });
-    }
-  }
-
-  /** Written beside and moved into place: a crash leaves the old memory or the new one. */
-  async #keep(): Promise<void> {
-    const { file } = this.#deps;
-    const beside = `${file}.new`;
-    try {
-      const handle = await open(beside, 'w', 0o600);
-      try {
-        await handle.writeFile(JSON.stringify({ ...this.#newest, sealed: this.#sealed }));
-        await handle.sync();
-      } finally {
-        await handle.close();
-      }
-      await rename(beside, file);
-    } catch (cause) {
-      throw new GatewayError('CONFIG', `the newest rules cannot be remembered in ${file}: ${String(cause)}`, { cause });
-    }
-  }
-
-  async #remember(): Promise<void> {
-    const { file, others = [], store, onChange } = this.#deps;
-    const known = await Promise.all([...new Set([file, ...others])].map(readRemembered));
-    const newest = known.reduce(
-      (one, other) => ((other?.version ?? -1) > (one?.version ?? -1) ? other : one),
-      undefined,
-    );
-    if (!newest) return;
-    this.#newest = { version: newest.version, hash: newest.hash };
-    try {
-      this.#set = store.open(newest.sealed, RULES_KEY, this.#schema);
-      this.#sealed = newest.sealed;
-      onChange(this.#set);
-    } catch {
-      // Sealed by a key that is no longer trusted: its version still counts, its rules come from Redis.
-    }
-  }
-
-  #poll(): void {
-    this.#cancelPoll = this.#deps.clock.after(POLL_MS, () => {
-      this.look().finally(() => {
-        if (!this.#stopped) this.#poll();
-      });
-    });
-  }
-
-  readonly #onMessage = (channel: string) => {
-    if (channel === CHANGED_CHANNEL) void this.look();
-  };
-
-  #report(trouble: string | undefined): void {
-    if (trouble === this.#trouble) return;
-    this.#trouble = trouble;
-    this.#deps.onTrouble(trouble);
-  }
-}
-
-/** Undefined where nothing was ever remembered. @throws GatewayError CONFIG */
-async function readRemembered(file: string): Promise<z.infer<typeof remembered> | undefined> {
-  let text: string;
-  try {
-    text = await readFile(file, 'utf8');
-  } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
-    throw new GatewayError('CONFIG', `${file} remembers the newest rules and cannot be read`, { cause: error });
-  }
-  const parsed = remembered.safeParse(parse(text));
-  if (!parsed.success) throw new GatewayError('CONFIG', `${file} remembers the newest rules and is damaged`);
-  return parsed.data;
-}
-
-const hashOf = (sealed: string): string => createHash('sha256').update(sealed).digest('hex');
-
-function parse(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
+      return { rules };
+    };
+    return this.#state.write(next, by, (set) => recordOf(this.#store, { ...set, ...made }));
   }
 }
