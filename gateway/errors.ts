@@ -7,6 +7,8 @@
 export const ERROR_CODES = {
   /** A rule or an approver refused the operation. */
   DENIED: { sqlstate: '42501' },
+  /** An admin froze the connection, the principal, or everything: nothing of it passes until that is lifted. */
+  FROZEN: { sqlstate: '42501' },
   /** Nobody decided before the hold's deadline. */
   EXPIRED: { sqlstate: '42501' },
   /** The client cancelled, left, overflowed its pipeline, or its session or target went away while held. */

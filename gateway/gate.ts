@@ -6,7 +6,7 @@ import { type Excess, MeteredPermit, restOf } from './gate/excess.ts';
 import { outcomeFields } from './holds/record.ts';
 import { withdrawnBy } from './holds/withdrawal.ts';
 import { untouched } from './holds/words.ts';
-import { type Action, type Operation, type Outcome, principalKey, questionOf } from './operation.ts';
+import { type Action, type Operation, type Outcome, principalKey, questionOf, type Reach } from './operation.ts';
 import { BudgetMeter, Hours } from './policy/meter.ts';
 import type { Policy, Verdict } from './policy/policy.ts';
 
@@ -26,6 +26,8 @@ export type AdmitContext = {
   readonly judge?: () => Verdict;
   /** Asked at release: is the very upstream session this was held on still there, and the client too? */
   readonly alive: () => boolean;
+  /** Asks the target what it would touch, unless `wanted` says no when its turn comes. Never rejects. Absent: nobody can say. */
+  readonly reach?: ((operation: Operation, wanted?: () => boolean) => Promise<Reach>) | undefined;
 };
 
 export type Permit = {
@@ -65,6 +67,8 @@ export type GateDeps = {
   readonly audit: Audit;
   /** Why nothing may pass now (never verified rules, state lost for longer than its grace); undefined when all is well. */
   readonly closed: () => string | undefined;
+  /** Who froze what this touches, and when; undefined where nothing of it is frozen. */
+  readonly frozen?: (operation: Operation) => string | undefined;
   /** The built-in detectors, for the target's error texts. */
   readonly redact: (text: string) => string;
   readonly log: (message: string, details?: Record<string, unknown>) => void;
@@ -88,6 +92,9 @@ export function createGate(deps: GateDeps): Gate {
     const closed = deps.closed();
     if (closed !== undefined)
       throw recorded(operation, new GatewayError('UNAVAILABLE', closed, { hint: untouched(operation) }));
+    const frozen = deps.frozen?.(operation);
+    if (frozen !== undefined)
+      throw recorded(operation, new GatewayError('FROZEN', frozen, { hint: `${untouched(operation)} ${LIFT}` }));
     if (context.signal.aborted) throw recorded(operation, withdrawnBy(context.signal, operation));
     if (operation.effects.length === 0) {
       audit.append(entry(operation, { verdict: 'refused', why: 'no effects' }));
@@ -135,6 +142,8 @@ export function createGate(deps: GateDeps): Gate {
     preview: (operation) => (operation.effects.length === 0 ? 'deny' : judge(operation).kind),
   };
 }
+
+const LIFT = 'It stays so until two admins lift it (/gate unfreeze in Slack); trying again will not help.';
 
 /** What needs no fsync before it is forwarded: it changes nothing that anybody else could see. */
 const READING: ReadonlySet<Action> = new Set(['read', 'copy-out', 'session', 'transaction']);

@@ -9,6 +9,7 @@ import { endsBeside } from './audit/files.ts';
 import { openAudit } from './audit/writer.ts';
 import { takeAsks } from './compose/asks.ts';
 import { secureContext } from './compose/certificate.ts';
+import { createChanges } from './compose/changes.ts';
 import { alone, type Crew, shareOf } from './compose/crew.ts';
 import { followersOf } from './compose/followers.ts';
 import { createIdentity } from './compose/identity.ts';
@@ -28,6 +29,7 @@ import { createHolds } from './holds/broker.ts';
 import { systemClock } from './holds/clock.ts';
 import { watchDeadGateways } from './holds/heir.ts';
 import { SessionRegistry } from './listeners/listener.ts';
+import type { Operation } from './operation.ts';
 import { Reviews } from './state/reviews.ts';
 import { createMetrics } from './web/metrics.ts';
 import { troublesOf } from './web/ready.ts';
@@ -113,6 +115,10 @@ export async function startGateway(
         rulebook.takeSlack(rules);
         note({ kind: 'rules.changed', version, by, rules: rules.length });
       },
+      onFreezes: ({ version, by, frozen }) => {
+        note({ kind: 'frozen', version, by, frozen });
+        holds.withdrawWhere('FROZEN', (operation) => shared.freezes.refusal(operation));
+      },
       onLeaseBack: () => holds.republish(),
       onLeaseLost: () => holds.withdrawAll('UNAVAILABLE', 'the gateway lost touch with Redis'),
       onRedisOver: () => endSessions('the gateway has been without its shared state for too long'),
@@ -122,9 +128,11 @@ export async function startGateway(
     const closed = (): string | undefined => {
       if (now.draining) return 'the gateway is stopping';
       if (!shared.rules.ready()) return 'the gateway has not verified its rules yet: Redis does not answer';
+      if (!shared.freezes.ready()) return 'the gateway has not verified what is frozen yet: Redis does not answer';
       return shared.over() ? 'the gateway has been without its shared state for too long' : undefined;
     };
 
+    const frozen = (operation: Operation) => shared.freezes.refusal(operation);
     const identity = createIdentity({ store: shared.store, config, log });
     ends.push(() => identity.stop());
     const metrics = createMetrics({
@@ -140,6 +148,7 @@ export async function startGateway(
     const publish = cardPublisher(shared.redis, keys.own);
     ends.push(() => publish.close());
     const reviews = new Reviews(shared.store);
+    const changes = createChanges({ config, rulebook, holds: () => holds, audit, publish, redact, say });
     const holdLimits = () => ({
       openPerPrincipal: config().limits.openHoldsPerPrincipal,
       openPerConnection: config().limits.openHoldsPerConnection,
@@ -159,7 +168,9 @@ export async function startGateway(
       isRevoked: ({ issuer, subject }) =>
         identity.revocations.isRevoked({ issuer, subject, jti: undefined, hash: undefined }),
       reviews,
+      frozen,
       followers: followersOf({
+        proposals: changes.proposals,
         publish,
         reviews,
         admins: () => config().approvals.admins,
@@ -183,7 +194,7 @@ export async function startGateway(
     ends.push(() => holds.stop(CARDS_MS));
     const gate = metered(
       metrics,
-      (timed) => createGate({ policy: rulebook.policy, holds: timed, audit, closed, redact, log: say }),
+      (timed) => createGate({ policy: rulebook.policy, holds: timed, audit, closed, frozen, redact, log: say }),
       counted(holds, { places: crew.places, limits: holdLimits, audit }),
       (operation) => registry.asked(operation),
     );
@@ -212,6 +223,7 @@ export async function startGateway(
         redis: () => (shared.missingFor() === undefined ? closed() : 'Redis does not answer'),
         lease: () => (shared.lease.valid() ? undefined : 'this gateway has no lease'),
         rules: () => shared.rules.trouble(),
+        freezes: () => shared.freezes.trouble(),
         audit: () => audit.trouble(),
       });
     const terminal = createTerminal({ gateway: id, holds, shared, keys, identity });
@@ -261,6 +273,8 @@ export async function startGateway(
       holds,
       audit,
       metrics,
+      changes,
+      register: identity.register,
       troubles,
       redact,
       log,

@@ -41,18 +41,7 @@ export async function judged(deps: AuthorityDeps, ask: AskOf, { afresh }: { afre
   const objection = standing(person, { team: people.team() }, 'use /gate');
   if (objection !== undefined) throw new GatewayError('DENIED', objection);
 
-  const member = async (name: string): Promise<boolean | undefined> => {
-    if (name.startsWith('oidc:')) return (await people.oidcMembers(name.slice('oidc:'.length))).includes(person.user);
-    if (!isGroupName(name)) return name === person.user;
-    const id = people.groupId(name);
-    if (remembered) return id === undefined ? undefined : people.members(name)?.includes(person.user);
-    return id === undefined || person.unknown.includes(name) ? undefined : person.groups.some((of) => of.id === id);
-  };
-  const among = async (list: readonly string[]) => {
-    const found = await Promise.all(list.map(async (name) => ({ name, is: await member(name) })));
-    return { yes: found.some(({ is }) => is), unread: found.flatMap(({ name, is }) => (is === undefined ? name : [])) };
-  };
-  const [admin, approver] = await Promise.all([among(deps.admins()), among(deps.approvers())]);
+  const { admin, approver } = await roles(deps, person, remembered);
   const linked = new Set(deps.linked().flatMap((who) => (who.slack === person.user ? principalKey(who) : [])));
   return {
     asker: {
@@ -67,6 +56,40 @@ export async function judged(deps: AuthorityDeps, ask: AskOf, { afresh }: { afre
     },
     unread: admin.yes ? [] : [...new Set([...admin.unread, ...(approver.yes ? [] : approver.unread)])],
   };
+}
+
+type Among = { readonly yes: boolean; readonly unread: readonly string[] };
+
+/** `remembered`: groups as the directory last read them; otherwise as they were attested. */
+async function roles(
+  { people, admins, approvers }: AuthorityDeps,
+  person: Attestation,
+  remembered: boolean,
+): Promise<{ readonly admin: Among; readonly approver: Among }> {
+  const member = async (name: string): Promise<boolean | undefined> => {
+    if (name.startsWith('oidc:')) return (await people.oidcMembers(name.slice('oidc:'.length))).includes(person.user);
+    if (!isGroupName(name)) return name === person.user;
+    const id = people.groupId(name);
+    if (remembered) return id === undefined ? undefined : people.members(name)?.includes(person.user);
+    return id === undefined || person.unknown.includes(name) ? undefined : person.groups.some((of) => of.id === id);
+  };
+  const among = async (list: readonly string[]): Promise<Among> => {
+    const found = await Promise.all(list.map(async (name) => ({ name, is: await member(name) })));
+    const unread = found.flatMap(({ name, is }) => (is === undefined ? name : []));
+    return { yes: found.some(({ is }) => is), unread };
+  };
+  const [admin, approver] = await Promise.all([among(admins()), among(approvers())]);
+  return { admin, approver };
+}
+
+/** Why somebody who asked for a change is no admin any more, read from Slack now; undefined while they are. */
+export async function objectionTo(deps: AuthorityDeps, { user, team }: Asker): Promise<string | undefined> {
+  const person = await deps.people.attest(user, deps.admins().filter(isGroupName));
+  if (person?.team !== team) return 'Slack does not say who they are now';
+  const objection = standing(person, { team: deps.people.team() }, 'use /gate');
+  if (objection !== undefined) return objection;
+  const { admin } = await roles({ ...deps, approvers: () => [] }, person, false);
+  return admin.yes ? undefined : 'they are no admin now, as far as Slack says';
 }
 
 async function attested(people: People, said: Attestation, groups: readonly string[]): Promise<Attestation> {

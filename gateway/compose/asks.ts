@@ -3,18 +3,22 @@ import type { Logger } from 'pino';
 import { CARDS_QUEUE } from '../../queue/cards.ts';
 import { consumeAsks } from '../../queue/carry.ts';
 import { CARD_JOB_MS, openQueue } from '../../queue/connection.ts';
+import { freezeAnswers } from '../asks/freeze.ts';
 import { holdsAnswers } from '../asks/holds.ts';
 import { onceIn } from '../asks/once.ts';
 import { Room } from '../asks/room.ts';
-import { sessionsAnswers } from '../asks/sessions.ts';
+import { isCalled, sessionsAnswers } from '../asks/sessions.ts';
 import { statusAnswers } from '../asks/status.ts';
 import type { AuditTrail } from '../audit/writer.ts';
 import type { Config } from '../config.ts';
 import type { Holds } from '../holds/broker.ts';
 import { systemClock } from '../holds/clock.ts';
 import type { SessionRegistry } from '../listeners/listener.ts';
+import type { AgentRegister } from '../state/agents.ts';
+import { frozenSentence } from '../state/freezes.ts';
 import { version } from '../version.ts';
 import type { Metrics } from '../web/metrics.ts';
+import type { Changes } from './changes.ts';
 import type { Say } from './log.ts';
 import type { Rulebook } from './rulebook.ts';
 import type { Keys, Shared } from './shared.ts';
@@ -31,6 +35,8 @@ export type AsksDeps = {
   readonly holds: Holds;
   readonly audit: AuditTrail;
   readonly metrics: Metrics;
+  readonly changes: Changes;
+  readonly register: AgentRegister;
   readonly troubles: () => Promise<Readonly<Record<string, string>>>;
   readonly redact: (text: string) => string;
   readonly log: Logger;
@@ -39,18 +45,13 @@ export type AsksDeps = {
 
 /** Takes asks from now on. */
 export function takeAsks(deps: AsksDeps): { close(): Promise<void> } {
-  const { gateway, config, keys, shared, rulebook, registry, holds, audit, metrics, redact, log, say } = deps;
+  const { gateway, config, keys, shared, rulebook, registry, holds, audit, metrics, changes, redact, log, say } = deps;
   const now = systemClock.now;
+  const connections = () => config().connections.map(({ name }) => name);
   const cards = openQueue(CARDS_QUEUE, shared.redis, { jobMs: CARD_JOB_MS });
   const room = new Room({
     gateway,
-    authority: {
-      people: holds.people,
-      linked: () => config().identity.people,
-      admins: () => config().approvals.admins,
-      approvers: () => rulebook.names(),
-      now,
-    },
+    authority: changes.authority,
     answers: {
       ...statusAnswers({
         gateway,
@@ -64,17 +65,26 @@ export function takeAsks(deps: AsksDeps): { close(): Promise<void> } {
         audit,
         policy: rulebook.policy,
         rulesVersion: () => shared.rules.current().version,
-        frozen: () => [],
+        frozen: () => shared.freezes.list().map(frozenSentence),
         troubles: deps.troubles,
       }),
       ...sessionsAnswers({
         gateway,
         registry,
-        connections: () => config().connections.map(({ name }) => name),
+        connections,
         redact,
         now,
       }),
       ...holdsAnswers({ gateway, holds, redact, now }),
+      ...freezeAnswers({
+        freezes: shared.freezes,
+        propose: changes.proposals.propose,
+        connections,
+        isKnown: known({ config, registry, register: deps.register }),
+        announce: changes.announce,
+        redact,
+        now,
+      }),
     },
     once: onceIn(shared.store, gateway, systemClock),
     audit,
@@ -102,5 +112,16 @@ export function takeAsks(deps: AsksDeps): { close(): Promise<void> } {
       await asks.close();
       await cards.close();
     },
+  };
+}
+
+/** Has anybody of that name, subject or `issuer#subject` been configured, been here, or is here now? */
+function known({ config, registry, register }: Pick<AsksDeps, 'config' | 'registry' | 'register'>) {
+  return async (what: string): Promise<boolean> => {
+    const { agents, people, issuers } = config().identity;
+    if (issuers.some(({ issuer }) => what.startsWith(`${issuer}#`) && what.length > issuer.length + 1)) return true;
+    if ([...agents, ...people].some(({ subject }) => subject === what)) return true;
+    if (registry.list().some(({ principal }) => isCalled(what, principal))) return true;
+    return (await register.list()).some(({ name, subject }) => name === what || subject === what);
   };
 }

@@ -1,24 +1,10 @@
 /** The policy in force: file rules and rules made in Slack, compiled anew whenever either changes. */
-import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Config } from '../config.ts';
 import { compile } from '../policy/compile.ts';
 import type { Policy, Rule } from '../policy/policy.ts';
 
-/**
- * Beside the evidence, on this gateway's own disk: what Redis once held and may never fall behind. One for each of its
- * processes, so that none writes over what another knows.
- */
-export const rulesFile = (config: Config, worker: number): string =>
-  join(config.audit.dir, worker === 1 ? 'rules.verified.json' : `rules.verified.${worker}.json`);
-
-/** All of them, whoever wrote them: there may have been more processes before. */
-export function rulesFiles({ audit }: Config): string[] {
-  const names = readdirSync(audit.dir).filter((name) => /^rules\.verified(?:\.\d+)?\.json$/.test(name));
-  return names.sort().map((name) => join(audit.dir, name));
-}
-
-/** The same for `countersign rules`, which must not write where a running gateway does. */
+/** What `countersign rules` remembers: it must not write where a running gateway does (`verified.ts`). */
 export const commandRulesFile = (config: Config): string => join(config.audit.dir, 'rules.command.json');
 
 export class Rulebook {

@@ -8,17 +8,19 @@ import type { Config } from '../config.ts';
 import { systemClock } from '../holds/clock.ts';
 import { ruleSchema } from '../policy/schema.ts';
 import { createCancelRelay } from '../state/cancel.ts';
+import { type FreezeSet, Freezes } from '../state/freezes.ts';
 import { createLease } from '../state/lease.ts';
 import { type RuleSet, RuleStore } from '../state/rules.ts';
 import { SignedStore } from '../state/signed.ts';
 import type { Say } from './log.ts';
 import { type Presence, watchRedis } from './presence.ts';
-import { rulesFile, rulesFiles } from './rulebook.ts';
+import { verifiedFile, verifiedFiles } from './verified.ts';
 
 const FIRST_WAIT_MS = 1_000; // a start goes on without Redis, and admits nothing
 
 export type SharedEvents = {
   readonly onRules: (set: RuleSet) => void;
+  readonly onFreezes: (set: FreezeSet) => void;
   readonly onLeaseLost: () => void;
   /** Renewed again after a failure: Redis may have lost what was written there. */
   readonly onLeaseBack: () => void;
@@ -75,14 +77,26 @@ export async function openShared(
   const rules = new RuleStore({
     store,
     rule: ruleSchema,
-    file: rulesFile(config(), worker),
-    others: rulesFiles(config()),
+    file: verifiedFile(config(), 'rules', worker),
+    others: verifiedFiles(config(), 'rules'),
     subscriber,
     clock: systemClock,
     onChange: deps.onRules,
     onTrouble: (trouble) => {
       if (trouble === undefined) log.info('the rules in Redis can be used again');
       else log.error({ trouble }, 'the rules in Redis cannot be used');
+    },
+  });
+  const freezes = new Freezes({
+    store,
+    file: verifiedFile(config(), 'freezes', worker),
+    others: verifiedFiles(config(), 'freezes'),
+    subscriber,
+    clock: systemClock,
+    onChange: deps.onFreezes,
+    onTrouble: (trouble) => {
+      if (trouble === undefined) log.info('the freezes in Redis can be used again');
+      else log.error({ trouble }, 'the freezes in Redis cannot be used');
     },
   });
   const relay = createCancelRelay({
@@ -105,6 +119,7 @@ export async function openShared(
     store,
     lease,
     rules,
+    freezes,
     relay,
     missingFor: () => presence?.missingFor(),
     over: () => presence?.over() ?? false,
@@ -117,12 +132,14 @@ export async function openShared(
       else log.error('Redis does not answer: nothing is admitted until it does');
       await lease.start().catch(() => {}); // tried again by itself
       await rules.start();
+      await freezes.start();
       presence = watchRedis(redis, () => config().state.graceMs, {
         onMissing: () => log.error({ graceMs: config().state.graceMs }, 'Redis is gone: nothing can be approved'),
         onOver: deps.onRedisOver,
         onBack: () => {
           log.info('Redis is back');
           void rules.look();
+          void freezes.look();
           welcome().catch(() => {});
         },
       });
@@ -133,6 +150,7 @@ export async function openShared(
     stop: async () => {
       presence?.stop();
       rules.stop();
+      freezes.stop();
       relay.stop();
       await lease.stop();
       subscriber.disconnect();

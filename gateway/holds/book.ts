@@ -49,6 +49,8 @@ export type HoldsDeps = {
   readonly reviews: Pick<Reviews, 'open' | 'drop'>;
   /** Is this person's access revoked, whatever token they showed? */
   readonly isRevoked: (who: { readonly issuer: string; readonly subject: string }) => boolean;
+  /** Who froze what this touches; undefined where nothing of it is frozen. */
+  readonly frozen?: (operation: Operation) => string | undefined;
   /** Where changes of approver groups are announced. */
   readonly channel: () => string;
   readonly expiresInTransactionMs: () => number;

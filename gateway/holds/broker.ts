@@ -299,6 +299,8 @@ class Broker implements Holds {
       this.#refuseTooMany(operation);
       if (!lease.valid()) throw nobodyToAsk(verdict.rules, operation);
       if (signal.aborted) throw withdrawnBy(signal, operation);
+      const frozen = this.#book.deps.frozen?.(operation); // by somebody, while it waited for a place among the holds
+      if (frozen !== undefined) throw new GatewayError('FROZEN', frozen, { hint: untouched(operation) });
     } catch (thrown) {
       const { code, message: why } = asGatewayError(thrown);
       const { id, session, connection, principal } = operation;

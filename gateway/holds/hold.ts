@@ -162,7 +162,7 @@ export function cardOf(hold: Hold, gateway: string, redact: (text: string) => st
     ...(operation.stopped ? { stopped: stoppedOf(operation.stopped, redact) } : {}),
     ...(settled ? { settled } : {}),
     ...(hold.releasedAt === undefined ? {} : { releasedAt: hold.releasedAt }),
-    ...(outcome ? { outcome: outcomeOf(outcome, redact) } : {}),
+    ...(outcome ? { outcome: outcomeOf(outcome, operation.protocol, redact) } : {}),
     ...(hold.auditHead === undefined ? {} : { auditHead: hold.auditHead }),
     ...hold.extra,
   };
@@ -208,11 +208,17 @@ function settledOf(hold: Hold, redact: (text: string) => string): Card['settled'
 }
 
 /** `DELETE 41,207 rows in 1.3 s`; the target's own words only past the detectors. */
-function outcomeOf(outcome: Outcome, redact: (text: string) => string): NonNullable<Card['outcome']> {
+function outcomeOf(
+  outcome: Outcome,
+  protocol: Operation['protocol'],
+  redact: (text: string) => string,
+): NonNullable<Card['outcome']> {
   const ms = Math.max(0, outcome.ms);
   const took = ms < 1_000 ? `${Math.round(ms)} ms` : `${(ms / 1_000).toFixed(1)} s`;
   switch (outcome.kind) {
     case 'done': {
+      // Of a change of the gateway itself: what was done, in as many words.
+      if (protocol === 'gate') return { kind: 'done', text: cut(redact(outcome.tag), 500), ms };
       const verb = /^[A-Z][A-Z ]{0,60}/.exec(outcome.tag)?.[0].trim() ?? 'done';
       const rows =
         outcome.rows === undefined

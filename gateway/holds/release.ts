@@ -104,6 +104,8 @@ function obstacle(book: Book, hold: Hold): HoldEvent | 'changed' | undefined {
   const at = clock.now();
   const { signal } = hold.context;
   if (signal.aborted) return { kind: 'withdraw', at, ...withdrawal(signal) };
+  const frozen = book.deps.frozen?.(hold.operation);
+  if (frozen !== undefined) return { kind: 'withdraw', at, code: 'FROZEN', reason: frozen };
   if (!hold.context.alive()) {
     return { kind: 'withdraw', at, code: 'WITHDRAWN', reason: 'the session it was held on is gone' };
   }

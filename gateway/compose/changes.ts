@@ -1,0 +1,68 @@
+/** What admins change from Slack: who may, how a second one is asked, how everybody hears of it. */
+
+import type { Offer } from '../../queue/cards.ts';
+import type { CardPublisher } from '../../queue/carry.ts';
+import { type AuthorityDeps, objectionTo } from '../asks/authority.ts';
+import { Proposals } from '../asks/propose.ts';
+import type { Audit } from '../audit/entry.ts';
+import type { Config } from '../config.ts';
+import type { Holds } from '../holds/broker.ts';
+import { systemClock } from '../holds/clock.ts';
+import type { Say } from './log.ts';
+import type { Rulebook } from './rulebook.ts';
+
+export type ChangesDeps = {
+  readonly config: () => Config;
+  readonly rulebook: Pick<Rulebook, 'names'>;
+  readonly holds: () => Holds;
+  readonly audit: Audit;
+  readonly publish: CardPublisher;
+  readonly redact: (text: string) => string;
+  readonly say: Say;
+};
+
+export type Changes = {
+  /** Who asks, judged. */
+  readonly authority: AuthorityDeps;
+  readonly proposals: Proposals;
+  /** Say it in the approvers' channel, once an id. */
+  readonly announce: (id: string, text: string, ...offers: Offer[]) => void;
+};
+
+export function createChanges({ config, rulebook, holds, audit, publish, redact, say }: ChangesDeps): Changes {
+  const { now } = systemClock;
+  const authority: AuthorityDeps = {
+    people: {
+      team: () => holds().people.team(),
+      groupId: (name) => holds().people.groupId(name),
+      members: (name) => holds().people.members(name),
+      known: (names) => holds().people.known(names),
+      attest: (user, names) => holds().people.attest(user, names),
+      oidcMembers: (group) => holds().people.oidcMembers(group),
+    },
+    linked: () => config().identity.people,
+    admins: () => config().approvals.admins,
+    approvers: () => rulebook.names(),
+    now,
+  };
+  const proposals = new Proposals({
+    holds,
+    audit,
+    admins: authority.admins,
+    channel: () => config().approvals.channel,
+    expiresMs: () => config().approvals.expiresMs,
+    objection: (asker) => objectionTo(authority, asker),
+    redact,
+    log: say,
+  });
+  return {
+    authority,
+    proposals,
+    announce: (id, text, ...offers) => {
+      const notice = { kind: 'notice', id, channel: config().approvals.channel, text: text.slice(0, 3_000) } as const;
+      publish
+        .send({ ...notice, at: now(), ...(offers.length > 0 ? { v: 2, offers } : { v: 1 }) }, id)
+        .catch((error) => say('a change could not be announced', { error: String(error) }));
+    },
+  };
+}
