@@ -93,6 +93,11 @@ export type Operation = {
   readonly caps?: { readonly rows: number; readonly bytes: number } | undefined;
   /** Its result was stopped in its midst: asked about is the rest of it. */
   readonly stopped?: Stopped | undefined;
+  /**
+   * What it has in common with those that one approval may also cover, canonical; undefined where nobody can be sure.
+   * Worked out when asked for: most operations never are.
+   */
+  readonly shape?: (() => Promise<string | undefined>) | undefined;
 };
 
 /** What the client has of a result that was stopped, and why it was. */
@@ -103,6 +108,16 @@ export type Stopped = {
   readonly preview: readonly (readonly string[])[];
   /** Keys of the budgets it used up. */
   readonly usedUp: readonly string[];
+};
+
+/** What an operation would touch, as far as its target could say in time. For people: nothing is decided by it. */
+export type Reach = {
+  /** Rows it would change, by the target's own estimate; undefined where there is none. */
+  readonly rows: number | undefined;
+  /** `about 41,000 rows`, or why there is no estimate. */
+  readonly estimate: string;
+  /** Tables with their sizes, cascades, triggers, locks: what matters most first. Names and numbers, no values. */
+  readonly lines: readonly string[];
 };
 
 /** What the policy is asked about it. */

@@ -26,6 +26,8 @@ export class TinyInspector implements Inspector {
     });
   }
 
+  shape = async (): Promise<undefined> => undefined;
+
   boundTypes(): readonly Effect[] {
     return [];
   }

@@ -9,6 +9,7 @@ import { type ClassifyContext, classifyStatement } from './inspect/classify.ts';
 import { Known } from './inspect/known.ts';
 import { type ParsedStatement, Parser } from './inspect/parser.ts';
 import { alike, speaksForAll, templated } from './inspect/template.ts';
+import { shapeOf } from './shape.ts';
 import type { InspectContext, Inspector, StatementFacts } from './types.ts';
 
 const MAX_CACHED_TEXT = 16 * 1024; // UTF-16 units; longer ones are seldom sent twice
@@ -95,6 +96,15 @@ export function createInspector(options: {
       if (!plain || !speaksForAll(judged.facts)) remember(text, context, state, judged.facts);
       else if (state.snapshot === cachedFor) templates.set(context, plain.template, judged.facts);
       return judged.facts;
+    },
+    shape: async (text, bound, { searchPath }) => {
+      const state = catalog.current();
+      if (!state?.fresh) return undefined;
+      try {
+        return shapeOf(await parser.parse(text), bound, { snapshot: state.snapshot, searchPath });
+      } catch {
+        return undefined; // whatever it is, it is like nothing else
+      }
     },
     boundTypes: (types) =>
       types

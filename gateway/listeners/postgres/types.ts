@@ -8,6 +8,7 @@ import type { LockMode } from './inspect/locks.ts';
 import type { Masked, Plan } from './lineage/plan.ts';
 import type { CopyColumn } from './mask/copy-out.ts';
 import type { CopyShape } from './mask/copy-shape.ts';
+import type { ShapeBound } from './shape.ts';
 
 /** One configured target, as this listener needs it. */
 export type PostgresConnection = {
@@ -51,6 +52,8 @@ export type Upstream = {
   /** Bytes that came behind the first ReadyForQuery. */
   readonly leftover: Buffer;
   readonly serverMajor: number;
+  /** Its process there, as it greeted us; a pooler in between says something else. */
+  readonly backend?: number;
   /** Send CancelRequest on a connection of its own; resolves when the server has closed that connection. */
   cancel(): Promise<void>;
 };
@@ -113,6 +116,8 @@ export type StatementFacts = {
   readonly parameters: number;
   /** What it takes on the relations it names. */
   readonly lock?: LockMode;
+  /** Objects it names to write or define; what follows from them by the catalogue is not here. */
+  readonly targets?: readonly string[];
 };
 
 /** Never changed: the same object means the same context. */
@@ -131,6 +136,8 @@ export type Inspector = {
    * @throws GatewayError UNPARSEABLE | TOO_LONG | SESSION_FRAME | UNSUPPORTED (also as rejection)
    */
   inspect(text: string, context: InspectContext): readonly StatementFacts[] | Promise<readonly StatementFacts[]>;
+  /** What the text has in common with others of its kind, for grants; undefined where nobody can be sure. Never rejects. */
+  shape(text: string, bound: ShapeBound, context: InspectContext): Promise<string | undefined>;
   /** What binding values of these types (OIDs) runs besides: of those made by code, or that nobody knows yet. */
   boundTypes(types: readonly number[]): readonly Effect[];
   /** Parameters for people, detectors applied; binary as hex, cut at 2,000 characters with the length said. */

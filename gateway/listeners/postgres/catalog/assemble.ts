@@ -51,6 +51,7 @@ export function assemble(rows: LoadedRows, version: string, memory: Memory, vouc
     types: [...code.types.values()],
     typesByOid: new Map([...code.types].map(([oid, type]) => [Number(oid), type])),
     rowsIn: rowsIn(rows, columnsOf),
+    ownEquals: new Set(rows.ownEquals.map(([oid]) => Number(oid))),
   });
 }
 
@@ -74,6 +75,7 @@ function relationsOf(
   );
   const classes = groupBy([...rows.indexes.map(([, table, list]) => [table!, list!]), ...rows.partitionKeys], 0);
   const referencing = groupBy(rows.foreignKeys, 1);
+  const keys = groupBy(rows.uniqueKeys, 0);
   const rowTypes = new Map(rows.types.map((row) => [row[6]!, row[0]!]));
   const objectOf = (oid: string): string => {
     const row = byOid.get(oid);
@@ -167,6 +169,9 @@ function relationsOf(
       kind: KINDS[kind!] ?? 'other',
       columns: columnsOf.get(oid!) ?? NO_COLUMNS,
       made: isUser(oid!) ? made(oid!) : NOTHING_MADE,
+      unique: (keys.get(oid!) ?? []).map(([, columns, count]) =>
+        columns!.split(' ').slice(0, Number(count)).map(Number),
+      ),
       kin: [...childrenOf(oid!), ...inherited(oid!)].map(Number),
       reads: [...reads].map(objectOf),
       hazards: [...new Set(hazards)],

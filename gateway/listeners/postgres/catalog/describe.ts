@@ -33,6 +33,8 @@ export type CatalogDescription = {
   readonly rules?: Readonly<Record<string, readonly WriteKind[]>>;
   /** Row security policies and the like: reading the table runs this. */
   readonly policies?: Readonly<Record<string, readonly string[]>>;
+  /** Columns of each unique key, by table. */
+  readonly unique?: Readonly<Record<string, readonly (readonly string[])[]>>;
   /** Child → parent, for partitions and inheritance. */
   readonly partitions?: Readonly<Record<string, string>>;
   /** Child → parent, for foreign keys with ON DELETE CASCADE. */
@@ -65,6 +67,9 @@ export function describedCatalog(description: CatalogDescription): Snapshot {
     kind,
     columns: new Map(),
     made: new Map(),
+    unique: (description.unique?.[object] ?? []).map((key) =>
+      key.map((column) => columnsOf(tables[object] ?? []).get(column)?.number ?? 0),
+    ),
     kin: [...children(object), ...(partitions[object] ? [partitions[object]] : [])].map(oidOf),
     reads: children(object).map(canonical),
     hazards: (policies[object] ?? []).map(canonical),
@@ -138,6 +143,7 @@ export function describedCatalog(description: CatalogDescription): Snapshot {
     types: [...builtin(BUILTIN_TYPES, true), ...named([...own, ...rowTypes])],
     typesByOid: new Map(),
     rowsIn: new Map(),
+    ownEquals: new Set(Object.keys(description.operators ?? {}).some((name) => split(name).name === '=') ? [TEXT] : []),
   });
 }
 

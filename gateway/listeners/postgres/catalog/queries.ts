@@ -40,6 +40,20 @@ export const LOAD_QUERIES = {
       relhastriggers and exists (select from pg_trigger t where t.tgrelid = c.oid and not t.tgisinternal)
     from pg_class c where relkind in ('r', 'p', 'v', 'm', 'f', 'S') or relkind in ('i', 'I') and oid >= 16384`,
   indexes: 'select indexrelid, indrelid, indclass from pg_index where indexrelid >= 16384',
+  /**
+   * Keys of which no two rows have the same values, at any time and by the column's own `=`: of plain tables without
+   * children (whose rows would not count), and of partitioned ones. `indkey` also has the columns that are only included.
+   */
+  uniqueKeys: `select i.indrelid, i.indkey::text, i.indnkeyatts from pg_index i join pg_class c on c.oid = i.indrelid
+    where i.indisunique and i.indisvalid and i.indimmediate and i.indpred is null and i.indexprs is null
+      and i.indrelid >= 16384
+      and (c.relkind = 'p' or c.relkind = 'r' and not exists (select from pg_inherits where inhparent = c.oid))
+      and not exists (select from generate_subscripts(i.indclass, 1) k join pg_opclass o on o.oid = i.indclass[k]
+        where not o.opcdefault or o.opcmethod <> 403)
+      and not exists (select from generate_subscripts(i.indcollation, 1) k join pg_attribute a
+          on a.attrelid = i.indrelid and a.attnum = i.indkey[k] where a.attcollation <> i.indcollation[k])`,
+  /** Types that an `=` of somebody's own compares. */
+  ownEquals: `select unnest(array[oprleft, oprright]) from pg_operator where oprname = '=' and oid >= 16384`,
   /** Expressions that belong to a table and are simplified whenever a read of it is planned. */
   planned: `select indrelid, concat(indexprs, ' ', indpred) from pg_index
       where indexrelid >= 16384 and (indexprs is not null or indpred is not null)

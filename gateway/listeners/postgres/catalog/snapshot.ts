@@ -32,6 +32,8 @@ export type Relation = {
   readonly columns: ReadonlyMap<string, Column> | undefined;
   /** By column number, for columns of views and generated ones; absent: a stored column. */
   readonly made: ReadonlyMap<number, Made>;
+  /** Attribute numbers of each key of which no two rows of it, nor of its children, have the same values. */
+  readonly unique: readonly (readonly number[])[];
   /** Parents and children by inheritance and partitioning: oids. */
   readonly kin: readonly number[];
   /** Relations that a read of this one reads besides: what a view, a policy, a generated column looks at. */
@@ -71,6 +73,8 @@ export type SnapshotData = {
   readonly typesByOid: ReadonlyMap<number, Named>;
   /** Types whose values hold rows of relations (row types, arrays, domains, ranges, composites of them): oid → oids. */
   readonly rowsIn: ReadonlyMap<number, readonly number[]>;
+  /** Types (oids) for which somebody made an operator `=` of their own. */
+  readonly ownEquals: ReadonlySet<number>;
 };
 
 const TEMP_SCHEMA = 'pg_temp';
@@ -80,6 +84,7 @@ export class Snapshot {
   readonly version: string;
   /** All of them, in no order. */
   readonly all: readonly Relation[];
+  readonly ownEquals: ReadonlySet<number>;
   readonly #user: string;
   readonly #schemas: ReadonlySet<string>;
   readonly #relations: ReadonlyMap<string, readonly Relation[]>;
@@ -95,6 +100,7 @@ export class Snapshot {
     this.#user = data.user;
     this.#schemas = data.schemas;
     this.all = data.relations;
+    this.ownEquals = data.ownEquals;
     this.#relations = byName(data.relations);
     this.#relationsByOid = new Map(data.relations.map((relation) => [relation.oid, relation]));
     this.#functions = byName(data.functions);

@@ -70,6 +70,7 @@ export class Judge {
       guarded: stay.shield.profile?.hasColumns === true,
       tooOften: !stay.shield.mayAsk(subject.predicates),
       reveal: stay.reveal,
+      shape: () => stay.inspector.shape(subject.text, subject, stay.frame.context),
     });
     if (operation.reveal) stay.reveal = undefined; // for one statement, whatever becomes of it
     // Results of what came before are awaited only if somebody may have to be asked.

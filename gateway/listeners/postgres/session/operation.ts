@@ -13,6 +13,8 @@ export type Subject = {
   readonly risks: readonly string[];
   readonly parameters: readonly Parameter[];
   readonly shownParameters: readonly string[];
+  /** Types (OIDs) that the client declared for them; 0 or missing: left to the server. */
+  readonly types: readonly number[];
   /** Texts of the prepared statements and cursors it runs by name: part of what an approval covers. */
   readonly uses: readonly string[];
   readonly copyIn: boolean;
@@ -54,9 +56,9 @@ const rank = (effects: readonly Effect[]): number =>
 /** One statement with what it names looked up. */
 export type Resolved = { readonly facts: StatementFacts; readonly inner: StatementFacts | undefined };
 
-export type Bound = { readonly parameters: readonly Parameter[]; readonly shownParameters: readonly string[] };
+export type Bound = Pick<Subject, 'parameters' | 'shownParameters' | 'types'>;
 
-export const NOTHING_BOUND: Bound = Object.freeze({ parameters: [], shownParameters: [] });
+export const NOTHING_BOUND: Bound = Object.freeze({ parameters: [], shownParameters: [], types: [] });
 
 /** Values compared with, or assigned to, masked columns are nobody's to read, approvers included. */
 export function hideBound(shown: readonly string[], { guarded }: StatementFacts): readonly string[] {
@@ -88,6 +90,7 @@ export function subjectOf(text: string, statements: readonly Resolved[], bound: 
     risks: subject.risks,
     parameters: bound.parameters,
     shownParameters: bound.shownParameters,
+    types: bound.types,
     uses: subject.uses,
     copyIn: subject.copyIn,
     guard: subject.guard,
@@ -268,6 +271,7 @@ export function operationOf(
     tooOften: boolean;
     /** The reason given for showing masked columns. */
     reveal: string | undefined;
+    shape: Operation['shape'];
   },
 ): Operation {
   const { text, shown, effects, headline, risks, parameters, shownParameters, uses, copyIn } = subject;
@@ -310,6 +314,7 @@ export function operationOf(
     reveal,
     caps: copyIn ? now.caps : undefined,
     stopped: undefined,
+    shape: now.shape,
   };
 }
 

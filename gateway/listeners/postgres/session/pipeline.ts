@@ -241,7 +241,8 @@ export class Pipeline {
       (resolved) => {
         const shownParameters =
           parameters.length === 0 ? [] : hideBound(this.#stay.inspector.showParameters(parameters), facts);
-        const subject = subjectOf(statement?.text ?? facts.text, [resolved], { parameters, shownParameters });
+        const types = statement?.parameterTypes ?? [];
+        const subject = subjectOf(statement?.text ?? facts.text, [resolved], { parameters, shownParameters, types });
         const results = resultsOf(resolved);
         return this.#judge.ask(subject, [facts], frame, 'extended', (run) => {
           forwardBind(this.#stay, frame, message, { statement, subject, facts, results, run }, this.#turn);
