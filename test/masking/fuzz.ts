@@ -23,6 +23,8 @@ export type FuzzReport = {
   held: number;
   failed: number;
   silent: number;
+  /** Of the scripts with a step that got no answer in time. */
+  readonly hung: number[];
   /** Finds that the other lab's answer gives, too, though it has other values. */
   chance: number;
   /** Scripts that gave a value away. */
@@ -34,7 +36,7 @@ export async function fuzzMasking(
   route: Route,
   { seed, seconds, scripts = Number.POSITIVE_INFINITY }: { seed: number; seconds: number; scripts?: number },
 ): Promise<FuzzReport> {
-  const report: FuzzReport = { scripts: 0, held: 0, failed: 0, silent: 0, chance: 0, leaks: [] };
+  const report: FuzzReport = { scripts: 0, held: 0, failed: 0, silent: 0, hung: [], chance: 0, leaks: [] };
   const finder = new Finder(route.lab.canaries.all);
   const resetter = await Resetter.open(route.server, route.lab.database);
   const until = performance.now() + seconds * 1_000;
@@ -44,7 +46,9 @@ export async function fuzzMasking(
       for (let at = 0; at < BATCH && !client.closed && report.scripts < scripts; at++) {
         const of = (seed + report.scripts++) >>> 0;
         const sent = new LabGrammar(of).script();
+        const silent = report.silent;
         const evidence = await play(client, sent, report);
+        if (report.silent > silent) report.hung.push(of);
         if (evidence.errors.length > 0) report.failed++;
         const found = recover(evidence, finder).find(({ whole, length }) => whole || length >= LEAST);
         if (!found) continue;
