@@ -27,6 +27,8 @@ export const commandSchema = z.discriminatedUnion('do', [
   z.strictObject({ do: z.literal('rule-add'), line: text(4_000) }),
   /** What adding it would mean; changes nothing. */
   z.strictObject({ do: z.literal('rule-check'), line: text(4_000) }),
+  /** What a form that makes a rule can offer; with a rule's id, filled with that rule. */
+  z.strictObject({ do: z.literal('rule-form'), rule: text(128).optional() }),
   z.strictObject({ do: z.literal('rule-remove'), rule: text(128) }),
   /** Back to what the rules were before that version. */
   z.strictObject({ do: z.literal('rule-revert'), version: z.number().int().min(1) }),
@@ -123,6 +125,31 @@ const simulatedSchema = z.strictObject({
   samples: z.array(z.strictObject({ at: time, headline: text(300), agent: text(200), verdict: text(20) })).max(3),
 });
 
+/** A rule in parts, each as it stands in a line: a form shows them, and puts the line together from them again. */
+const ruleFormSchema = z.strictObject({
+  verdict: z.enum(['hold', 'deny', 'allow']),
+  /** Empty: any. */
+  actions: z.array(text(20)).max(20),
+  connections: z.array(text(420)).max(100),
+  object: text(3_000),
+  where: z.enum(['absent', 'present']).optional(),
+  by: text(3_000),
+  rows: text(20),
+  /** Slack user ids; other approvers are in `groups`. */
+  people: z.array(text(32)).max(50),
+  groups: text(3_000),
+  quorum: z.number().int().min(1).max(20),
+  expires: text(20),
+  reason: z.boolean(),
+  confirm: z.boolean(),
+  channel: text(64).optional(),
+  /** What the form has no field for. */
+  more: text(3_000),
+  id: text(64),
+  why: text(500),
+});
+export type RuleForm = z.infer<typeof ruleFormSchema>;
+
 export const answerSchema = z.strictObject({
   v: z.literal(1),
   id: text(120),
@@ -133,6 +160,10 @@ export const answerSchema = z.strictObject({
   text: text(2_900),
   sections: z.array(sectionSchema).max(100),
   simulated: simulatedSchema.optional(),
+  /** To `rule-form`: names of connections, and the rule. */
+  form: z.strictObject({ connections: z.array(text(64)).max(100), rule: ruleFormSchema.optional() }).optional(),
+  /** Which part of a rule's line was not understood, or cannot be. */
+  part: text(20).optional(),
 });
 export type Answer = z.infer<typeof answerSchema>;
 

@@ -18,7 +18,9 @@ export type Asker = {
   readonly ask: string;
 };
 
-export type Said = Pick<Answer, 'ok' | 'text' | 'simulated'> & { readonly sections?: readonly Section[] };
+export type Said = Pick<Answer, 'ok' | 'text' | 'simulated' | 'form' | 'part'> & {
+  readonly sections?: readonly Section[];
+};
 
 type Of<D extends GateCommand['do']> = Extract<GateCommand, { do: D }>;
 

@@ -13,7 +13,8 @@ const AUDIT_KINDS = [
   'hold.settled', // approved, denied, expired, withdrawn, lost
   'hold.released', // durable before the first byte goes upstream
   'outcome',
-  'rules.changed',
+  'rules.changed', // a newer version was verified: every gateway's own word
+  'rules.edited', // what somebody changes by command: lines before and after, who asked, who agreed; before it holds
   'group.changed',
   'token.issued',
   'revoked',
