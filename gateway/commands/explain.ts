@@ -59,7 +59,7 @@ async function inspected(
 ): Promise<readonly StatementFacts[]> {
   const connection = config.connections.find((one) => one.name === name)!;
   const target = postgresConnection(connection);
-  const client = await sideClient(target).catch((cause) => {
+  const client = await sideClient(target, { purpose: 'catalogue' }).catch((cause) => {
     throw new GatewayError('UPSTREAM', `${name}: the target cannot be asked for its catalogue`, { cause });
   });
   const { rows } = await client.query<{ server_version_num: string }>('show server_version_num');

@@ -61,6 +61,7 @@ export function createDoor(deps: DoorDeps): Door {
     gate: deps.gate,
     inspectorFor: (upstream, downstream) => targets.inspectorFor(upstream, downstream),
     maskingOf: masking.maskingOf,
+    reachOf: (connection) => targets.reachOf(connection),
     limits: {
       get statementBytes() {
         return config().limits.statementBytes; // asked for each session: a reload applies to the next

@@ -1,11 +1,14 @@
-/** A connection of the gateway's own to a target, beside the sessions: for its catalogue. */
+/** A connection of the gateway's own to a target, beside the sessions: for its catalogue and its estimates. */
 import pg from 'pg';
 import type { PostgresConnection } from '../listeners/postgres/types.ts';
 
 const CONNECT_MS = 10_000;
 
 /** A connected client with an empty search path. @throws pg's or the socket's error */
-export async function sideClient({ upstream }: PostgresConnection): Promise<pg.Client> {
+export async function sideClient(
+  { upstream }: PostgresConnection,
+  { purpose, connectMs = CONNECT_MS }: { readonly purpose: string; readonly connectMs?: number },
+): Promise<pg.Client> {
   const { host, port, database, user, password } = upstream;
   const client = new pg.Client({
     host,
@@ -14,9 +17,9 @@ export async function sideClient({ upstream }: PostgresConnection): Promise<pg.C
     user,
     password,
     ssl: tlsOptions(upstream),
-    connectionTimeoutMillis: CONNECT_MS,
+    connectionTimeoutMillis: connectMs,
     keepAlive: true,
-    application_name: 'countersign catalogue',
+    application_name: `countersign ${purpose}`,
     options: '-c search_path=', // nothing is looked up but by its full name
   });
   client.on('error', () => {}); // a lost connection shows in the next question

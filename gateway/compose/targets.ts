@@ -2,6 +2,7 @@
 import type { Config, ConnectionConfig } from '../config.ts';
 import { createCatalog } from '../listeners/postgres/catalog/catalog.ts';
 import { createInspector } from '../listeners/postgres/inspect.ts';
+import { createReacher, type Reacher } from '../listeners/postgres/reach/reach.ts';
 import type { Downstream, Inspector, PostgresConnection, Upstream } from '../listeners/postgres/types.ts';
 import type { Principal } from '../operation.ts';
 import { postgresConnection, sameTarget, vouchedBy } from './connections.ts';
@@ -9,6 +10,7 @@ import { admits } from './identity.ts';
 import { sideClient } from './side-client.ts';
 
 const CACHED_STATEMENTS = 16_384; // distinct texts of one target; some 20 MB where all are in use
+const ESTIMATE_MS = 2_000; // connecting included: an approver decides in seconds
 const PARSER_MS = 2_000; // for one text above 8 KB; a real one takes some 50 ms
 
 type Target = {
@@ -16,6 +18,7 @@ type Target = {
   readonly connection: PostgresConnection;
   /** By the server's major version: it may be upgraded while the gateway runs. */
   readonly inspectors: Map<number, Inspector>;
+  readonly reach: Reacher;
   sessions: number;
   retired: boolean;
 };
@@ -40,9 +43,11 @@ export class Targets {
         before.delete(next.name);
         target.config = next;
       } else {
+        const connection = postgresConnection(next);
         target = {
           config: next,
-          connection: postgresConnection(next),
+          connection,
+          reach: createReacher(() => sideClient(connection, { purpose: 'estimate', connectMs: ESTIMATE_MS })),
           inspectors: new Map(),
           sessions: 0,
           retired: false,
@@ -68,13 +73,21 @@ export class Targets {
     if (known) return known;
     const inspector = createInspector({
       serverMajor: upstream.serverMajor,
-      catalog: createCatalog({ connect: () => sideClient(connection), vouched: vouchedBy(target?.config) }),
+      catalog: createCatalog({
+        connect: () => sideClient(connection, { purpose: 'catalogue' }),
+        vouched: vouchedBy(target?.config),
+      }),
       maskLiteral: this.#maskLiteral,
       cacheEntries: CACHED_STATEMENTS,
       workerDeadlineMs: PARSER_MS,
     });
     target?.inspectors.set(upstream.serverMajor, inspector);
     return inspector;
+  }
+
+  /** What looks at the reach of operations there, one at a time. */
+  reachOf(connection: PostgresConnection): Reacher | undefined {
+    return this.#byConnection.get(connection)?.reach;
   }
 
   /** Seconds since each connection's catalogue was last looked at, where it ever was. */

@@ -5,11 +5,12 @@ import { asGatewayError, GatewayError } from '../../errors.ts';
 import type { Gate } from '../../gate.ts';
 import { type Principal, principalKey } from '../../operation.ts';
 import type { SessionRegistry } from '../listener.ts';
+import type { Reacher } from './reach/reach.ts';
 import { farewell, tooManySessions } from './session/refusal.ts';
 import type { Masking } from './session/shield.ts';
 import { afterFlush } from './session/turn.ts';
 import { createSession, type PostgresSession, type SessionLimits } from './session.ts';
-import type { Downstream, Inspector, Upstream } from './types.ts';
+import type { Downstream, Inspector, PostgresConnection, Upstream } from './types.ts';
 
 export type ServeDeps = {
   readonly registry: SessionRegistry;
@@ -20,6 +21,8 @@ export type ServeDeps = {
   /** What is masked of the results of a connection, for a principal; asked for each statement. */
   readonly maskingOf: (connection: string, principal: Principal) => Masking;
   readonly limits?: Partial<SessionLimits>;
+  /** Looks at what held operations on a connection would touch; absent: nobody does. */
+  readonly reachOf?: (connection: PostgresConnection) => Reacher | undefined;
 };
 
 export type SessionParts = {
@@ -72,7 +75,7 @@ const SHUTTING_DOWN = 'the gateway is shutting down';
 
 /** @throws GatewayError LIMIT | AUDIT */
 function open(
-  { registry, audit, gate, maskingOf, limits }: ServeDeps,
+  { registry, audit, gate, maskingOf, limits, reachOf }: ServeDeps,
   parts: SessionParts,
   inspector: Inspector,
 ): PostgresSession {
@@ -86,6 +89,7 @@ function open(
     upstream,
     inspector,
     gate,
+    reach: reachOf?.(connection),
     masking: () => maskingOf(connection.name, credential.principal),
     ...(limits ? { limits } : {}),
     // Texts that could not be read cannot be masked either: the trail names the reason, not the words.

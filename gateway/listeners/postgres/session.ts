@@ -12,6 +12,7 @@ import type { Wait } from './session/judge.ts';
 import { listen } from './session/listen.ts';
 import { Outbox } from './session/outbox.ts';
 import { Pipeline } from './session/pipeline.ts';
+import { reachIn } from './session/reaching.ts';
 import { cancelled, greeting, notice, sentence } from './session/refusal.ts';
 import { Replies } from './session/replies.ts';
 import { DEFAULT_LIMITS, Stay } from './session/stay.ts';
@@ -71,6 +72,7 @@ class Session implements PostgresSession {
       tell: ({ text }) => this.#tell(text),
       credentialEndsAt: () => credential.expiresAt(),
       alive: () => this.#alive(),
+      reach: reachIn(deps, () => this.#stay.frame.searchPath),
     };
     this.#budget = new Budget({
       ...asking,

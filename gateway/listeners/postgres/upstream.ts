@@ -46,6 +46,7 @@ export async function connectUpstream(
         parameters: shared(connection, result.parameters),
         leftover: result.leftover,
         serverMajor,
+        backend: key.pid,
         cancel: () => cancelUpstream(connection, key),
       };
     } catch (error) {

@@ -7,7 +7,7 @@ import { definitionOf, SECRET_STATEMENTS } from './ddl.ts';
 import { isQuery, Walker } from './expressions.ts';
 import { Findings } from './findings.ts';
 import { guardedBy, hiddenIn } from './guarded.ts';
-import { lockOf } from './locks.ts';
+import { graspOf, lockOf } from './locks.ts';
 import { displayName, displayNames } from './names.ts';
 import type { Tree } from './parser.ts';
 import { judgeSetting, REVEAL, revealReason } from './settings.ts';
@@ -52,7 +52,6 @@ export function classifyStatement(stmt: unknown, text: string, context: Classify
   const copyOut = copy === 'out' ? copyOutOf(found?.body ?? {}, guarded, context) : undefined;
   const hidden = hiddenIn(text, guarded?.plan.hiddenLiterals ?? [], context.from ?? 0);
   const shown = show(text, context.maskLiteral, secret, hidden);
-  const lock = found && lockOf(found.type, found.body);
   return {
     missing: findings.missing,
     facts: {
@@ -66,7 +65,7 @@ export function classifyStatement(stmt: unknown, text: string, context: Classify
       ...(guarded && { guarded }),
       ...(copyOut && { copyOut }),
       parameters: findings.parameters,
-      ...(lock && { lock }),
+      ...graspOf(found, findings),
     },
   };
 }

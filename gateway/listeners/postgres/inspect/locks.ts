@@ -1,4 +1,6 @@
 /** Which lock a statement takes on the relations it names, as PostgreSQL's documentation of explicit locking has it. */
+import type { StatementFacts } from '../types.ts';
+import type { Findings } from './findings.ts';
 import type { Tree } from './parser.ts';
 import { listOf, nodeOf, textOf, treeOf } from './tree.ts';
 
@@ -78,6 +80,16 @@ export function lockOf(type: string, body: Tree): LockMode | undefined {
     default:
       return STATEMENTS[type];
   }
+}
+
+/** What a statement takes hold of: the relations it names to write or define, and its lock on them. */
+export function graspOf(
+  found: { readonly type: string; readonly body: Tree } | undefined,
+  findings: Findings,
+): Pick<StatementFacts, 'lock' | 'targets'> {
+  const lock = found && lockOf(found.type, found.body);
+  const targets = findings.named('insert', 'update', 'delete', 'ddl', 'dcl', 'copy-in');
+  return { ...(lock && { lock }), ...(targets.length > 0 && { targets }) };
 }
 
 const has = (options: unknown, name: string): boolean =>

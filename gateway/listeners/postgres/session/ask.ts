@@ -10,6 +10,7 @@ export type AskDeps = {
   readonly tell: AdmitContext['tell'];
   readonly credentialEndsAt: () => number;
   readonly alive: () => boolean;
+  readonly reach?: AdmitContext['reach'];
 };
 
 export class Ask {
@@ -121,11 +122,12 @@ export class Ask {
   }
 
   #newContext(): AdmitContext {
-    const { tell, credentialEndsAt, alive } = this.#deps;
+    const { tell, credentialEndsAt, alive, reach } = this.#deps;
     return {
       signal: this.#ending,
       credentialEndsAt,
       alive,
+      reach,
       tell: (news) => {
         this.held = true;
         tell(news);

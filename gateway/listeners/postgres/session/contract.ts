@@ -2,6 +2,7 @@
 import type { GatewayError } from '../../../errors.ts';
 import type { Gate } from '../../../gate.ts';
 import type { LiveSession } from '../../listener.ts';
+import type { Reacher } from '../reach/reach.ts';
 import type { Downstream, Inspector, Upstream } from '../types.ts';
 import type { Masking } from './shield.ts';
 import type { SessionLimits } from './stay.ts';
@@ -12,6 +13,8 @@ export type SessionDeps = {
   readonly upstream: Upstream;
   readonly inspector: Inspector;
   readonly gate: Gate;
+  /** Looks at what an operation would touch; absent: nobody does. */
+  readonly reach?: Reacher | undefined;
   /** What applies to this principal's results now; asked for each statement. */
   readonly masking: () => Masking;
   readonly limits?: Partial<SessionLimits>;
