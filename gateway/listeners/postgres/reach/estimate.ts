@@ -63,24 +63,30 @@ export async function estimateOf(
       `select pg_catalog.set_config('search_path', $1, true), pg_catalog.set_config('plan_cache_mode', 'force_generic_plan', true)`,
       [searchPath.map((schema) => `"${schema.replaceAll('"', '""')}"`).join(', ')],
     );
-    if (!bound) return read(await ask(client, planned));
+    if (!bound) return readPlan(await ask(client, planned));
     // Not GENERIC_PLAN: by this protocol it takes bound values, and a NULL for one plans no row at all.
     await ask(client, planned);
     const values = Array.from({ length: parameters }, () => 'NULL').join(', ');
-    return read(await ask(client, `EXPLAIN (FORMAT JSON) EXECUTE ${PREPARED}(${values})`));
+    return readPlan(await ask(client, `EXPLAIN (FORMAT JSON) EXECUTE ${PREPARED}(${values})`));
   });
 }
 
 /** Is what is about to be sent one statement that only plans, by the classifier's word? */
 async function isPlanning(text: string, searchPath: readonly string[], inspector: Inspector): Promise<boolean> {
-  const [facts, ...more] = await inspector.inspect(text, { frame: 'estimate', searchPath });
+  let read: readonly StatementFacts[];
+  try {
+    read = await inspector.inspect(text, { frame: 'estimate', searchPath });
+  } catch {
+    return false; // of what is planned already, say
+  }
+  const [facts, ...more] = read;
   if (!facts || more.length > 0) return false;
   const { session, effects } = facts;
   if (session.kind === 'prepare') return session.inner.effects.every(({ action }) => PLANNABLE.has(action));
   return session.kind === 'none' && effects.every(({ action }) => action === 'read');
 }
 
-function read(rows: readonly Record<string, unknown>[]): Estimate {
+function readPlan(rows: readonly Record<string, unknown>[]): Estimate {
   const explained = rows[0]?.['QUERY PLAN'];
   const written = writtenBy(typeof explained === 'string' ? (JSON.parse(explained) as unknown) : explained);
   const total = written.reduce((sum, one) => sum + one.rows, 0);
