@@ -26,6 +26,7 @@ import {
   words,
 } from './blocks.ts';
 import { collectingView } from './collecting.ts';
+import { gateButton } from './gate-button.ts';
 import { menu } from './menu.ts';
 import { buttonValue } from './pressed.ts';
 import { cut, notification, oneLine, opening } from './text.ts';
@@ -114,6 +115,9 @@ function layout(card: Card, review: Review, room: Room, options: CardOptions): t
   if (isOpen(card) || card.estimate) blocks.push(smallPrint(id('estimate'), `Rows affected: ${estimate}`));
   const votes = votesOf(card, room);
   if (votes.length > 0) blocks.push(paragraphs(id('votes'), ...votes));
+  if (!isOpen(card) && card.offers && card.offers.length > 0) {
+    blocks.push(actions(id('offers'), card.offers.slice(0, 4).map(gateButton)));
+  }
   const ring = isOpen(card) ? ringing(options.mentions ?? []) : '';
   if (ring !== '') blocks.push(trusted(id('mentions'), `${ring} please decide`));
   return blocks;
@@ -211,10 +215,14 @@ function buttons(card: Card, review: Review, id: (part: string) => string): type
     says: `Details of ${of}`,
   });
   const deny = button('deny', 'Deny', value, { style: 'danger', says: `Deny ${of}` });
-  const more = menu(card, !review.needed);
+  const chosen = menu(card, !review.needed);
+  const more = chosen ? [chosen] : [];
   const approve = button('approve', 'Approve', value, { style: 'primary', says: `Approve ${of}` });
   // An overflow's values are the menu's own, so the block's id says which request it is about.
-  return actions(`${id('actions')}.${value}`, review.needed ? [details, deny, more] : [approve, deny, details, more]);
+  return actions(
+    `${id('actions')}.${value}`,
+    review.needed ? [details, deny, ...more] : [approve, deny, details, ...more],
+  );
 }
 
 /** The mentions that ring, from ids alone. */

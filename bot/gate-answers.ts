@@ -4,6 +4,7 @@ import type { Section } from '../queue/asks.ts';
 import { visible } from '../queue/review.ts';
 import { actions, paragraphs, preformatted, sizeOf, smallPrint, words } from './blocks.ts';
 import type { View } from './cards.ts';
+import { gateButton } from './gate-button.ts';
 import { TOPICS } from './gate-help.ts';
 import type { Merged } from './gate-merge.ts';
 import { cut, notification, oneLine } from './text.ts';
@@ -13,32 +14,6 @@ const MESSAGE_SIZE = 10_000; // Slack refuses somewhere above 13,000 characters 
 const MOST_MESSAGES = 4; // a response URL takes five, and one is kept for trouble
 const SECTION_CHARACTERS = 2_500;
 const CODE_CHARACTERS = 2_800;
-/** A `/gate` line, said when it is pressed. */
-export const GATE_ACTION = /^gate\.\d{1,2}$/;
-
-type SaidButton = NonNullable<Section['buttons']>[number];
-
-/** A button that says a `/gate` line; `at` tells it from others of its block. */
-export function gateButton({ label, line, confirm, danger }: SaidButton, at: number): types.Button {
-  return {
-    type: 'button',
-    action_id: `gate.${at}`,
-    text: { type: 'plain_text', text: oneLine(label, 40) || 'Go on', emoji: false },
-    value: cut(line, 2_000) || 'help',
-    accessibility_label: cut(`${oneLine(label, 30)}: /gate ${oneLine(line, 40)}`, 75),
-    ...(danger ? { style: 'danger' as const } : {}),
-    ...(confirm === undefined ? {} : { confirm: dialog(label, confirm, danger === true) }),
-  };
-}
-
-const dialog = (label: string, text: string, danger: boolean): types.ConfirmationDialog => ({
-  title: { type: 'plain_text', text: cut(`${oneLine(label, 90) || 'Go on'}?`, 100), emoji: false },
-  text: { type: 'plain_text', text: oneLine(text, 300) || 'Are you sure?', emoji: false },
-  confirm: { type: 'plain_text', text: oneLine(label, 30) || 'Go on', emoji: false },
-  deny: { type: 'plain_text', text: 'Leave it', emoji: false },
-  ...(danger ? { style: 'danger' as const } : {}),
-});
-
 /** The messages of one answer, in order; `said` is what was understood. */
 export function answerViews(said: string | undefined, { text, sections }: Merged): View[] {
   const head: types.KnownBlock[] = said === undefined ? [] : [smallPrint('said', `/gate ${oneLine(said, 900)}`)];

@@ -26,7 +26,7 @@ export function merged({ answers, silent, trouble }: Heard, command: GateCommand
           }`,
         ];
   const first = [trouble ?? '', ...texts, ...(said.length === 0 ? refused : [])].filter((text) => text !== '');
-  const last = [...(said.length === 0 ? [] : refused), ...missing].map((line): Section => ({ lines: [`⚠️ ${line}`] }));
+  const last = [...(said.length === 0 ? [] : refused), ...missing].map((line): Section => ({ lines: [`❗ ${line}`] }));
   return { text: first.join('\n'), sections: [...simulated, ...sections, ...last] };
 }
 

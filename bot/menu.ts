@@ -18,7 +18,7 @@ export function choiceOf(value: string | undefined): Choice | undefined {
 export const duration = (minutes: number): string => (minutes % 60 === 0 ? `${minutes / 60} h` : `${minutes} min`);
 
 /** `reviewed`: it can be approved on the card, and so can what has its shape. */
-export function menu(card: Card, reviewed: boolean): types.Overflow {
+export function menu(card: Card, reviewed: boolean): types.Overflow | undefined {
   const options: types.PlainTextOption[] = [];
   const put = (text: string, value: string) =>
     options.push({ text: { type: 'plain_text', text, emoji: false }, value });
@@ -28,11 +28,16 @@ export function menu(card: Card, reviewed: boolean): types.Overflow {
     }
   if (card.votes.some(({ decision }) => decision === 'approve')) put('Take back my approval', 'undo');
   if (card.breakGlass) put('Break the glass…', 'glass');
-  put('Kill session', 'kill');
+  if (card.protocol !== 'gate') put('Kill session', 'kill'); // a change of the gateway itself has none
+  if (options.length === 0) return undefined;
   const who = oneLine(card.requester.name, 60);
   const shape = options.some(({ value }) => value?.startsWith('grant-'))
     ? ` Approving the shape lets ${who} run the like again for that time without asking.`
     : '';
+  const kill =
+    card.protocol === 'gate'
+      ? 'A vote taken back does not count any more.'
+      : `Kill session ends the whole session of ${who}, not only this request.`;
   return {
     type: 'overflow',
     action_id: 'more',
@@ -41,7 +46,7 @@ export function menu(card: Card, reviewed: boolean): types.Overflow {
       title: { type: 'plain_text', text: 'Are you sure?' },
       text: {
         type: 'plain_text',
-        text: cut(`Kill session ends the whole session of ${who}, not only this request.${shape}`, 300),
+        text: cut(`${kill}${shape}`, 300),
       },
       confirm: { type: 'plain_text', text: 'Yes' },
       deny: { type: 'plain_text', text: 'No' },

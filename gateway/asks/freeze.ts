@@ -105,7 +105,7 @@ function frozenAs(frozen: readonly Freeze[], what: string): Freeze | undefined {
 
 function notFrozen(frozen: readonly Freeze[], what: string) {
   if (frozen.length === 0) return { ok: false, text: `${what} is not frozen; nothing is.` };
-  const sections = frozen.slice(0, 50).map((freeze) => ({ lines: [`❄️ ${frozenSentence(freeze)}`] }));
+  const sections = frozen.slice(0, 50).map((freeze) => ({ lines: [`🧊 ${frozenSentence(freeze)}`] }));
   return { ok: true, text: `${what} is not frozen by that name. Frozen are:`, sections };
 }
 

@@ -72,6 +72,6 @@ async function inDetail(deps: StatusDeps): Promise<string[]> {
     `Audit: entry ${seq.toLocaleString('en-US')} (${hash.slice(0, 12)}), ${trail}`,
     `Rules: ${rules.length - fromSlack} of the file, ${fromSlack} made in Slack (version ${deps.rulesVersion()}), policy ${version.slice(0, 12)}`,
     `Version ${deps.version}, up for ${duration(deps.now() - deps.startedAt)}`,
-    ...(frozen.length > 0 ? frozen.map((what) => `❄️ Frozen: ${what}`) : []),
+    ...(frozen.length > 0 ? frozen.map((what) => `🧊 Frozen: ${what}`) : []),
   ];
 }
