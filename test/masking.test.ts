@@ -148,6 +148,11 @@ describe('masked columns, as a user meets them', { timeout: 240_000 }, () => {
       assert.equal((await pending).rows[0].ssn, real?.ssn);
       const again = await client.query('SELECT ssn FROM customers WHERE id = 19');
       assert.match(again.rows[0].ssn, /^•••/, 'for one statement only');
+      await client.query("SET countersign.reveal = 'two at once'");
+      const both = (await client.query(
+        'SELECT ssn FROM customers WHERE id = 19; SELECT ssn FROM customers LIMIT 2',
+      )) as unknown;
+      for (const { rows } of both as { rows: { ssn: string }[] }[]) assert.match(rows[0]?.ssn ?? '', /^•••/);
       for (const forget of ['RESET ALL', 'DISCARD ALL']) {
         await client.query("SET countersign.reveal = 'nobody asked yet'");
         await client.query(forget);

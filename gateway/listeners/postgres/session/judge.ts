@@ -69,7 +69,7 @@ export class Judge {
       caps: stay.limits.copy,
       guarded: stay.shield.profile?.hasColumns === true,
       tooOften: !stay.shield.mayAsk(subject.predicates),
-      reveal: stay.reveal,
+      reveal: statements.length === 1 ? stay.reveal : undefined, // for one statement: of several, none is shown
       shape: () => stay.inspector.shape(subject.text, subject, stay.frame.context),
     });
     if (operation.reveal) stay.reveal = undefined; // for one statement, whatever becomes of it
