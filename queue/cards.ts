@@ -110,6 +110,8 @@ export const cardSchema = z.strictObject({
   people: z.array(text(32)).max(200).optional(),
   /** For how many minutes an approval may also cover what has the same shape; absent: this one alone. */
   grants: z.array(z.number().int().min(1).max(1440)).max(3).optional(),
+  /** What its approval covers besides: `its shape for 15 min: grant 3fa85f64c1, 20 uses until 14:17 UTC`. */
+  granted: text(300).optional(),
   /** May be released by one of `approvals.break_glass` alone. */
   breakGlass: z.boolean().optional(),
   /** Of a request that stands for many: their short ids and headlines, newest first; it can be denied, never approved. */
@@ -230,6 +232,7 @@ const SECOND = [
   'ring',
   'people',
   'grants',
+  'granted',
   'breakGlass',
   'collects',
   'collectedBy',

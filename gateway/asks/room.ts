@@ -19,6 +19,9 @@ const CHANGES: ReadonlySet<GateCommand['do']> = new Set([
   'review',
 ]);
 
+/** Whoever granted something may take it back, admin or not: the room that answers it says who that is. */
+const OWN_RULE: ReadonlySet<GateCommand['do']> = new Set(['revoke']);
+
 /** App Home asks by itself, whenever something changes: nobody waits for it, and nothing is refused them by it. */
 const ASKED_BY_ITSELF: ReadonlySet<GateCommand['do']> = new Set(['home']);
 
@@ -92,7 +95,7 @@ export class Room {
     try {
       const who = await judged(authority, ask, { afresh: changes });
       if (changes) {
-        mayChange(who, authority.admins());
+        if (!OWN_RULE.has(command.do)) mayChange(who, authority.admins());
         await this.#deps.audit.commit(this.#entry(ask, { accepted: true }));
       }
       const answer = answers[command.do] as ((command: GateCommand, asker: Asker) => Promise<Said>) | undefined;

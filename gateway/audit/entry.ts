@@ -21,6 +21,11 @@ const AUDIT_KINDS = [
   'kill',
   'ask', // what somebody asked for with `/gate`, where it changes something or was refused
   'frozen', // what is frozen now, and by whom
+  'grant.made', // an approval that covers more of the same shape
+  'grant.used', // durable before the first byte goes upstream
+  'grant.ended', // revoked, or void because the rules changed
+  'plan.asked', // statements that somebody means to run
+  'plan.used', // durable before the first byte goes upstream
   'review.signed', // another admin looked at a release by break-glass
   // Written by the trail itself:
   'audit.segment', // first line of every file: where the chain comes from

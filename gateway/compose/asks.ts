@@ -22,6 +22,7 @@ import type { Changes } from './changes.ts';
 import type { Say } from './log.ts';
 import type { Rulebook } from './rulebook.ts';
 import type { Keys, Shared } from './shared.ts';
+import type { StandingApprovals } from './standing.ts';
 
 const ASKS_AT_ONCE = 50;
 
@@ -36,6 +37,7 @@ export type AsksDeps = {
   readonly audit: AuditTrail;
   readonly metrics: Metrics;
   readonly changes: Changes;
+  readonly standing: Pick<StandingApprovals, 'answers'>;
   readonly register: AgentRegister;
   readonly troubles: () => Promise<Readonly<Record<string, string>>>;
   readonly redact: (text: string) => string;
@@ -76,6 +78,7 @@ export function takeAsks(deps: AsksDeps): { close(): Promise<void> } {
         now,
       }),
       ...holdsAnswers({ gateway, holds, redact, now }),
+      ...deps.standing.answers,
       ...freezeAnswers({
         freezes: shared.freezes,
         propose: changes.proposals.propose,

@@ -83,10 +83,11 @@ async function count(book: Book, hold: Hold, click: VoteOf, terminal: TerminalVo
 
   const again = hold.votes.get(voter.user);
   const addsReason = again?.reason === undefined && click.reason !== undefined;
+  const addsGrant = again?.grantMinutes === undefined && click.grantMinutes !== undefined;
   if (click.decision === 'approve') {
     const other = [...hold.votes.values()].find((vote) => vote.user !== voter.user && isSameHuman(vote.voter, voter));
     if (other) return refuse(book, hold, click, voter, 'you have voted already, from another account');
-    if (again && !addsReason) return refuse(book, hold, click, voter, 'you have approved this already');
+    if (again && !addsReason && !addsGrant) return refuse(book, hold, click, voter, 'you have approved this already');
     if (!again && hold.votes.size >= MAX_VOTERS) return refuse(book, hold, click, voter, 'it has enough votes already');
   }
   const remark = terminal ? 'at a terminal' : book.directory.remark(voter.user, groupNames(hold.demands));
@@ -104,7 +105,8 @@ async function count(book: Book, hold: Hold, click: VoteOf, terminal: TerminalVo
     book.apply(hold, { kind: 'deny', at: clock.now(), by: voter.user, reason: click.reason ?? '' });
     return receipt(click, true, `Denied. ${untouched(hold.operation)}`);
   }
-  const { reason } = click;
+  const { grantMinutes } = click;
+  const reason = click.reason ?? again?.reason;
   const at = clock.now();
   hold.votes.set(voter.user, {
     user: voter.user,
@@ -114,6 +116,7 @@ async function count(book: Book, hold: Hold, click: VoteOf, terminal: TerminalVo
     voter,
     attestedAt,
     ...(terminal ? { terminal } : {}),
+    ...(grantMinutes === undefined ? {} : { grantMinutes }),
   });
   const { met } = book.recount(hold);
   book.followers.tell('voted', hold);
@@ -192,6 +195,9 @@ function mismatch(hold: Hold, click: VoteOf): string | undefined {
   ) {
     return 'this text is long or hides something; open Details, read to the last page and approve there';
   }
+  if (click.grantMinutes !== undefined && !hold.extra?.grants?.includes(click.grantMinutes)) {
+    return 'no more than this one request can be approved here; approve it alone';
+  }
   return undefined;
 }
 
@@ -231,8 +237,9 @@ function refuse(book: Book, hold: Hold, click: Click, voter: Attestation, why: s
 function seen(book: Book, click: Click, { team, user }: Attestation): Record<string, unknown> {
   const who = { vote: click.id, team, user };
   if (click.kind === 'kill') return who;
-  const { decision, revision, reason } = click;
-  return { ...who, decision, revision, ...(reason === undefined ? {} : { reason: book.deps.redact(reason) }) };
+  const { decision, revision, reason, grantMinutes } = click;
+  const more = grantMinutes === undefined ? {} : { grantMinutes };
+  return { ...who, decision, revision, ...more, ...(reason === undefined ? {} : { reason: book.deps.redact(reason) }) };
 }
 
 function countedText(hold: Hold, rules: readonly string[], reason: string | undefined): string {

@@ -44,6 +44,8 @@ export type Holds = {
   withdrawAll(code: ErrorCode, reason: string): void;
   /** End those open holds for which `why` has a reason; answers how many. */
   withdrawWhere(code: ErrorCode, why: (operation: Operation) => string | undefined): number;
+  /** Send its card as it is now, over or not. */
+  show(hold: Hold): void;
   /** What waits for people now, oldest first. */
   list(): readonly OpenHold[];
   readonly people: People;
@@ -94,6 +96,7 @@ class Broker implements Holds {
       const nobody = this.#book.unmeetable(hold);
       if (nobody !== undefined) throw new GatewayError('NO_APPROVER', `nobody can approve this: ${nobody}`);
       this.#book.armDeadline(hold);
+      this.#book.followers.tell('opening', hold);
       if (hold.phase.kind === 'open') await this.#publish(hold);
     } catch (thrown) {
       const { code, message: reason } = asGatewayError(thrown);
@@ -175,6 +178,10 @@ class Broker implements Holds {
       if (reason !== undefined && this.#book.apply(hold, { kind: 'withdraw', at, code, reason })) ended += 1;
     }
     return ended;
+  }
+
+  show(hold: Hold): void {
+    this.#book.show(hold, { last: this.#book.find(hold.id) !== hold });
   }
 
   list(): readonly OpenHold[] {
@@ -282,6 +289,7 @@ class Broker implements Holds {
       posted: undefined,
       auditHead: undefined,
       extra: undefined,
+      reach: undefined,
       cancelDeadline: () => {},
       cancelReminder: () => {},
       stopListening: () => {},

@@ -4,7 +4,7 @@ import { reviewOf } from '../../queue/review.ts';
 import type { Attestation, Receipt } from '../../queue/votes.ts';
 import { amount } from '../amount.ts';
 import type { AdmitContext, Permit } from '../gate.ts';
-import type { Operation, Outcome, Stopped } from '../operation.ts';
+import type { Operation, Outcome, Reach, Stopped } from '../operation.ts';
 import type { Demand } from '../policy/policy.ts';
 import { type ExpiresBy, executed, type Phase } from './lifecycle.ts';
 
@@ -25,6 +25,8 @@ export type Vote = {
   voter: Attestation;
   /** Monotonic ms of the newest attestation. */
   attestedAt: number;
+  /** Given for what has the same shape, too, for so many minutes. */
+  readonly grantMinutes?: number;
   /** Given to release it alone: counts for no rule, and for nothing but breaking the glass. */
   readonly breaks?: boolean;
   /** Given at a signed-in terminal: attested by the issuer's token, where Slack may be out of reach. */
@@ -78,6 +80,8 @@ export type Hold = {
   auditHead: string | undefined;
   /** What goes along with it has to say on its card; made when there is something. */
   extra: CardExtra | undefined;
+  /** What it would touch, once its target has said. */
+  reach: Reach | undefined;
   cancelDeadline: () => void;
   cancelReminder: () => void;
   stopListening: () => void;
@@ -96,6 +100,7 @@ export type CardExtra = {
     | 'ring'
     | 'people'
     | 'grants'
+    | 'granted'
     | 'breakGlass'
     | 'collectedBy'
     | 'offers']?: Card[K];

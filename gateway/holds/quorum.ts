@@ -166,8 +166,11 @@ export function unmeetable(
   return undefined;
 }
 
+/** What of a demand says how much an approval of it is worth. */
+export type Asked = Pick<Demand, 'rule' | 'approvers' | 'quorum' | 'requireReason' | 'confirm' | 'expiresMs'>;
+
 /** Does an approval of `asked` say at least as much as `demand` now wants? */
-export function covers(asked: Demand, demand: Demand): boolean {
+export function covers(asked: Asked, demand: Demand): boolean {
   const sameApprovers =
     asked.approvers.length === demand.approvers.length &&
     asked.approvers.every((name) => demand.approvers.includes(name));

@@ -1,0 +1,42 @@
+/** Approvals that outlive one operation: kept with the other gateways, tied to the holds and to what people ask. */
+import { grantsAnswers } from '../asks/grants.ts';
+import type { Audit } from '../audit/entry.ts';
+import type { Holds } from '../holds/broker.ts';
+import { systemClock } from '../holds/clock.ts';
+import type { Follower } from '../holds/follower.ts';
+import { Grants, type GrantsDeps } from '../holds/grants.ts';
+import { withStanding } from '../holds/standing.ts';
+import { grantStore } from '../state/grants.ts';
+import type { Say } from './log.ts';
+import type { Rulebook } from './rulebook.ts';
+import type { Shared } from './shared.ts';
+
+export type StandingApprovals = {
+  readonly followers: readonly Follower[];
+  /** These holds, asked only for what no approval covers. */
+  before(holds: Pick<Holds, 'open'>): Pick<Holds, 'open'>;
+  readonly answers: ReturnType<typeof grantsAnswers>;
+};
+
+export function createStanding(
+  deps: Pick<GrantsDeps, 'publish' | 'frozen' | 'redact'> & {
+    readonly shared: Pick<Shared, 'store' | 'subscriber'>;
+    readonly rulebook: Pick<Rulebook, 'policy'>;
+    readonly audit: Audit;
+    readonly holds: () => Pick<Holds, 'show'>;
+    readonly say: Say;
+  },
+): StandingApprovals {
+  const { shared, rulebook, audit, publish, frozen, redact, say } = deps;
+  const clock = systemClock;
+  const { policy } = rulebook;
+  const store = grantStore(shared.store, clock.now);
+  store.start(shared.subscriber);
+  const common = { audit, policy, frozen, redact, log: say };
+  const grants = new Grants({ ...common, store, publish, clock, show: (hold) => deps.holds().show(hold) });
+  return {
+    followers: [grants.follower],
+    before: (holds) => withStanding(holds, [grants], { policy, audit }),
+    answers: grantsAnswers({ store, grants, now: clock.now }),
+  };
+}

@@ -1,0 +1,241 @@
+/** Grants: an approval of one shape that lets its like pass for a while. Made at release; each use is judged anew. */
+import { createHash, randomBytes } from 'node:crypto';
+import type { CardJob } from '../../queue/cards.ts';
+import type { CardPublisher } from '../../queue/carry.ts';
+import { amount } from '../amount.ts';
+import type { AdmitContext, Permit } from '../gate.ts';
+import { type Operation, principalKey } from '../operation.ts';
+import type { Demand, Verdict } from '../policy/policy.ts';
+import type { Grant, GrantStore } from '../state/grants.ts';
+import { type Clock, utc } from './clock.ts';
+import type { Follower } from './follower.ts';
+import type { Hold } from './hold.ts';
+import { covers } from './quorum.ts';
+import { letThrough, type Standing, type StandingDeps } from './standing.ts';
+import { oneLine } from './words.ts';
+
+/** What is offered beside Approve, minutes. */
+const GRANT_MINUTES = [15, 60];
+const USES = 20;
+const TIMES_APPROVED = 2; // what a use may be estimated at, as a multiple of what its approvers were told
+
+export type GrantsDeps = StandingDeps & {
+  readonly store: GrantStore;
+  readonly publish: CardPublisher;
+  readonly clock: Pick<Clock, 'now'>;
+  /** Send the hold's card as it is now. */
+  readonly show: (hold: Hold) => void;
+};
+
+type Shaped = { readonly key: string; readonly rows: number };
+type Claimed = { readonly grant: Grant; readonly count: number; readonly rows: number };
+
+export class Grants implements Standing {
+  readonly #deps: GrantsDeps;
+  /** What each hold, approved with its like, would be a grant of. */
+  readonly #shaped = new WeakMap<Hold, Shaped>();
+  /** Goes along with holds: says what can be granted, and grants it once it is released. */
+  readonly follower: Follower = {
+    opened: (hold) => {
+      this.#offer(hold).catch((error) => this.#deps.log('no grant could be offered', about(hold, error)));
+    },
+    released: (hold) => {
+      const minutes = minutesOf(hold);
+      const shaped = this.#shaped.get(hold);
+      if (minutes === undefined || !shaped || !mayBeGranted(hold.operation, hold.demands)) return;
+      this.#make(hold, shaped, minutes).catch((error) => {
+        this.#deps.log('a grant could not be made', about(hold, error));
+        this.#say(
+          hold.id,
+          channelOf(hold),
+          `grant-none-${hold.id}`,
+          'Approved this once alone: the grant could not be kept.',
+        );
+      });
+    },
+  };
+
+  constructor(deps: GrantsDeps) {
+    this.#deps = deps;
+  }
+
+  async use(operation: Operation, verdict: Verdict & { kind: 'hold' }, context: AdmitContext) {
+    let claimed: Claimed | undefined;
+    try {
+      claimed = await this.#claim(operation, verdict, context);
+    } catch (error) {
+      this.#deps.log('no grant could be used', { operation: operation.id, error: String(error) });
+    }
+    return claimed && this.#pass(operation, context, claimed);
+  }
+
+  async #claim(
+    operation: Operation,
+    { demands }: Verdict & { kind: 'hold' },
+    { signal, alive, reach }: AdmitContext,
+  ): Promise<Claimed | undefined> {
+    const { store, policy, frozen } = this.#deps;
+    if (!mayBeGranted(operation, demands)) return undefined;
+    const { version } = policy();
+    const shape = await operation.shape?.();
+    const key = shape === undefined ? undefined : keyOf(operation, shape);
+    const found = key === undefined ? undefined : await store.find(key);
+    if (key === undefined || !found) return undefined;
+    const { record: grant } = found;
+    if (!demands.every((demand) => grant.demands.some((asked) => covers(asked, demand)))) {
+      await this.end(key, found, 'the rules changed');
+      return undefined;
+    }
+    const rows = (await reach?.(operation))?.rows;
+    if (rows === undefined || rows > TIMES_APPROVED * Math.max(1, grant.rows)) return undefined;
+    const changed = policy().version !== version || frozen(operation) !== undefined;
+    if (changed || signal.aborted || !alive()) return undefined; // judged again by whoever asks people
+    const count = await store.claim(key, found, grant.uses);
+    return count === undefined ? undefined : { grant, count, rows };
+  }
+
+  async #pass(operation: Operation, context: AdmitContext, { grant, count, rows }: Claimed): Promise<Permit> {
+    const permit = await letThrough(this.#deps, operation, context, {
+      kind: 'grant.used',
+      hold: grant.hold,
+      grant: grant.id,
+      use: count,
+      of: grant.uses,
+      rows,
+      by: grant.by.map(({ user }) => user),
+    });
+    const { redact } = this.#deps;
+    const parameters = operation.shownParameters.length === 0 ? '' : ` with ${operation.shownParameters.join(', ')}`;
+    const what = oneLine(`${operation.shown}${parameters}`).slice(0, 600);
+    const left = count === grant.uses ? 'the last one' : `until ${utc(grant.expiresAt)}`;
+    const text = `Passed by grant ${grant.id}, use ${count} of ${grant.uses}, ${left}. ${operation.headline}, ${aboutRows(rows)}: ${what}`;
+    this.#say(grant.hold, grant.channel, `grant-${grant.id}-${count}`, redact(text), grant);
+    return permit;
+  }
+
+  /** Ended before its time: on record and said in its thread, by the one caller whose doing it is. */
+  async end(key: string, found: { readonly record: Grant; readonly raw: string }, why: string): Promise<boolean> {
+    const { store, audit } = this.#deps;
+    const { record } = found;
+    if (!(await store.drop(key, found))) return false;
+    const { id, hold, principal, connection } = record;
+    audit.append({ kind: 'grant.ended', grant: id, hold, principal, connection, why });
+    this.#say(hold, record.channel, `grant-${id}-ended`, `Grant ${id} has ended: ${oneLine(why)}.`);
+    return true;
+  }
+
+  /** Offered only where it could be used: its shape is sure, and the target says how many rows it would touch. */
+  async #offer(hold: Hold): Promise<void> {
+    const { operation, context, demands } = hold;
+    if (!mayBeGranted(operation, demands) || hold.extra?.collectedBy !== undefined) return;
+    const shape = await operation.shape?.();
+    const open = () => hold.phase.kind === 'open';
+    const rows = shape === undefined ? undefined : (await context.reach?.(operation, open))?.rows;
+    if (shape === undefined || rows === undefined || !open()) return;
+    this.#shaped.set(hold, { key: keyOf(operation, shape), rows });
+    hold.extra = { ...hold.extra, grants: [...GRANT_MINUTES] };
+    this.#deps.show(hold);
+  }
+
+  async #make(hold: Hold, { key, rows }: Shaped, minutes: number): Promise<void> {
+    const { store, audit, clock, show, redact } = this.#deps;
+    const { operation } = hold;
+    const { principal } = operation;
+    const at = clock.now();
+    const grant: Grant = {
+      v: 1,
+      id: randomBytes(5).toString('hex'),
+      principal: principalKey(principal),
+      name: principal.name.slice(0, 200),
+      ...(principal.sponsor === undefined ? {} : { sponsor: principal.sponsor }),
+      connection: operation.connection,
+      headline: redact(operation.headline).slice(0, 500),
+      rows,
+      demands: hold.demands.map(({ rule, approvers, quorum, requireReason, expiresMs }) => {
+        return { rule, approvers: [...approvers], quorum, requireReason, expiresMs };
+      }),
+      hold: hold.id,
+      channel: channelOf(hold),
+      by: [...hold.votes.values()].map(({ user, voter }) => ({ user, name: voter.name })),
+      minutes,
+      uses: USES,
+      at,
+      expiresAt: at + minutes * 60_000,
+    };
+    const { id, uses, by, connection } = grant;
+    // On record first: what nobody could show later lets nothing through.
+    await audit.commit({
+      kind: 'grant.made',
+      grant: id,
+      hold: hold.id,
+      operation: operation.id,
+      principal: grant.principal,
+      connection,
+      by: by.map(({ user }) => user),
+      minutes,
+      uses,
+      rows,
+    });
+    await store.put(key, grant);
+    const terms = `${uses} uses until ${utc(grant.expiresAt)}`;
+    hold.extra = {
+      ...hold.extra,
+      granted: `its shape for ${minutes} min: grant ${id}, ${terms}`,
+      offers: [...(hold.extra?.offers ?? []), revokeOffer(grant)].slice(-4),
+    };
+    show(hold);
+    const text = `Grant ${id}: ${principal.name} may run the like on ${connection} without asking, ${terms}. The same statement but for the key it names and the values it inserts, up to ${aboutRows(TIMES_APPROVED * Math.max(1, rows))} each.`;
+    this.#say(hold.id, grant.channel, `grant-${id}-made`, redact(text), grant);
+  }
+
+  #say(hold: string, channel: string, id: string, text: string, grant?: Grant): void {
+    const { publish, clock, log } = this.#deps;
+    const notice: CardJob = {
+      kind: 'notice',
+      v: 2,
+      id,
+      channel,
+      text: text.slice(0, 3_000),
+      at: clock.now(),
+      hold,
+      ...(grant ? { offers: [revokeOffer(grant)] } : {}),
+    };
+    publish.send(notice, id).catch((error) => log('a grant could not be reported', { hold, error: String(error) }));
+  }
+}
+
+/** Never what changes privileges or is not known, nor what shows or may show masked values, nor what nobody reviews. */
+function mayBeGranted(operation: Operation, demands: readonly Demand[]): boolean {
+  const { protocol, effects, stopped, caps, reveal, guard, shape } = operation;
+  if (protocol !== 'postgres' || !shape || stopped || caps || reveal || (guard?.length ?? 0) > 0) return false;
+  // A call of nothing by name: the schema was changed in its session, and its names may stand for something else.
+  const sure = effects.every(({ action, object }) => !NEVER.has(action) && !(action === 'call' && object === ''));
+  return sure && demands.every(({ rule, confirm }) => !rule.startsWith('masking:') && confirm === undefined);
+}
+
+const NEVER: ReadonlySet<string> = new Set(['dcl', 'unknown', 'copy-in']);
+
+/** Everything a use must have in common with what was approved. */
+function keyOf(operation: Operation, shape: string): string {
+  const { principal, connection, environment, frame, inTransaction, effects } = operation;
+  const does = effects.map(({ action, object, where }) => [action, object, where ?? '']);
+  const all = [principalKey(principal), connection, environment, frame, inTransaction, does, shape];
+  return createHash('sha256').update(JSON.stringify(all)).digest('hex');
+}
+
+/** The least of what its votes say; undefined where one of them is for this alone. */
+function minutesOf({ votes }: Hold): number | undefined {
+  const minutes = [...votes.values()].map(({ grantMinutes, breaks }) => (breaks ? undefined : grantMinutes));
+  const least = Math.min(...minutes.map((one) => one ?? 0));
+  return minutes.length > 0 && least > 0 ? least : undefined;
+}
+
+export const revokeOffer = ({ id, name }: Grant) => ({
+  label: `Revoke grant ${id}`,
+  line: `revoke ${id}`,
+  confirm: `From now on ${oneLine(name).slice(0, 60)} is asked about again.`,
+});
+
+const channelOf = ({ demands }: Hold): string => demands[0]?.channel ?? '';
+const aboutRows = (rows: number): string => `about ${amount('rows', Math.round(rows))}`;
+const about = ({ id }: Hold, error: unknown) => ({ hold: id, error: String(error) });

@@ -1,0 +1,94 @@
+/** Approvals given before: what they cover passes without asking, on record and on disk like any release. */
+import type { Audit, AuditEntry } from '../audit/entry.ts';
+import { GatewayError } from '../errors.ts';
+import type { AdmitContext, Permit } from '../gate.ts';
+import { type Operation, type Outcome, principalKey, questionOf } from '../operation.ts';
+import type { Policy, Verdict } from '../policy/policy.ts';
+import { outcomeFields } from './record.ts';
+import { withdrawnBy } from './withdrawal.ts';
+import { untouched } from './words.ts';
+
+type Held = Verdict & { kind: 'hold' };
+
+/** An approval given before. Undefined: it does not cover this, whyever, and people are asked. */
+export type Standing = {
+  /** @throws GatewayError AUDIT | WITHDRAWN | FROZEN once it was used for this */
+  use(operation: Operation, verdict: Held, context: AdmitContext): Promise<Permit | undefined>;
+};
+
+type Opens = { open(operation: Operation, verdict: Held, context: AdmitContext): Promise<Permit> };
+
+export type StandingDeps = {
+  readonly audit: Audit;
+  readonly policy: () => Policy;
+  /** Who froze what this touches; undefined where nothing of it is frozen. */
+  readonly frozen: (operation: Operation) => string | undefined;
+  readonly redact: (text: string) => string;
+  readonly log: (message: string, details?: Record<string, unknown>) => void;
+};
+
+/** `holds`, asked only for what none of these covers. */
+export function withStanding(
+  holds: Opens,
+  all: readonly Standing[],
+  { policy, audit }: Pick<StandingDeps, 'policy' | 'audit'>,
+): Opens {
+  return {
+    open: async (operation, verdict, context) => {
+      const { version } = policy();
+      for (const standing of all) {
+        const permit = await standing.use(operation, verdict, context);
+        if (permit) return permit;
+      }
+      // It was judged before anybody looked for an approval: what came into force meanwhile counts.
+      const now =
+        policy().version === version ? verdict : (context.judge?.() ?? policy().evaluate(questionOf(operation)));
+      if (now.kind !== 'deny') return holds.open(operation, now.kind === 'hold' ? now : verdict, context);
+      audit.append({ ...about(operation), kind: 'operation', verdict: 'deny', rule: now.rule, why: now.why });
+      throw new GatewayError('DENIED', `denied by rule ${now.rule}: ${now.why}`, { hint: untouched(operation) });
+    },
+  };
+}
+
+/**
+ * Put its use on disk, and let it go. What has become impossible meanwhile does not run, though it was used.
+ * @throws GatewayError AUDIT | WITHDRAWN | FROZEN
+ */
+export async function letThrough(
+  { audit, frozen, redact, log }: StandingDeps,
+  operation: Operation,
+  { signal, alive }: AdmitContext,
+  { hold, ...entry }: AuditEntry & { readonly hold: string },
+): Promise<Permit> {
+  await audit.commit({ ...about(operation), hold, ...entry });
+  let settled = false;
+  const settle = (outcome: Outcome) => {
+    if (settled) return;
+    settled = true;
+    try {
+      audit.append({ ...about(operation), kind: 'outcome', hold, ...outcomeFields(outcome, redact) });
+    } catch (error) {
+      log('an outcome could not be audited', { operation: operation.id, error: String(error) });
+    }
+  };
+  const gone = whyNot(operation, frozen(operation), signal, alive());
+  if (!gone) return { operation, hold, settle };
+  settle({ kind: 'failed', sqlstate: gone.sqlstate, message: `not sent: ${gone.message}`, ms: 0 });
+  throw gone;
+}
+
+function whyNot(
+  operation: Operation,
+  frozen: string | undefined,
+  signal: AdmitContext['signal'],
+  alive: boolean,
+): GatewayError | undefined {
+  const hint = untouched(operation);
+  if (signal.aborted) return withdrawnBy(signal, operation);
+  if (frozen !== undefined) return new GatewayError('FROZEN', frozen, { hint });
+  return alive ? undefined : new GatewayError('WITHDRAWN', 'its session is gone', { hint });
+}
+
+function about({ id, session, connection, principal }: Operation) {
+  return { operation: id, session, connection, principal: principalKey(principal) };
+}
