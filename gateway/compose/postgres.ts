@@ -11,6 +11,7 @@ import { CancelKeys } from '../listeners/postgres/cancel.ts';
 import type { Tally } from '../listeners/postgres/mask/rows.ts';
 import { createSessions } from '../listeners/postgres/serve.ts';
 import { createPostgresListener, type DoorEvent, LIMITS } from '../listeners/postgres/server.ts';
+import type { Inspector } from '../listeners/postgres/types.ts';
 import { type Principal, principalKey } from '../operation.ts';
 import { described, redact } from './log.ts';
 import { MaskingBook } from './masking.ts';
@@ -43,6 +44,8 @@ export type Door = {
   /** Undefined where `listen.postgres` is left out. */
   readonly listener: Listener | undefined;
   readonly cancelKeys: CancelKeys;
+  /** What the sessions of a connection read statements with; undefined while nobody was connected yet. */
+  liveInspector(connection: string): Inspector | undefined;
   /** Seconds since each connection's catalogue was last looked at. */
   catalogueAges(): Iterable<readonly [connection: string, seconds: number]>;
   /** Take up a new configuration; sessions whose principal may no longer use their connection end. */
@@ -102,6 +105,7 @@ export function createDoor(deps: DoorDeps): Door {
   return {
     listener,
     cancelKeys,
+    liveInspector: (connection) => targets.liveInspector(connection),
     catalogueAges: () => targets.catalogueAges(),
     update: (next) => {
       targets.update(next);

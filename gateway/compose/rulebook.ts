@@ -17,7 +17,7 @@ export class Rulebook {
   constructor(config: Config, onChange: (policy: Policy) => void) {
     this.#config = config;
     this.#onChange = onChange;
-    this.#policy = this.#compile();
+    this.#policy = this.compiled([]);
   }
 
   readonly policy = (): Policy => this.#policy;
@@ -39,22 +39,23 @@ export class Rulebook {
     return [...new Set([...approvals.approvers, ...approvals.admins, ...approvals.breakGlass, ...named])];
   }
 
-  #replace(): void {
-    const next = this.#compile();
-    if (next.version === this.#policy.version) return;
-    this.#policy = next;
-    this.#onChange(next);
-  }
-
-  #compile(): Policy {
+  /** What would be in force with these rules of Slack's. */
+  compiled(slackRules: readonly Rule[]): Policy {
     const { rules, connections, approvals, identity } = this.#config;
     return compile({
       fileRules: rules,
       // Whatever the store holds, it came from Slack: it can add, and never stand in for the file.
-      slackRules: this.#slackRules.map((rule) => ({ ...rule, source: 'slack' })),
+      slackRules: slackRules.map((rule) => ({ ...rule, source: 'slack' })),
       connections,
       defaults: approvals,
       issuers: identity.issuers,
     });
+  }
+
+  #replace(): void {
+    const next = this.compiled(this.#slackRules);
+    if (next.version === this.#policy.version) return;
+    this.#policy = next;
+    this.#onChange(next);
   }
 }

@@ -85,6 +85,11 @@ export class Targets {
     return inspector;
   }
 
+  /** What its sessions' statements are read with; undefined while nobody was connected yet. */
+  liveInspector(name: string): Inspector | undefined {
+    return [...(this.#byName.get(name)?.inspectors.values() ?? [])].at(-1);
+  }
+
   /** What looks at the reach of operations there, one at a time. */
   reachOf(connection: PostgresConnection): Reacher | undefined {
     return this.#byConnection.get(connection)?.reach;

@@ -2,7 +2,7 @@
 
 import { defaultWhy } from './line.ts';
 import { KEYWORDS } from './line-read.ts';
-import type { Rule, RuleMatch } from './policy.ts';
+import type { Escalation, Rule, RuleMatch } from './policy.ts';
 
 /** The whole rule, its id included. */
 export function printLine(rule: Rule): string {
@@ -14,22 +14,43 @@ export function printLine(rule: Rule): string {
     target(match),
     ...conditions(match),
     ...(match.rows === undefined ? [] : [`rows > ${match.rows}`]),
-    ...(match.bytes === undefined ? [] : [`bytes > ${size(match.bytes)}`]),
-    ...(match.rowsPerHour === undefined ? [] : [`rows per hour > ${match.rowsPerHour}`]),
-    ...(match.bytesPerHour === undefined ? [] : [`bytes per hour > ${size(match.bytesPerHour)}`]),
+    ...limits(match),
     ...(match.except ? [`except (${exception(match.except)})`] : []),
-    ...(approvers.length > 0 ? [`approvers ${approvers.map(approver).join(' ')}`] : []),
+    ...(approvers.length > 0 ? [`approvers ${approvers.map(printApprover).join(' ')}`] : []),
     ...(quorum === 1 ? [] : [`quorum ${quorum}`]),
     ...(expiresMs === undefined ? [] : [`expires ${duration(expiresMs)}`]),
     ...(rule.requireReason ? ['require reason'] : []),
     ...(confirm === undefined ? [] : [`confirm ${confirm}`]),
     ...(channel === undefined ? [] : [`in ${channel}`]),
     ...(notify === undefined ? [] : [`notify ${notify}`]),
-    ...(escalate === undefined ? [] : [`escalate ${approver(escalate.to)} after ${duration(escalate.afterMs)}`]),
+    ...(escalate === undefined ? [] : [printEscalation(escalate)]),
     `id ${word(rule.id, PLAIN)}`,
     ...(rule.why === defaultWhy(rule.id) ? [] : [quoted(rule.why)]),
   ].join(' ');
 }
+
+/** What a rule matches, in the parts that a form has fields for; `more` is the rest. */
+export function printMatch(match: RuleMatch) {
+  const { connection, object, where: _, rows: _rows, ...rest } = match;
+  const all = target({ object });
+  return {
+    connections: connection === undefined ? [] : connections(connection),
+    objects: object === undefined ? '' : all.slice(all.indexOf('.') + 1),
+    by: conditions(rest).join(' ').replace(/^by /, ''),
+    more: [...limits(match), ...(match.except ? [`except (${exception(match.except)})`] : [])].join(' '),
+  };
+}
+
+/** All limits but that on the rows of one result. */
+const limits = ({ bytes, rowsPerHour, bytesPerHour }: RuleMatch): string[] => [
+  ...(bytes === undefined ? [] : [`bytes > ${size(bytes)}`]),
+  ...(rowsPerHour === undefined ? [] : [`rows per hour > ${rowsPerHour}`]),
+  ...(bytesPerHour === undefined ? [] : [`bytes per hour > ${size(bytesPerHour)}`]),
+];
+
+/** `escalate @leads after 5m` */
+export const printEscalation = ({ to, afterMs }: Escalation): string =>
+  `escalate ${printApprover(to)} after ${duration(afterMs)}`;
 
 /** The conditions alone, as they follow `on`: for sentences about a rule. */
 function conditions({ where, by, group }: Pick<RuleMatch, 'where' | 'by' | 'group'>): string[] {
@@ -53,17 +74,18 @@ function exception(except: NonNullable<RuleMatch['except']>): string {
 
 /** `*` alone says that no connection is named; a pattern that is just that stands in quotes. */
 function target({ connection, object }: Pick<RuleMatch, 'connection' | 'object'>): string {
-  const only = connection?.length === 1 && connection[0] === '*';
-  const connections =
-    connection === undefined ? '*' : only ? '"*"' : connection.map((name) => word(name, PLAIN)).join();
-  if (object === undefined) return connections;
+  const before = connection === undefined ? '*' : connections(connection).join();
+  if (object === undefined) return before;
   const [first = '', ...rest] = object;
   const head = FIRST_OBJECT.test(first) ? first : quoted(first);
   const dots = 1 + (head === first ? dotsIn(first) : 0);
   // What has as many dots as the first target could be meant as one of its own.
   const later = rest.map((name) => (dotsIn(name) < dots ? word(name, FIRST_OBJECT) : quoted(name)));
-  return `${connections}.${[head, ...later].join()}`;
+  return `${before}.${[head, ...later].join()}`;
 }
+
+const connections = (names: readonly string[]): string[] =>
+  names.length === 1 && names[0] === '*' ? ['"*"'] : names.map((name) => word(name, PLAIN));
 
 const dotsIn = (name: string): number => name.split('.').length - 1;
 
@@ -74,7 +96,7 @@ const NAME = /^[A-Za-z0-9_*$/+=:~.@#-]+$/;
 const word = (text: string, bare: RegExp): string =>
   bare.test(text) && !KEYWORDS.has(text.toLowerCase()) ? text : quoted(text);
 
-const approver = (name: string): string => {
+export const printApprover = (name: string): string => {
   const rest = /^oidc:(.*)$/s.exec(name)?.[1];
   return rest === undefined ? name : `oidc:${word(rest, NAME)}`;
 };

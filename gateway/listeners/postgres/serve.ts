@@ -101,7 +101,8 @@ function open(
   }
   parts.onCounted();
   try {
-    audit.append({ kind: 'session.start', ...about, peer: downstream.peer, protocol: 'postgres' });
+    const { name, groups } = credential.principal; // of what rules go by, what the key does not say
+    audit.append({ kind: 'session.start', ...about, name, groups, peer: downstream.peer, protocol: 'postgres' });
   } catch (error) {
     registry.remove(id);
     throw error;
