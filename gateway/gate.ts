@@ -3,6 +3,7 @@ import type { Audit, AuditEntry } from './audit/entry.ts';
 import type { Ending } from './ending.ts';
 import { GatewayError } from './errors.ts';
 import { type Excess, MeteredPermit, restOf } from './gate/excess.ts';
+import type { History } from './gate/history.ts';
 import { outcomeFields } from './holds/record.ts';
 import { withdrawnBy } from './holds/withdrawal.ts';
 import { untouched } from './holds/words.ts';
@@ -74,6 +75,8 @@ export type GateDeps = {
   readonly log: (message: string, details?: Record<string, unknown>) => void;
   /** What everybody got within the last hour; the process's own where absent. */
   readonly hours?: Hours;
+  /** What requesters did lately, for cards; absent: nobody keeps it. */
+  readonly history?: History;
 };
 
 export function createGate(deps: GateDeps): Gate {
@@ -114,11 +117,13 @@ export function createGate(deps: GateDeps): Gate {
     switch (verdict.kind) {
       case 'deny':
         audit.append(entry(operation, { verdict: 'deny', rules, rule: verdict.rule, why: verdict.why }));
+        deps.history?.note(operation, 'denied');
         throw new GatewayError('DENIED', `denied by rule ${verdict.rule}: ${verdict.why}`, {
           hint: `A rule forbids this; trying again or another way round will not help. ${untouched(operation)}`,
         });
       case 'hold':
         audit.append(entry(operation, { verdict: 'hold', rules }));
+        deps.history?.note(operation, 'held');
         return holds.open(operation, verdict, context);
       case 'allow':
         if (operation.effects.every(({ action }) => READING.has(action))) {
@@ -171,7 +176,8 @@ async function committed(
   throw gone;
 }
 
-function permitFor(operation: Operation, { audit, redact, log }: GateDeps): Permit {
+function permitFor(operation: Operation, { audit, redact, history, log }: GateDeps): Permit {
+  const deed = history?.note(operation, 'allowed');
   let settled = false;
   return {
     operation,
@@ -179,6 +185,7 @@ function permitFor(operation: Operation, { audit, redact, log }: GateDeps): Perm
     settle: (outcome) => {
       if (settled) return;
       settled = true;
+      if (deed) deed.outcome = outcome;
       const { id, session, connection, principal } = operation;
       const key = principalKey(principal);
       try {

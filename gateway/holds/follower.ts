@@ -3,6 +3,8 @@ import type { Hold } from './hold.ts';
 
 /** Each is told in the moment it happens, in this order; what one throws is logged and changes nothing. */
 export type Follower = {
+  /** Nobody has been asked yet: what its first card shall carry goes into its `extra` now. */
+  opening?(hold: Hold): void;
   /** Its card is on its way to people. */
   opened?(hold: Hold): void;
   /** A click counted: an approval that stands, or one taken back. A denial is an end. */
