@@ -20,10 +20,12 @@ import { createDoor } from './compose/postgres.ts';
 import { needsRestart } from './compose/reload.ts';
 import { Rulebook } from './compose/rulebook.ts';
 import { Keys, openShared } from './compose/shared.ts';
+import { createStanding } from './compose/standing.ts';
 import { createTerminal } from './compose/terminal.ts';
 import { createWebDoor } from './compose/web.ts';
 import type { Address, Config } from './config.ts';
 import { asGatewayError } from './errors.ts';
+import { History } from './gate/history.ts';
 import { createGate } from './gate.ts';
 import { createHolds } from './holds/broker.ts';
 import { systemClock } from './holds/clock.ts';
@@ -148,7 +150,18 @@ export async function startGateway(
     const publish = cardPublisher(shared.redis, keys.own);
     ends.push(() => publish.close());
     const reviews = new Reviews(shared.store);
+    const history = new History();
     const changes = createChanges({ config, rulebook, holds: () => holds, audit, publish, redact, say });
+    const standing = createStanding({
+      shared,
+      rulebook,
+      audit,
+      publish,
+      frozen,
+      holds: () => holds,
+      redact,
+      say,
+    });
     const holdLimits = () => ({
       openPerPrincipal: config().limits.openHoldsPerPrincipal,
       openPerConnection: config().limits.openHoldsPerConnection,
@@ -170,11 +183,15 @@ export async function startGateway(
       reviews,
       frozen,
       followers: followersOf({
+        standing: standing.followers,
         proposals: changes.proposals,
         publish,
         reviews,
+        history,
+        show: (hold) => holds.show(hold),
         admins: () => config().approvals.admins,
         clock: systemClock,
+        redact,
         log: say,
       }),
       channel: () => config().approvals.channel,
@@ -194,8 +211,9 @@ export async function startGateway(
     ends.push(() => holds.stop(CARDS_MS));
     const gate = metered(
       metrics,
-      (timed) => createGate({ policy: rulebook.policy, holds: timed, audit, closed, frozen, redact, log: say }),
-      counted(holds, { places: crew.places, limits: holdLimits, audit }),
+      (timed) =>
+        createGate({ policy: rulebook.policy, holds: timed, audit, closed, frozen, redact, history, log: say }),
+      standing.before(counted(holds, { places: crew.places, limits: holdLimits, audit })),
       (operation) => registry.asked(operation),
     );
     const door = createDoor({
@@ -274,7 +292,10 @@ export async function startGateway(
       audit,
       metrics,
       changes,
+      standing,
       register: identity.register,
+      liveInspector: door.liveInspector,
+      worker: crew.number,
       troubles,
       redact,
       log,
