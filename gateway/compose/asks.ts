@@ -20,6 +20,8 @@ import { version } from '../version.ts';
 import type { Metrics } from '../web/metrics.ts';
 import type { Changes } from './changes.ts';
 import type { Say } from './log.ts';
+import type { Door } from './postgres.ts';
+import { ruleAsks } from './rule-asks.ts';
 import type { Rulebook } from './rulebook.ts';
 import type { Keys, Shared } from './shared.ts';
 import type { StandingApprovals } from './standing.ts';
@@ -39,6 +41,9 @@ export type AsksDeps = {
   readonly changes: Changes;
   readonly standing: Pick<StandingApprovals, 'answers'>;
   readonly register: AgentRegister;
+  readonly liveInspector: Door['liveInspector'];
+  /** Which of the gateway's processes this is. */
+  readonly worker: number;
   readonly troubles: () => Promise<Readonly<Record<string, string>>>;
   readonly redact: (text: string) => string;
   readonly log: Logger;
@@ -78,6 +83,7 @@ export function takeAsks(deps: AsksDeps): { close(): Promise<void> } {
         now,
       }),
       ...holdsAnswers({ gateway, holds, redact, now }),
+      ...ruleAsks(deps),
       ...deps.standing.answers,
       ...freezeAnswers({
         freezes: shared.freezes,
