@@ -7,8 +7,8 @@ import type { Card } from '../queue/cards.ts';
 import { reviewOf } from '../queue/review.ts';
 import type { Answer, Ballot, Cast, Click } from './ballot.ts';
 import { inList, listModal } from './collecting.ts';
-import { asShown } from './deliver.ts';
-import type { Entry, MessageIndex } from './index.ts';
+import { asShown, type Entry } from './entry.ts';
+import type { MessageIndex } from './index.ts';
 import { choiceOf } from './menu.ts';
 import {
   detailsModal,

@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto';
 import type { Redis } from 'ioredis';
 import { CARDS_QUEUE, type Card, cardJobSchema } from '../queue/cards.ts';
 import { type Envelope, unseal, type VerifyingKey } from '../queue/sign.ts';
+import type { Entry } from './entry.ts';
 import { paused } from './wait.ts';
 
 const KEEP_S = 7 * 86_400; // long after every deadline: late clicks still get an explanation
@@ -41,23 +42,6 @@ const SHOWN = `
 redis.call('HSET', KEYS[1], 'shown', ARGV[1])
 if tonumber(redis.call('HGET', KEYS[1], 'sequence') or '0') <= tonumber(ARGV[1]) then redis.call('ZREM', KEYS[2], ARGV[2]) end
 return 1`;
-
-export type Entry = {
-  readonly card: Card;
-  /** The newest sequence that Slack shows; 0 for none. */
-  readonly shown: number;
-  readonly channel: string | undefined;
-  readonly ts: string | undefined;
-  /** Epoch ms of a post whose reply was never seen. */
-  readonly posting: number | undefined;
-  /** Epoch ms up to which a post that some bot sent may still appear. */
-  readonly underway: number | undefined;
-  readonly reposts: number;
-  /** The gateway is gone: what is left to say, and since when. */
-  readonly lost: { readonly state: 'lost' | 'unknown'; readonly at: number } | undefined;
-  /** The error last reported to the gateway, so that it is said once. */
-  readonly reported: string | undefined;
-};
 
 /** What a bot knows of a lock it asked for: `unsure` without an answer, `lost` where it was not held all the time. */
 type Lock = 'none' | 'unsure' | 'kept' | 'lost';

@@ -1,5 +1,5 @@
 /** The bot of the hold model: keeps the newest card of each hold, answers questions, looks after what the dead left. */
-import { asShown } from '../../bot/deliver.ts';
+import { asShown } from '../../bot/entry.ts';
 import { type Card, type CardJob, cardSchema } from '../../queue/cards.ts';
 import { LeaseWatch } from '../../queue/leases.ts';
 import type { VoteMessage } from '../../queue/votes.ts';
