@@ -12,13 +12,14 @@ import { cut, notification, oneLine } from './text.ts';
 const MESSAGE_BLOCKS = 45; // Slack takes 50
 const MESSAGE_SIZE = 10_000; // Slack refuses somewhere above 13,000 characters without saying where
 const MOST_MESSAGES = 4; // a response URL takes five, and one is kept for trouble
-const SECTION_CHARACTERS = 2_500;
+const SECTION_SIZE = 6_000;
 const CODE_CHARACTERS = 2_800;
 /** The messages of one answer, in order; `said` is what was understood. */
 export function answerViews(said: string | undefined, { text, sections }: Merged): View[] {
   const head: types.KnownBlock[] = said === undefined ? [] : [smallPrint('said', `/gate ${oneLine(said, 900)}`)];
   if (text !== '') head.push(paragraphs('text', ...linesOf(text.split('\n'))));
   const parts = [head, ...sections.map(sectionBlocks)].filter((blocks) => blocks.length > 0);
+  if (parts.length === 0) parts.push([paragraphs('text', [words('There is nothing to say.')])]);
   const pages = paged(parts);
   const shown = pages.slice(0, MOST_MESSAGES);
   const left = pages.slice(MOST_MESSAGES).flat().length;
@@ -50,7 +51,14 @@ function paged(parts: readonly types.KnownBlock[][]): types.KnownBlock[][][] {
   return pages;
 }
 
-function sectionBlocks({ title, lines, code, link, buttons }: Section): types.KnownBlock[] {
+/** As much of it as fits into a message of its own: rather without its buttons than not at all. */
+function sectionBlocks(section: Section): types.KnownBlock[] {
+  const { buttons, code, ...rest } = section;
+  const whole = [section, { ...rest, code: code && cut(code, 500), buttons }, { ...rest, code }, rest];
+  return whole.map(blocksOf).find((blocks) => sizeOf(blocks) <= MESSAGE_SIZE) ?? [];
+}
+
+function blocksOf({ title, lines, code, link, buttons }: Section): types.KnownBlock[] {
   const rows = linesOf(lines);
   if (title !== undefined) rows.unshift([words(oneLine(title, 150), { bold: true })]);
   if (link !== undefined && /^https?:\/\/[^\s<>|]+$/.test(link)) {
@@ -64,11 +72,11 @@ function sectionBlocks({ title, lines, code, link, buttons }: Section): types.Kn
 
 /** Lines until there is no more room; then how many are missing. */
 function linesOf(lines: readonly string[]) {
-  let left = SECTION_CHARACTERS;
+  let left = SECTION_SIZE;
   const rows: Parameters<typeof paragraphs>[1][] = [];
   for (const [at, line] of lines.entries()) {
     const shown = oneLine(line, 500);
-    left -= shown.length;
+    left -= JSON.stringify(shown).length + 90; // what it takes as a block of its own
     if (left < 0 && at > 0) {
       rows.push([words(`… and ${lines.length - at} more lines`)]);
       break;
