@@ -62,6 +62,13 @@ const maximal = (c: string) =>
       remark: long(c, 200),
     })),
     estimate: long(c, 300),
+    blast: Array.from({ length: 20 }, () => long(c, 300)),
+    history: Array.from({ length: 10 }, () => ({
+      at: Date.now(),
+      headline: long(c, 200),
+      verdict: long(c, 20),
+      outcome: long(c, 120),
+    })),
     warnings: Array.from({ length: 10 }, () => long(c, 300)),
     auditHead: long(c, 64),
   });

@@ -9,6 +9,7 @@ import {
   reviewOf,
   visible,
 } from '../queue/review.ts';
+import { blastLines } from './blast.ts';
 import {
   actions,
   button,
@@ -30,7 +31,19 @@ import { gateButton } from './gate-button.ts';
 import { menu } from './menu.ts';
 import { buttonValue } from './pressed.ts';
 import { cut, notification, oneLine, opening } from './text.ts';
-import { because, clock, expiryOf, headline, isOpen, LOCAL_TIME, ran, result, slackDate, status } from './words.ts';
+import {
+  because,
+  clock,
+  expiryOf,
+  headline,
+  headlineWithRows,
+  isOpen,
+  LOCAL_TIME,
+  ran,
+  result,
+  slackDate,
+  status,
+} from './words.ts';
 
 /** All blocks together; Slack refuses somewhere above 13,000 characters without saying where. */
 export const MAX_CARD_SIZE = 12_000;
@@ -78,7 +91,7 @@ export function minimalView(card: Card): View {
 /** The notification and what screen readers read: a full sentence, without literals, escaped. */
 function summary(card: Card): string {
   const asked = `${notification(card.requester.name, 100)} (${card.requester.kind})`;
-  const what = notification(headline(card), 700);
+  const what = notification(headlineWithRows(card), 700);
   if (isOpen(card))
     return `${what}. ${asked} waits for approval until ${clock(card.expiresAt)}. Request ${notification(card.shortId, 12)}.`;
   // Not through `notification`: made of our own words, numbers and an identifier; its clocks keep their colons.
@@ -90,8 +103,9 @@ const blockIds = (card: Card) => (part: string) => `${part}.${card.revision}.${c
 
 function layout(card: Card, review: Review, room: Room, options: CardOptions): types.KnownBlock[] {
   const id = blockIds(card);
-  const blocks: types.KnownBlock[] = [heading(id('headline'), headline(card))];
-  if (headline(card).length > 150) blocks.push(plain(id('headline-whole'), headline(card)));
+  const said = isOpen(card) ? headline(card) : headlineWithRows(card);
+  const blocks: types.KnownBlock[] = [heading(id('headline'), said)];
+  if (said.length > 150) blocks.push(plain(id('headline-whole'), said));
   if (!isOpen(card)) blocks.push(record(card, room, id));
   blocks.push(requester(card, room, id));
   blocks.push(...statement(card, review, room, id));
@@ -113,6 +127,7 @@ function layout(card: Card, review: Review, room: Room, options: CardOptions): t
   // Below the buttons: what comes or goes later must not move them under a thumb.
   const estimate = card.estimate ? oneLine(card.estimate, room.line) : 'not estimated';
   if (isOpen(card) || card.estimate) blocks.push(smallPrint(id('estimate'), `Rows affected: ${estimate}`));
+  blocks.push(...blastLines(card, room.rules, id));
   const votes = votesOf(card, room);
   if (votes.length > 0) blocks.push(paragraphs(id('votes'), ...votes));
   if (!isOpen(card) && card.offers && card.offers.length > 0) {

@@ -3,10 +3,11 @@ import type { types } from '@slack/bolt';
 import { z } from 'zod';
 import type { Card } from '../queue/cards.ts';
 import { visible } from '../queue/review.ts';
+import { blastText, historyText } from './blast.ts';
 import { actions, button, heading, paragraphs, person, plain, preformatted, smallPrint, words } from './blocks.ts';
 import { buttonValue, type Pressed } from './pressed.ts';
 import { cut, oneLine } from './text.ts';
-import { because, clock, expiryOf, headline, isOpen, ran, status } from './words.ts';
+import { because, clock, expiryOf, headlineWithRows, isOpen, ran, status } from './words.ts';
 
 const REASON = 'reason'; // block and action of the reason's input
 const PICK = 'pick'; // the same of the usual reasons
@@ -98,7 +99,7 @@ export function reasonModal(card: Card, decision: Reasoned, memory: Memory): typ
     submit: title(verb),
     close: title('Back'),
     blocks: [
-      plain('what', headline(card)),
+      plain('what', headlineWithRows(card)),
       paragraphs('who', [words('Asked by '), words(oneLine(card.requester.name, 200), { bold: true })]),
       ...(picks.length > 0 ? [quickPicks(picks)] : []),
       {
@@ -154,7 +155,7 @@ export function detailsModal(card: Card, page: number, channel: string, notice?:
   const value = buttonValue(card);
   const memory: Memory = { ...pressedOf(card), channel, page: at };
   const blocks: types.KnownBlock[] = [
-    plain('headline', headline(card)),
+    plain('headline', headlineWithRows(card)),
     smallPrint('page', `Page ${at} of ${pages.length} · request ${card.shortId} · revision ${card.revision}`),
     ...(notice ? [plain('notice', notice)] : []),
     ...(pages[at - 1] ?? []),
@@ -224,6 +225,8 @@ function pagesOf(card: Card): types.KnownBlock[][] {
     section(`Parameters (${card.parameters.length})`, listed.join('\n'));
   }
   section('Request', facts(card));
+  const blast = blastText(card);
+  if (blast) section('What it would touch', blast);
   section('Rules, each to be met', rules(card));
   if (card.votes.length > 0) {
     put(heading(`h${number++}`, 'Votes'), 150);
@@ -237,6 +240,8 @@ function pagesOf(card: Card): types.KnownBlock[][] {
       put(paragraphs(`v${number++}`, row), 300 + (vote.reason?.length ?? 0));
     }
   }
+  const history = historyText(card);
+  if (history) section('What it did here before', history);
   pages.push(page);
   return pages;
 }

@@ -12,6 +12,12 @@ export function headline(card: Card): string {
   return `${oneLine(card.environment, 64).toUpperCase()} · ${oneLine(card.connection, 64)}: ${oneLine(card.headline, 520)}`;
 }
 
+/** The same with how many rows, once that is known. Not over open buttons: a longer line could move them. */
+export function headlineWithRows(card: Card): string {
+  const rows = /about [\d,]+ rows?/.exec(card.estimate ?? '')?.[0];
+  return rows === undefined ? headline(card) : `${headline(card)}, ${rows}`;
+}
+
 export const clock = (epochMs: number): string => `${new Date(epochMs).toISOString().slice(11, 19)} UTC`;
 const day = (epochMs: number): string => `${new Date(epochMs).toISOString().slice(0, 16).replace('T', ' ')} UTC`;
 

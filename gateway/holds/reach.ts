@@ -18,7 +18,10 @@ export function reachFollower({
   readonly show: (hold: Hold) => void;
   readonly redact: (text: string) => string;
 }): Follower {
-  const say = (text: string) => redact(text).slice(0, MAX_LINE);
+  const say = (text: string) =>
+    redact(text)
+      .slice(0, MAX_LINE)
+      .replace(/[\uD800-\uDBFF]$/, ''); // never half a character
   const put = (hold: Hold, reach: Reach) => {
     hold.reach = reach;
     if (hold.phase.kind !== 'open' && hold.phase.kind !== 'approved') return; // its record says what it did
@@ -27,8 +30,8 @@ export function reachFollower({
   };
   return {
     opened: (hold) => {
-      const { operation, context, extra } = hold;
-      if (!context.reach || extra?.collectedBy !== undefined || operation.stopped) return;
+      const { operation, extra } = hold;
+      if (extra?.collectedBy !== undefined || operation.stopped) return;
       if (!operation.effects.some(({ action }) => TOUCHING.has(action))) return;
       void reachedBy(hold)?.then((reach) => put(hold, reach));
     },

@@ -1,0 +1,37 @@
+/** What an operation would touch, and what its requester did before: the gateway's sentences, laid out. Pure. */
+import type { types } from '@slack/bolt';
+import type { Card } from '../queue/cards.ts';
+import { paragraphs, words } from './blocks.ts';
+import { oneLine } from './text.ts';
+import { clock } from './words.ts';
+
+const ON_CARD = 5; // lines; the rest is in Details
+const MAX_LINE = 300;
+
+/** Below the buttons, like everything that comes later: at most five lines, the first of each kind of news. */
+export function blastLines(card: Card, most: number, id: (part: string) => string): types.KnownBlock[] {
+  const all = card.blast ?? [];
+  const shown = all.slice(0, Math.min(ON_CARD, most)).map((line) => sentence(oneLine(line, MAX_LINE)));
+  if (shown.length === 0) return [];
+  const more = all.length - shown.length;
+  if (more > 0) shown[shown.length - 1] += ` (${more} more in Details)`;
+  return [paragraphs(id('blast'), ...shown.map((line) => [words(line)]))];
+}
+
+/** All of it, for Details; undefined where nothing is known. */
+export const blastText = (card: Card): string | undefined =>
+  card.blast && card.blast.length > 0 ? card.blast.map((line) => sentence(oneLine(line, 300))).join('\n') : undefined;
+
+/** Newest first, one a line; undefined where this is the first thing it asks for. */
+export const historyText = (card: Card): string | undefined =>
+  card.history && card.history.length > 0
+    ? card.history
+        .map(({ at, headline, verdict, outcome }) => {
+          const came = outcome ? `, ${oneLine(outcome, 120)}` : '';
+          return `${day(at)} ${clock(at)}  ${oneLine(verdict, 20)}${came}: ${oneLine(headline, 200)}`;
+        })
+        .join('\n')
+    : undefined;
+
+const day = (epochMs: number): string => new Date(epochMs).toISOString().slice(0, 10);
+const sentence = (text: string): string => `${text.charAt(0).toUpperCase()}${text.slice(1)}`;
