@@ -40,8 +40,8 @@ const pressedSchema = z.object({
 export type OpenBuilder = (it: {
   readonly trigger: string;
   readonly by: By;
-  /** Where the answer goes. */
-  readonly to: To;
+  /** The rule to change; absent: a new one. */
+  readonly rule: string | undefined;
 }) => Promise<void>;
 
 export type CommandsOptions = {
@@ -123,7 +123,7 @@ export class Commands {
   async #asked({ line, by, to, trigger, sure }: Asked): Promise<void> {
     switch (line.kind) {
       case 'builder':
-        if (this.#it.openBuilder) return this.#it.openBuilder({ trigger, by, to });
+        if (this.#it.openBuilder) return this.#it.openBuilder({ trigger, by, rule: line.rule });
         return this.#say(by, to, answerViews(undefined, helpAnswer('rules')));
       case 'help':
         return this.#say(by, to, answerViews(undefined, helpAnswer(line.topic)));

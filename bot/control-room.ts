@@ -4,6 +4,7 @@ import type { Redis } from 'ioredis';
 import type { Logger } from 'pino';
 import { askPublisher } from '../queue/carry.ts';
 import { LeaseWatch } from '../queue/leases.ts';
+import { Building } from './building.ts';
 import { Commands } from './commands.ts';
 import type { BotConfig } from './config.ts';
 import { GateCaller } from './gate-ask.ts';
@@ -39,9 +40,13 @@ export function createControlRoom(deps: ControlRoomDeps): ControlRoom {
     onTrouble,
   });
   const gate = new GateCaller({ asks, leases: new LeaseWatch(redis, () => config.gateways), people, log });
-  const commands = new Commands({ gate, slack, index, self, log });
+  const building = new Building({ gate, slack, index, self, answerer: () => commands.answerer, log });
+  const commands: Commands = new Commands({ gate, slack, index, self, log, openBuilder: building.open });
   return {
-    register: (app) => commands.register(app),
+    register: (app) => {
+      commands.register(app);
+      building.register(app);
+    },
     forget: (gateway) => asks.forget(gateway),
     close: () => asks.close(),
   };

@@ -37,12 +37,13 @@ export const TOPICS: Readonly<Record<string, Topic>> = {
     examples: ['grants', 'grants revoke 3fa85f64'],
   },
   rules: {
-    usage: 'rules [add|remove|revert|test|simulate]',
+    usage: 'rules [add|edit|remove|revert|test|simulate]',
     about: 'The rules in force; those of the configuration file are the floor and change only there.',
     examples: [
       'rules',
       'rules add hold delete on orders.customers approvers @dba-oncall "customers are reviewed"',
       'rules add',
+      'rules edit no-customers',
       'rules remove no-customers',
       'rules revert 12',
       'rules test orders DELETE FROM customers',
@@ -50,7 +51,7 @@ export const TOPICS: Readonly<Record<string, Topic>> = {
     ],
     more: [
       'A rule: (hold|deny|allow) <action[,action…]> on <connection>[.<object>] [where absent] [by <agent|group:NAME>] [rows > N] [except (…)] [approvers @group|@person|oidc:NAME …] [quorum N] [expires 15m] [require reason] [confirm rows] [in #channel] [escalate @group after 5m] [id NAME] ["why"]',
-      'add without a line opens a form. test and simulate change nothing.',
+      'add without a line opens a form; edit opens it filled. test and simulate change nothing.',
       'What tightens holds at once; what loosens becomes a card that a second admin approves.',
       ADMINS,
     ],

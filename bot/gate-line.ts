@@ -8,8 +8,8 @@ export type Line =
   /** `said`: what was understood, as it could be said again. */
   | { readonly kind: 'command'; readonly command: GateCommand; readonly said: string }
   | { readonly kind: 'help'; readonly topic: string | undefined }
-  /** `rules add` without a line. */
-  | { readonly kind: 'builder' }
+  /** `rules add` without a line, or `rules edit` with the id of a rule. */
+  | { readonly kind: 'builder'; readonly rule: string | undefined }
   /** `text` names what was not understood; `topic` is what may help. */
   | { readonly kind: 'wrong'; readonly text: string; readonly topic: string | undefined };
 
@@ -107,7 +107,7 @@ function rules(rest: string, escaped: boolean): Line {
     case 'list':
       return after === '' ? command({ do: 'rules' }, 'rules') : tooMuch('rules', [after]);
     case 'add':
-      if (line === '') return { kind: 'builder' };
+      if (line === '') return { kind: 'builder', rule: undefined };
       return withLine(line, 'add', { do: 'rule-add', line });
     case 'check':
       return withLine(line, 'check', { do: 'rule-check', line });
@@ -115,11 +115,13 @@ function rules(rest: string, escaped: boolean): Line {
       return withLine(line, 'simulate', { do: 'rule-simulate', line });
     case 'test':
       return test(escaped ? asTyped(after) : after);
+    case 'edit':
     case 'remove': {
       const id = oneWord(line);
       if (id === undefined || id === '' || id.length > MOST_CHARACTERS.id) {
-        return wrong(`rules remove needs the id of one rule, not ${line === '' ? 'nothing' : cut(line, 80)}`, 'rules');
+        return wrong(`rules ${sub} needs the id of one rule, not ${line === '' ? 'nothing' : cut(line, 80)}`, 'rules');
       }
+      if (sub === 'edit') return { kind: 'builder', rule: id };
       return command({ do: 'rule-remove', rule: id }, `rules remove ${argument(id)}`);
     }
     case 'revert': {
@@ -130,7 +132,7 @@ function rules(rest: string, escaped: boolean): Line {
       return command({ do: 'rule-revert', version }, `rules revert ${version}`);
     }
     default:
-      return wrong(`rules ${cut(word, 80)} is none of add, remove, revert, test, simulate`, 'rules');
+      return wrong(`rules ${cut(word, 80)} is none of add, edit, remove, revert, test, simulate`, 'rules');
   }
 }
 

@@ -130,7 +130,7 @@ const ruleFormSchema = z.strictObject({
   verdict: z.enum(['hold', 'deny', 'allow']),
   /** Empty: any. */
   actions: z.array(text(20)).max(20),
-  connections: z.array(text(420)).max(100),
+  connections: z.array(text(75)).max(100), // as long as an option of a menu may be
   object: text(3_000),
   where: z.enum(['absent', 'present']).optional(),
   by: text(3_000),
@@ -160,8 +160,14 @@ export const answerSchema = z.strictObject({
   text: text(2_900),
   sections: z.array(sectionSchema).max(100),
   simulated: simulatedSchema.optional(),
-  /** To `rule-form`: names of connections, and the rule. */
-  form: z.strictObject({ connections: z.array(text(64)).max(100), rule: ruleFormSchema.optional() }).optional(),
+  /** To `rule-form`: what there is to choose from, and the rule. */
+  form: z
+    .strictObject({
+      connections: z.array(text(64)).max(100),
+      actions: z.array(text(20)).max(100),
+      rule: ruleFormSchema.optional(),
+    })
+    .optional(),
   /** Which part of a rule's line was not understood, or cannot be. */
   part: text(20).optional(),
 });

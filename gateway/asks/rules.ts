@@ -2,6 +2,7 @@
 import type { Section } from '../../queue/asks.ts';
 import { GatewayError } from '../errors.ts';
 import { utc } from '../holds/clock.ts';
+import { ACTIONS } from '../operation.ts';
 import { printLine } from '../policy/line-print.ts';
 import type { ConnectionDefaults, Rule } from '../policy/policy.ts';
 import type { KeptSet, RulesHistory } from '../state/rules-history.ts';
@@ -21,6 +22,7 @@ type Mine = 'rules' | 'rule-add' | 'rule-check' | 'rule-form' | 'rule-remove' | 
 const CODE_CHARACTERS = 2_600; // of a part of an answer
 const FLOOR_PARTS = 10;
 const LATEST = 4;
+const MOST_OPTION = 75; // characters, in a menu of Slack's
 const MOST_FORM = 2_800; // characters of a line that a form's fields surely take
 
 export function rulesAnswers(deps: RulesDeps): Pick<Answers, Mine> {
@@ -73,14 +75,15 @@ export function rulesAnswers(deps: RulesDeps): Pick<Answers, Mine> {
 
     'rule-form': async ({ rule: id }, asker) => {
       if (!asker.admin) throw new GatewayError('DENIED', 'only admins make rules');
-      const names = around().connections.slice(0, 100);
-      if (id === undefined) return { ok: true, text: '', form: { connections: names } };
+      const choice = { connections: around().connections.slice(0, 100), actions: [...ACTIONS] };
+      if (id === undefined) return { ok: true, text: '', form: choice };
       const rule = named(id);
-      if (printLine(rule).length > MOST_FORM) {
+      const form = formOf(rule);
+      if (printLine(rule).length > MOST_FORM || form.connections.some((name) => name.length > MOST_OPTION)) {
         const text = `${id} is too long for a form: change it with npm run rules -- export and import.`;
         return { ok: false, text };
       }
-      return { ok: true, text: '', form: { connections: names, rule: formOf(rule) } };
+      return { ok: true, text: '', form: { ...choice, rule: form } };
     },
 
     'rule-remove': async ({ rule: id }, asker) => {
