@@ -79,6 +79,13 @@ describe('/gate', { timeout: 300_000 }, () => {
 
   it('answers in a channel without the bot, and in a direct message', async () => {
     assert.match(shownBy(await gate(PEOPLE.carol, 'status', 'C0GENERAL')), /🟢 Gateway/);
+    const opened = await fetch(`${world.slack?.apiUrl}conversations.open`, {
+      method: 'POST',
+      headers: { authorization: 'Bearer xoxb-demo-bot', 'content-type': 'application/json' },
+      body: JSON.stringify({ users: PEOPLE.carol }),
+    });
+    const { channel } = (await opened.json()) as { channel: { id: string } };
+    assert.match(shownBy(await gate(PEOPLE.carol, 'status', channel.id)), /🟢 Gateway/);
   });
 
   it('refuses a guest with a sentence, and records that', async () => {
