@@ -295,6 +295,7 @@ function record(card: Card, room: Room, id: (part: string) => string): types.Kno
   if (reason) rows.push([words(card.settled?.reason ? `Reason: ${cut(reason, room.line)}` : cut(reason, room.line))]);
   const result = ran(card);
   if (result) rows.push([words(cut(result, Math.max(200, room.line)), { bold: true })]);
+  if (card.granted) rows.push([words(`Approved besides: ${oneLine(card.granted, 300)}`)]);
   if (card.auditHead) rows.push([words(`Audit ${oneLine(card.auditHead, 64)}`)]);
   return paragraphs(id('record'), ...rows);
 }

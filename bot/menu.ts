@@ -10,12 +10,15 @@ export type Choice =
 
 export function choiceOf(value: string | undefined): Choice | undefined {
   if (value === 'kill' || value === 'undo' || value === 'glass') return { kind: value };
-  const grant = /^grant-([1-9]\d{0,3})$/.exec(value ?? '');
-  return grant ? { kind: 'grant', minutes: Number(grant[1]) } : undefined;
+  const grant = /^grant:([1-9]\d{0,3})([mh])$/.exec(value ?? '');
+  return grant ? { kind: 'grant', minutes: Number(grant[1]) * (grant[2] === 'h' ? 60 : 1) } : undefined;
 }
 
 /** `15 min`, `1 h` */
 export const duration = (minutes: number): string => (minutes % 60 === 0 ? `${minutes / 60} h` : `${minutes} min`);
+
+/** `grant:15m`, `grant:1h` */
+const grantValue = (minutes: number): string => (minutes % 60 === 0 ? `grant:${minutes / 60}h` : `grant:${minutes}m`);
 
 /** `reviewed`: it can be approved on the card, and so can what has its shape. */
 export function menu(card: Card, reviewed: boolean): types.Overflow | undefined {
@@ -24,14 +27,14 @@ export function menu(card: Card, reviewed: boolean): types.Overflow | undefined 
     options.push({ text: { type: 'plain_text', text, emoji: false }, value });
   if (reviewed)
     for (const minutes of (card.grants ?? []).slice(0, 2)) {
-      put(`Approve this shape for ${duration(minutes)}`, `grant-${minutes}`);
+      put(`Approve this shape for ${duration(minutes)}`, grantValue(minutes));
     }
   if (card.votes.some(({ decision }) => decision === 'approve')) put('Take back my approval', 'undo');
   if (card.breakGlass) put('Break the glass…', 'glass');
   if (card.protocol !== 'gate') put('Kill session', 'kill'); // a change of the gateway itself has none
   if (options.length === 0) return undefined;
   const who = oneLine(card.requester.name, 60);
-  const shape = options.some(({ value }) => value?.startsWith('grant-'))
+  const shape = options.some(({ value }) => value?.startsWith('grant:'))
     ? ` Approving the shape lets ${who} run the like again for that time without asking.`
     : '';
   const kill =

@@ -11,6 +11,7 @@ import { type Clock, utc } from './clock.ts';
 import type { Follower } from './follower.ts';
 import type { Hold } from './hold.ts';
 import { covers } from './quorum.ts';
+import { reachedBy } from './reached.ts';
 import { letThrough, type Standing, type StandingDeps } from './standing.ts';
 import { oneLine } from './words.ts';
 
@@ -126,11 +127,11 @@ export class Grants implements Standing {
 
   /** Offered only where it could be used: its shape is sure, and the target says how many rows it would touch. */
   async #offer(hold: Hold): Promise<void> {
-    const { operation, context, demands } = hold;
+    const { operation, demands } = hold;
     if (!mayBeGranted(operation, demands) || hold.extra?.collectedBy !== undefined) return;
     const shape = await operation.shape?.();
     const open = () => hold.phase.kind === 'open';
-    const rows = shape === undefined ? undefined : (await context.reach?.(operation, open))?.rows;
+    const rows = shape === undefined ? undefined : (await reachedBy(hold))?.rows;
     if (shape === undefined || rows === undefined || !open()) return;
     this.#shaped.set(hold, { key: keyOf(operation, shape), rows });
     hold.extra = { ...hold.extra, grants: [...GRANT_MINUTES] };
