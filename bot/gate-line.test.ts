@@ -96,14 +96,14 @@ describe('a /gate line', () => {
   });
 
   it('is a form where a rule is to be added and none was typed; help where nothing was', () => {
-    assert.deepEqual(typed('rules add'), { kind: 'builder' });
+    assert.deepEqual(typed('rules add'), { kind: 'builder', rule: undefined });
     assert.deepEqual(typed(''), { kind: 'help', topic: undefined });
     assert.deepEqual(typed('help freeze'), { kind: 'help', topic: 'freeze' });
   });
 
   it('names what was not understood', () => {
     assert.match(wrongOf('frobnicate now'), /no subcommand “frobnicate”/);
-    assert.match(wrongOf('frezze orders'), /freeze\?/);
+    assert.match(wrongOf('frezze orders'), /did you mean freeze\?/);
     assert.match(wrongOf('status please'), /“please” after status/);
     assert.match(wrongOf('kill'), /kill needs to be told what/);
     assert.match(wrongOf('kill report bot'), /“bot” after kill; what has blanks needs quotes/);

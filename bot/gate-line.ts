@@ -173,7 +173,7 @@ const tooMuch = (name: string, words: readonly string[]): Line =>
 
 function noSuch(name: string, what: string): Line {
   const meant = nearest(name);
-  const text = `there is no ${what} “${cut(name, 80)}”${meant === undefined ? '' : `; ${meant}?`}`;
+  const text = `there is no ${what} “${cut(name, 80)}”${meant === undefined ? '' : `; did you mean ${meant}?`}`;
   return { kind: 'wrong', text: `Not understood: ${text}${meant === undefined ? '.' : ''}`, topic: meant };
 }
 

@@ -98,7 +98,7 @@ describe('/gate', { timeout: 300_000 }, () => {
   it('names what was not understood, and helps', async () => {
     assert.match(
       shownBy(await gate(PEOPLE.bob, 'stauts')),
-      /Not understood: there is no subcommand “stauts”; status\?/,
+      /Not understood: there is no subcommand “stauts”; did you mean status\?/,
     );
     assert.match(shownBy(await gate(PEOPLE.bob, 'sessions orders now')), /“now” after sessions/);
     assert.match(
