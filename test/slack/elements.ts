@@ -46,8 +46,18 @@ const choices =
     form.list(fields, 'options', at, { min: 1, max }, (item, there) => checkOption(form, item, there, false));
   };
 
+/** What is chosen to begin with has to be, to the letter, one of the options. */
+const chosen: Check = (form, fields, at) => {
+  const options = new Set(Array.isArray(fields.options) ? fields.options.map((one) => JSON.stringify(one)) : []);
+  const initial = Array.isArray(fields.initial_options) ? fields.initial_options : [];
+  for (const one of fields.initial_option === undefined ? initial : [fields.initial_option]) {
+    if (!options.has(JSON.stringify(one))) form.fail('initial option is none of the options', at);
+  }
+};
+
 const menu: Check = (form, fields, at) => {
   placeholder(form, fields, at);
+  if (fields.options !== undefined) chosen(form, fields, at);
   if (fields.type !== 'static_select' && fields.type !== 'multi_static_select') return;
   if (fields.option_groups === undefined) {
     form.list(fields, 'options', at, { min: 1, max: 100 }, (item, there) => checkOption(form, item, there, false));

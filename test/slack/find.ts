@@ -11,7 +11,9 @@ export function findElement(
 ): { element: Json; blockId: string } | undefined {
   for (const block of blocks) {
     if (blockId !== undefined && block.block_id !== blockId) continue;
-    const inside = block.type === 'actions' && Array.isArray(block.elements) ? block.elements : [block.accessory];
+    const dispatching = block.type === 'input' && block.dispatch_action === true ? block.element : undefined;
+    const inside =
+      block.type === 'actions' && Array.isArray(block.elements) ? block.elements : [block.accessory, dispatching];
     const element = inside.filter(isObject).find((one) => one.action_id === actionId && one.type !== 'image');
     if (element !== undefined) return { element, blockId: String(block.block_id) };
   }
@@ -35,6 +37,7 @@ export function actionOf(element: Json, value: string | undefined): Json {
     if (chosen === undefined) throw new NoSuchChoice(`no option with value ${String(value)} there now`);
     return { action_id, type, selected_option: chosen };
   }
+  if (type === 'multi_static_select') return { action_id, type, selected_options: [] };
   if (type === 'users_select') return { action_id, type, selected_user: value ?? null };
   return { action_id, type, value: value ?? null };
 }

@@ -108,7 +108,10 @@ function initialValues(blocks: Json[]): Values {
 function initialValue(element: Json): Json {
   const type = String(element.type);
   if (type.endsWith('_input')) return { type, value: element.initial_value ?? null };
-  if (type === 'checkboxes') return { type, selected_options: element.initial_options ?? [] };
+  if (type === 'checkboxes' || type === 'multi_static_select')
+    return { type, selected_options: element.initial_options ?? [] };
+  if (type === 'multi_users_select') return { type, selected_users: element.initial_users ?? [] };
+  if (type === 'conversations_select') return { type, selected_conversation: element.initial_conversation ?? null };
   if (type === 'static_select' || type === 'radio_buttons')
     return { type, selected_option: element.initial_option ?? null };
   return { type };

@@ -1,5 +1,6 @@
 /** What stands inside an input block. */
-import type { ReactNode } from 'react';
+import { type ReactNode, useContext } from 'react';
+import { Directory } from './directory.ts';
 import { type Fields, textOf } from './model.ts';
 
 interface Props {
@@ -9,7 +10,36 @@ interface Props {
 }
 
 export function InputElement({ element, value, change }: Props): ReactNode {
+  const { people, channels } = useContext(Directory);
   const type = String(element.type);
+  if (type === 'multi_users_select') {
+    const users = Array.isArray(value.selected_users) ? (value.selected_users as string[]) : [];
+    const toggle = (id: string): void =>
+      change({ type, selected_users: users.includes(id) ? users.filter((one) => one !== id) : [...users, id] });
+    return (
+      <div className="choices">
+        {[...people.values()].map(({ id, real_name }) => (
+          <label key={id}>
+            <input type="checkbox" checked={users.includes(id)} onChange={() => toggle(id)} />
+            {real_name}
+          </label>
+        ))}
+      </div>
+    );
+  }
+  if (type === 'conversations_select') {
+    const picked = String(value.selected_conversation ?? '');
+    return (
+      <select value={picked} onChange={(event) => change({ type, selected_conversation: event.target.value || null })}>
+        <option value="">{textOf(element.placeholder) || 'Choose…'}</option>
+        {[...channels].map(([id, name]) => (
+          <option key={id} value={id}>
+            #{name}
+          </option>
+        ))}
+      </select>
+    );
+  }
   const options = Array.isArray(element.options) ? (element.options as Fields[]) : [];
   const chosen = String((value.selected_option as Fields | null)?.value ?? '');
   const choose = (picked: string): void =>
@@ -38,7 +68,7 @@ export function InputElement({ element, value, change }: Props): ReactNode {
       </div>
     );
   }
-  if (type === 'checkboxes') {
+  if (type === 'checkboxes' || type === 'multi_static_select') {
     const picked = Array.isArray(value.selected_options) ? (value.selected_options as Fields[]) : [];
     const has = (option: Fields): boolean => picked.some((one) => one.value === option.value);
     const toggle = (option: Fields): void =>
