@@ -62,6 +62,7 @@ const maximal = (c: string) =>
       remark: long(c, 200),
     })),
     estimate: long(c, 300),
+    granted: long(c, 300),
     blast: Array.from({ length: 20 }, () => long(c, 300)),
     history: Array.from({ length: 10 }, () => ({
       at: Date.now(),
