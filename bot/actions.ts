@@ -7,7 +7,7 @@ import type { Card } from '../queue/cards.ts';
 import { reviewOf } from '../queue/review.ts';
 import type { Answer, Ballot, Cast, Click } from './ballot.ts';
 import { inList, listModal } from './collecting.ts';
-import { asShown, type Entry } from './entry.ts';
+import { asShown, type Entry, isShownAt, wasPlaced } from './entry.ts';
 import type { MessageIndex } from './index.ts';
 import { choiceOf } from './menu.ts';
 import {
@@ -239,11 +239,7 @@ export class Actions {
     }
     if (!entry) return 'This request is over and no longer known here.';
     const card = asShown(entry);
-    if (
-      place.ts !== undefined &&
-      entry.ts !== undefined &&
-      (place.ts !== entry.ts || place.channel !== entry.channel)
-    ) {
+    if (place.ts !== undefined && wasPlaced(entry) && !isShownAt(entry, { channel: place.channel, ts: place.ts })) {
       return 'This is an old copy of the card. Use the newer one.';
     }
     return card;

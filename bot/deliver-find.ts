@@ -12,6 +12,8 @@ export type Sought = {
   readonly value: string;
   /** Epoch ms since which it may have been posted. */
   readonly after: number;
+  /** The message in whose thread it would be. */
+  readonly thread?: string | undefined;
 };
 
 export type FinderOptions = {
@@ -34,8 +36,10 @@ export class Finder {
   async find(channel: string, sought: Sought): Promise<string | undefined> {
     let cursor: string | undefined;
     for (let page = 0; page < HISTORY_PAGES; page++) {
-      const answer = await this.#it.slack.call('conversations.history', {
+      const { thread } = sought;
+      const answer = await this.#it.slack.call(thread ? 'conversations.replies' : 'conversations.history', {
         channel,
+        ...(thread ? { ts: thread } : {}),
         oldest: ((sought.after - CLOCK_SKEW_MS) / 1000).toFixed(6),
         include_all_metadata: true,
         limit: 200,

@@ -1,14 +1,15 @@
-/** What is said beside cards: notices to a channel, replies to one person. Each at most once. */
+/** What is said beside cards: under them, to a channel, to one person. Each at most once. */
 import type { Logger } from 'pino';
 import type { CardJob } from '../queue/cards.ts';
-import { visible } from '../queue/review.ts';
-import { actions, plain } from './blocks.ts';
 import type { Finder } from './deliver-find.ts';
-import { gateButton } from './gate-answers.ts';
+import { noticeView, ringing } from './deliver-words.ts';
+import { asShown, channelOf, type Entry, isDirect, isMoot } from './entry.ts';
 import type { MessageIndex } from './index.ts';
+import type { People } from './people.ts';
 import { remedy } from './remedies.ts';
 import { refusal, type Slack, SlackError } from './slack.ts';
 import { reply } from './text.ts';
+import { because, isOver, ran, status } from './words.ts';
 
 const NOTICE_EVENT = 'countersign_notice';
 const REPLY_MS = 600_000;
@@ -109,7 +110,8 @@ export class Notices {
     // What rings nobody waits while somebody's card does: Slack takes about one message a second.
     if (job.hold && !job.ring?.length && this.#it.isWanted(channel))
       throw new SlackError('chat.postMessage', { kind: 'limited', retryMs: 1_000 });
-    if (!(await index.once(`notice-${name}`, NOTICE_MS))) {
+    const first = await index.once(`notice-${name}`, NOTICE_MS);
+    if (!first) {
       // Tried before: by a bot that finished, or one whose reply was lost.
       const sought = { type: NOTICE_EVENT, field: 'id', value: job.id, after: job.at, thread };
       if (await finder.find(channel, sought)) return;
@@ -127,6 +129,8 @@ export class Notices {
       });
     } catch (error) {
       const code = refusal(error);
+      const limited = error instanceof SlackError && error.problem.kind === 'limited';
+      if (first && limited) await index.again(`notice-${name}`); // not executed: there is nothing to look for
       if (code === undefined) throw error; // the queue tries again
       log.error({ channel, error: remedy(code) }, 'notice not posted');
     }

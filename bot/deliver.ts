@@ -1,17 +1,19 @@
-/** Cards onto Slack: each posted once and edited after, newest only, in order, whatever fails on the way. */
+/** Cards onto Slack, in order: each posted once and edited after, newest only, whatever fails on the way. */
 import type { Logger } from 'pino';
 import type { Card, CardJob } from '../queue/cards.ts';
 import type { Envelope } from '../queue/sign.ts';
+import type { VoteMessage } from '../queue/votes.ts';
+import { Copies } from './deliver-copies.ts';
 import { Finder } from './deliver-find.ts';
 import { Notices } from './deliver-notices.ts';
-import { Post, type TellGateway } from './deliver-post.ts';
-import { asShown, type Entry } from './entry.ts';
+import { Original } from './deliver-original.ts';
+import { Post } from './deliver-post.ts';
+import { channelOf, type Entry, isDirect, isMoot } from './entry.ts';
 import type { MessageIndex } from './index.ts';
+import { Lanes } from './lanes.ts';
 import type { People } from './people.ts';
-import { remedy } from './remedies.ts';
 import { type Slack, SlackError } from './slack.ts';
 import { paused } from './wait.ts';
-import { isOver } from './words.ts';
 
 const PUMP_MS = 500; // how soon another bot takes over what one left; a bot's own work needs no pump
 const UNCERTAIN_MS = 700; // give a message whose reply was lost time to appear in the history
@@ -19,13 +21,11 @@ const BLOCKED_MS = 30_000; // somebody has to invite the bot first
 const STALE_QUESTION_MS = 120_000; // nobody waits for the answer any more
 const MAX_AT_ONCE = 20;
 
-const GONE = new Set(['message_not_found', 'cant_update_message', 'edit_window_closed']);
-
 export type DelivererOptions = {
   readonly index: MessageIndex;
   readonly slack: Slack;
   readonly people: People;
-  readonly tell: TellGateway;
+  readonly tell: (gateway: string, message: VoteMessage, jobId: string) => Promise<void>;
   /** The bot's own ids, by which it knows its messages again. */
   readonly self: { readonly bot: string; readonly user: string };
   readonly log: Logger;
@@ -35,8 +35,10 @@ export type DelivererOptions = {
 export class Deliverer {
   readonly #it: DelivererOptions;
   readonly #now: () => number;
-  readonly #post: Post;
+  readonly #original: Original;
+  readonly #copies: Copies;
   readonly #notices: Notices;
+  readonly #lanes = new Lanes();
   /** Holds this process is showing; true when something newer came meanwhile. */
   readonly #busy = new Map<string, boolean>();
   readonly #timers = new Set<NodeJS.Timeout>();
@@ -48,17 +50,23 @@ export class Deliverer {
     const now = options.now ?? Date.now;
     const { index, slack, people, tell, log } = options;
     const finder = new Finder({ ...options, now });
+    const post = new Post({ slack, finder, log, now });
     this.#now = now;
-    this.#post = new Post({ index, slack, people, tell, finder, log, now });
-    this.#notices = new Notices({ index, slack, finder, log, now });
+    this.#original = new Original({ index, slack, people, tell, finder, post, log, now });
+    this.#copies = new Copies({ index, slack, people, post, log, now });
+    const isWanted = (channel: string) => this.#lanes.isWanted(channel);
+    this.#notices = new Notices({ index, slack, people, finder, isWanted, log, now });
   }
 
   start(): void {
     this.#pump = setInterval(() => {
+      // Those that wait for their turn here are due, too, and must not hide what another bot left.
       this.#it.index
-        .dueNow(MAX_AT_ONCE - Math.min(this.#busy.size, MAX_AT_ONCE))
+        .dueNow(MAX_AT_ONCE + this.#busy.size)
         .then((holds) => {
-          for (const hold of holds) this.#kick(hold);
+          const room = MAX_AT_ONCE - (this.#busy.size - this.#lanes.waiting);
+          const others = holds.filter((hold) => !this.#busy.has(hold));
+          for (const hold of others.slice(0, Math.max(0, room))) this.#kick(hold);
         })
         .catch((error: unknown) => this.#it.log.warn({ error: String(error) }, 'cannot read what is due'));
     }, PUMP_MS);
@@ -69,6 +77,7 @@ export class Deliverer {
     this.#stopped = true;
     clearInterval(this.#pump);
     for (const timer of this.#timers) clearTimeout(timer);
+    this.#lanes.stop();
     while (this.#busy.size > 0) await paused(20);
   }
 
@@ -119,7 +128,7 @@ export class Deliverer {
       return;
     }
     this.#busy.set(hold, false);
-    this.#show(hold)
+    this.#inTurn(hold)
       .catch((error: unknown) => this.#it.log.warn({ hold, error: String(error) }, 'card not shown yet'))
       .finally(() => {
         const again = this.#busy.get(hold) === true;
@@ -139,27 +148,71 @@ export class Deliverer {
     this.#timers.add(timer);
   }
 
-  async #show(hold: string): Promise<void> {
-    const { index } = this.#it;
-    await index.exclusively(hold, async () => {
-      const entry = await index.read(hold);
-      if (!entry) {
-        this.#it.log.error({ hold }, 'the message index holds no card that a gateway sealed: let go');
-        return index.notDue(hold);
-      }
-      // A collecting card stands for it: known here, for its Details, and never posted.
-      if (entry.card.collectedBy && entry.ts === undefined) return index.shown(hold, entry.card.sequence);
-      if (entry.shown >= entry.card.sequence) return index.shown(hold, entry.shown);
-      try {
-        if (entry.ts !== undefined) await this.#post.edit(entry);
-        else if ((await this.#post.first(entry)) === 'wait') await this.#later(hold, UNCERTAIN_MS);
-      } catch (error) {
-        await this.#failed(entry, error);
-      }
-    });
+  /** A card's first post waits for its requester's turn, without holding its lock; what was withdrawn meanwhile goes at once. */
+  async #inTurn(hold: string): Promise<void> {
+    const entry = await this.#it.index.read(hold);
+    const first = entry && entry.ts === undefined && entry.shown < entry.card.sequence;
+    if (!first || entry.card.collectedBy || isMoot(entry) || isDirect(entry)) {
+      await this.#show(hold);
+      return;
+    }
+    const { issuer, subject } = entry.card.requester;
+    await this.#lanes.turn(channelOf(entry), `${issuer} ${subject}`, () => this.#show(hold));
   }
 
-  async #failed(entry: Entry, error: unknown): Promise<void> {
+  /** Answers for how many ms its channel takes no more posts. */
+  async #show(hold: string): Promise<number> {
+    const { index, log } = this.#it;
+    const closedMs = await index.exclusively(hold, async () => {
+      const entry = await index.read(hold);
+      if (!entry) {
+        log.error({ hold }, 'the message index holds no card that a gateway sealed: let go');
+        await index.notDue(hold);
+        return 0;
+      }
+      const { sequence, collectedBy } = entry.card;
+      // A collecting card stands for it: known here, for its Details, and never posted.
+      if ((collectedBy && entry.ts === undefined) || isMoot(entry)) {
+        await index.shown(hold, sequence);
+        return 0;
+      }
+      try {
+        await this.#everywhere(entry);
+        return 0;
+      } catch (error) {
+        return this.#failed(entry, error);
+      }
+    });
+    return closedMs ?? 0;
+  }
+
+  /** In the channel first, then in direct messages; or in these alone. */
+  async #everywhere(entry: Entry): Promise<void> {
+    const { index } = this.#it;
+    const { card } = entry;
+    const { hold, sequence } = card;
+    const stale = entry.shown < sequence;
+    const direct = isDirect(entry);
+    if (!direct && stale && !(await this.#original.show(entry))) return this.#later(hold, UNCERTAIN_MS);
+    const { waitMs, hanging, fresh } = await this.#copies.show(entry, stale);
+    if (direct) {
+      if (hanging.length === 0 && waitMs === 0) {
+        await index.set(hold, { fallback: 'no_dm' });
+        return this.#later(hold, 0);
+      }
+      const [first] = fresh;
+      if (first?.ts !== undefined) await this.#original.posted(card, first.channel, first.ts);
+    }
+    if (waitMs > 0) {
+      if (direct) await index.set(hold, { shown: sequence }); // what is left is only the copies' own
+      return this.#later(hold, waitMs);
+    }
+    if (entry.lost) await this.#notices.lost(entry);
+    return index.shown(hold, sequence);
+  }
+
+  /** Answers for how many ms its channel takes no more posts. */
+  async #failed(entry: Entry, error: unknown): Promise<number> {
     const { index, log } = this.#it;
     const { card } = entry;
     const { hold } = card;
@@ -167,27 +220,19 @@ export class Deliverer {
     if (problem.kind === 'limited') {
       // Not executed: nothing to look for, unless an earlier attempt left something.
       if (entry.ts === undefined && entry.posting === undefined) await index.unset(hold, 'posting');
-      // Many may wait for one channel: they come back spread out, not all at once.
-      return this.#later(hold, problem.retryMs + Math.random() * this.#timers.size * 200);
+      // Edits may wait by the hundred: they come back spread out, not all at once. First posts take turns.
+      const inTurn = entry.ts === undefined && !isDirect(entry);
+      await this.#later(hold, inTurn ? 0 : problem.retryMs + Math.random() * this.#timers.size * 200);
+      return problem.retryMs;
     }
     log.warn({ hold, sequence: card.sequence, error: String(error) }, 'card not shown');
-    if (problem.kind === 'uncertain') return this.#later(hold, UNCERTAIN_MS);
-    if (entry.ts !== undefined && GONE.has(problem.error)) {
-      if (entry.reposts > 0 || isOver(asShown(entry))) return index.shown(hold, card.sequence);
-      await index.unset(hold, 'ts', 'posting');
-      await index.set(hold, { reposts: entry.reposts + 1, shown: 0 });
-      return this.#later(hold, 0);
+    if (problem.kind === 'uncertain') {
+      await this.#later(hold, UNCERTAIN_MS);
+      return 0;
     }
-    if (entry.ts === undefined && entry.posting === undefined) await index.unset(hold, 'posting');
-    if (entry.reported !== problem.error) {
-      // Told first, remembered after: a report that Redis did not take is made again with the next attempt.
-      const jobId = `posted-${hold}-${card.sequence}-${problem.error.replace(/[^a-z0-9_]/gi, '').slice(0, 40)}`;
-      const message = { kind: 'posted', v: 1, hold, sequence: card.sequence, channel: card.channel } as const;
-      const why = `the card could not be posted: ${remedy(problem.error)}`.slice(0, 500);
-      await this.#it.tell(card.gateway, { ...message, error: why }, jobId);
-      await index.set(hold, { reported: problem.error });
-    }
-    if (isOver(asShown(entry)) || this.#now() > card.expiresAt + 60_000) return index.notDue(hold);
-    return this.#later(hold, BLOCKED_MS);
+    const next = await this.#original.refused(entry, problem.error);
+    if (next === 'over') await index.shown(hold, card.sequence);
+    else await this.#later(hold, next === 'again' ? 0 : BLOCKED_MS);
+    return 0;
   }
 }

@@ -1,9 +1,10 @@
 /** The message index in Redis: which card is due, what was shown, where it hangs. Trusts only what gateways sealed. */
 import { randomUUID } from 'node:crypto';
 import type { Redis } from 'ioredis';
+import { z } from 'zod';
 import { CARDS_QUEUE, type Card, cardJobSchema } from '../queue/cards.ts';
 import { type Envelope, unseal, type VerifyingKey } from '../queue/sign.ts';
-import type { Entry } from './entry.ts';
+import type { Copy, Entry } from './entry.ts';
 import { paused } from './wait.ts';
 
 const KEEP_S = 7 * 86_400; // long after every deadline: late clicks still get an explanation
@@ -19,6 +20,7 @@ const ACCEPT = `
 local known = tonumber(redis.call('HGET', KEYS[1], 'sequence') or '0')
 if known >= tonumber(ARGV[1]) then return 0 end
 redis.call('HSET', KEYS[1], 'sequence', ARGV[1], 'card', ARGV[2])
+redis.call('HSETNX', KEYS[1], 'first', ARGV[1])
 redis.call('EXPIRE', KEYS[1], ARGV[3])
 redis.call('ZADD', KEYS[2], ARGV[4], ARGV[5])
 return 1`;
@@ -49,6 +51,28 @@ type Lock = 'none' | 'unsure' | 'kept' | 'lost';
 const lossOf = (state: string | undefined, at: number | undefined): Entry['lost'] =>
   (state === 'lost' || state === 'unknown') && at !== undefined ? { state, at } : undefined;
 
+const COPY = 'copy:';
+const epoch = z.number().int().nonnegative();
+const copySchema = z.strictObject({
+  channel: z.string().max(64),
+  ts: z
+    .string()
+    .regex(/^\d{1,16}\.\d{1,10}$/)
+    .optional(),
+  shown: epoch,
+  posting: epoch.optional(),
+  underway: epoch.optional(),
+  gone: z.string().max(100).optional(),
+});
+
+function copyOf(name: string, raw: string): Copy[] {
+  try {
+    return [{ user: name.slice(COPY.length), ...copySchema.parse(JSON.parse(raw)) }];
+  } catch {
+    return [];
+  }
+}
+
 export class MessageIndex {
   readonly #redis: Redis;
   readonly #keys: readonly VerifyingKey[];
@@ -76,6 +100,7 @@ export class MessageIndex {
       text !== undefined && /^\d{1,16}$/.test(text) ? Number(text) : undefined;
     return {
       card,
+      first: number(fields.first) ?? Number.POSITIVE_INFINITY,
       shown: number(fields.shown) ?? 0,
       channel: fields.channel,
       ts: fields.ts !== undefined && /^\d{1,16}\.\d{1,10}$/.test(fields.ts) ? fields.ts : undefined,
@@ -85,6 +110,8 @@ export class MessageIndex {
       // A card newer than the loss says that the gateway lives after all.
       lost: card.sequence <= (number(fields.lostUpTo) ?? 0) ? lossOf(fields.lost, number(fields.lostAt)) : undefined,
       reported: fields.reported,
+      fallback: fields.fallback,
+      copies: Object.entries(fields).flatMap(([name, raw]) => (name.startsWith(COPY) ? copyOf(name, raw) : [])),
     };
   }
 
@@ -101,6 +128,11 @@ export class MessageIndex {
 
   async set(hold: string, fields: Readonly<Record<string, string | number>>): Promise<void> {
     await this.#redis.hset(key(hold), fields);
+  }
+
+  /** What is known of the copy in somebody's direct messages. */
+  async setCopy(hold: string, { user, ...copy }: Copy): Promise<void> {
+    await this.#redis.hset(key(hold), `${COPY}${user}`, JSON.stringify(copySchema.parse(copy)));
   }
 
   async unset(hold: string, ...fields: string[]): Promise<void> {

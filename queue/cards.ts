@@ -134,6 +134,8 @@ export const cardSchema = z.strictObject({
       after: text(40),
       /** As the client got them, masked: at most three rows of ten columns. */
       preview: z.array(z.array(text(200)).max(10)).max(3),
+      /** It is no result but a write that has run and waits before its COMMIT. */
+      commits: z.literal(true).optional(),
     })
     .optional(),
   settled: z
@@ -169,6 +171,8 @@ export const cardJobSchema = z.discriminatedUnion('kind', [
     channel: text(64).optional(),
     user: text(32),
     text: text(3000),
+    /** Since version 2: with a link to this hold's card, once it is up. */
+    hold: z.uuid().optional(),
   }),
   /** Say something in a channel, once per id. */
   z.strictObject({

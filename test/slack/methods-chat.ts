@@ -147,9 +147,18 @@ export function page<T>(args: Args, all: T[], fallback: number, max: number): { 
 
 const READ_CHANNELS = ['channels:read', 'groups:read'];
 
-const history = method(3, ['channels:history', 'groups:history'], (context, args) => {
+/** A channel whose messages the app may read: each kind of channel has a scope of its own. */
+function readable(context: Context, args: Args): Channel {
   const channel = seen(context, args);
+  const { scopes } = context.workspace.app;
+  const needed = { public: 'channels:history', private: 'groups:history', im: 'im:history' }[channel.kind];
+  if (!scopes.includes(needed)) throw new ApiError('missing_scope', { needed, provided: scopes.join(',') });
   if (!channel.members.includes(BOT.user)) throw new ApiError('not_in_channel');
+  return channel;
+}
+
+const history = method(3, [], (context, args) => {
+  const channel = readable(context, args);
   const oldest = Number(args.text('oldest') ?? 0);
   const latest = Number(args.text('latest') ?? Number.MAX_SAFE_INTEGER);
   const inclusive = args.flag('inclusive');
@@ -160,6 +169,24 @@ const history = method(3, ['channels:history', 'groups:history'], (context, args
       inclusive ? Number(ts) >= oldest && Number(ts) <= latest : Number(ts) > oldest && Number(ts) < latest,
     )
     .reverse();
+  const { items, metadata } = page(args, all, 100, 999);
+  const withMetadata = args.flag('include_all_metadata');
+  return {
+    messages: items.map((message) => messageJson(context.workspace, message, withMetadata)),
+    has_more: metadata.next_cursor !== '',
+    response_metadata: metadata,
+  };
+});
+
+/** A message and what is in its thread, oldest first. */
+const replies = method(3, [], (context, args) => {
+  const channel = readable(context, args);
+  const thread = args.need('ts');
+  if (context.workspace.message(channel.id, thread) === undefined) throw new ApiError('thread_not_found');
+  const oldest = Number(args.text('oldest') ?? 0);
+  const all = context.workspace
+    .visible(channel.id)
+    .filter(({ ts, thread_ts }) => ts === thread || (thread_ts === thread && Number(ts) > oldest));
   const { items, metadata } = page(args, all, 100, 999);
   const withMetadata = args.flag('include_all_metadata');
   return {
@@ -192,6 +219,7 @@ export const chatMethods: readonly (readonly [string, Method])[] = [
   ['chat.postEphemeral', postEphemeral],
   ['chat.getPermalink', getPermalink],
   ['conversations.history', history],
+  ['conversations.replies', replies],
   ['conversations.open', openConversation],
   [
     'conversations.info',

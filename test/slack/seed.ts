@@ -34,6 +34,7 @@ export const BOT_SCOPES = [
   'users:read.email',
   'usergroups:read',
   'im:write',
+  'im:history',
   'channels:read',
   'groups:read',
   'channels:history',

@@ -48,7 +48,16 @@ export class ModelBot {
     const { card, lost } = entry;
     const known = { shown: 0, channel: undefined, ts: undefined, posting: undefined, underway: undefined };
     const loss = lost && card.sequence <= lost.upTo ? { state: lost.state, at: lost.at } : undefined;
-    return asShown({ ...known, card, reposts: 0, lost: loss, reported: undefined });
+    return asShown({
+      ...known,
+      card,
+      first: 1,
+      reposts: 0,
+      lost: loss,
+      reported: undefined,
+      fallback: undefined,
+      copies: [],
+    });
   }
 
   async handle(job: CardJob): Promise<void> {
