@@ -167,7 +167,7 @@ const valuesSchema = z.record(z.string(), z.unknown());
 export function fieldsIn(values: unknown): Omit<RuleForm, 'id'> {
   const all = valuesSchema.safeParse(values).data ?? {};
   const of = (block: string) => valueSchema.safeParse(all[block]).data?.[CHANGED];
-  const typedIn = (block: string) => of(block)?.value?.replaceAll(/\s+/g, ' ').trim() ?? '';
+  const typedIn = (block: string) => of(block)?.value?.replaceAll('\n', ' ').trim() ?? '';
   const one = (block: string) => of(block)?.selected_option?.value;
   const several = (block: string) => (of(block)?.selected_options ?? []).map(({ value }) => value);
   const verdict = one('verdict');
