@@ -90,7 +90,8 @@ describe('the form of a rule', () => {
       'require',
     ];
     for (const part of [...parts, 'confirm', 'in', 'notify', 'escalate', 'id', 'why', undefined, 'else']) {
-      for (const fields of [full, filled]) assert.ok(blocks.includes(blockOf(part, fields)), part);
+      for (const fields of [full, filled])
+        for (let at = 0; at < 40; at++) assert.ok(blocks.includes(blockOf({ part, at }, fields, 'x')), part);
     }
   });
 });

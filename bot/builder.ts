@@ -193,56 +193,61 @@ export function fieldsIn(values: unknown): Omit<RuleForm, 'id'> {
   };
 }
 
-/** The line those fields say; gateways read it. */
-export function lineOf(fields: Omit<RuleForm, 'id'>, id: string | undefined): string {
+type Piece = { readonly block: string; readonly text: string };
+
+/** What each field says of the line, in its order. */
+function pieces(fields: Omit<RuleForm, 'id'>, id: string | undefined): Piece[] {
   const { verdict, where, by, rows, groups, people, quorum, expires, channel, why, more } = fields;
-  const on = fields.connections.join() || '*';
-  return [
-    verdict,
-    fields.actions.join() || '*',
-    'on',
-    fields.object === '' ? on : `${on}.${fields.object}`,
-    ...(where === undefined ? [] : [`where ${where}`]),
-    ...(by === '' ? [] : [`by ${by}`]),
-    ...(rows === '' ? [] : [`rows > ${rows}`]),
-    ...(groups === '' && people.length === 0 ? [] : ['approvers', ...people, ...(groups === '' ? [] : [groups])]),
-    ...(quorum === 1 ? [] : [`quorum ${quorum}`]),
-    ...(expires === '' ? [] : [`expires ${expires}`]),
-    ...(fields.reason ? ['require reason'] : []),
-    ...(fields.confirm ? ['confirm rows'] : []),
-    ...(channel === undefined ? [] : [`in ${channel}`]),
-    ...(more === '' ? [] : [more]),
-    ...(id === undefined ? [] : [`id ${id}`]),
-    ...(why === '' ? [] : [`"${why.replaceAll(/[\\"]/g, '\\$&').replaceAll('\n', '\\n')}"`]),
-  ].join(' ');
+  const said: Piece[] = [];
+  const put = (block: string, text: string | undefined) => {
+    if (text !== undefined) said.push({ block, text: said.length === 0 ? text : ` ${text}` });
+  };
+  const typed = (block: string, text: string, before = '') => put(block, text === '' ? undefined : before + text);
+  put('verdict', verdict);
+  put('action', fields.actions.join() || '*');
+  put('on', `on ${fields.connections.join() || '*'}`);
+  if (fields.object !== '') said.push({ block: 'object', text: `.${fields.object}` });
+  put('where', where && `where ${where}`);
+  typed('by', by, 'by ');
+  typed('rows', rows, 'rows > ');
+  if (people.length > 0) put('people', `approvers ${people.join(' ')}`);
+  typed('groups', groups, people.length > 0 ? '' : 'approvers ');
+  put('quorum', quorum === 1 ? undefined : `quorum ${quorum}`);
+  typed('expires', expires, 'expires ');
+  put('options', fields.reason ? 'require reason' : undefined);
+  put('options', fields.confirm ? 'confirm rows' : undefined);
+  put('in', channel && `in ${channel}`);
+  typed('more', more);
+  put('verdict', id && `id ${id}`);
+  typed('why', why === '' ? '' : `"${why.replaceAll(/[\\"]/g, '\\$&').replaceAll('\n', '\\n')}"`);
+  return said;
 }
 
-/** The block a mistake of the line is shown at. */
-export function blockOf(part: string | undefined, fields: Omit<RuleForm, 'id'>): string {
-  switch (part) {
-    case 'on':
-      return fields.object === '' ? 'on' : 'object';
-    case 'rows':
-      return fields.rows === '' ? 'more' : 'rows';
-    case 'approvers':
-      return fields.groups === '' ? 'people' : 'groups';
-    case 'require':
-    case 'confirm':
-      return 'options';
-    case 'why':
-      return fields.more === '' ? 'why' : 'more';
-    case 'action':
-    case 'where':
-    case 'by':
-    case 'quorum':
-    case 'expires':
-    case 'in':
-      return part;
-    case 'except':
-    case 'notify':
-    case 'escalate':
-      return 'more';
-    default:
-      return 'verdict';
+/** The line those fields say; gateways read it. */
+export const lineOf = (fields: Omit<RuleForm, 'id'>, id: string | undefined): string =>
+  pieces(fields, id)
+    .map(({ text }) => text)
+    .join('');
+
+/** The block at which a mistake is shown: whose words it is about; where it is about what is missing, what it belongs to. */
+export function blockOf(
+  { part, at = 0 }: Pick<Answer, 'part' | 'at'>,
+  fields: Omit<RuleForm, 'id'>,
+  id: string | undefined,
+): string {
+  let end = 0;
+  for (const { block, text } of pieces(fields, id)) {
+    end += text.length;
+    if (at > 0 && at <= end) return block;
   }
+  const blocks: Readonly<Record<string, string>> = {
+    approvers: 'groups',
+    require: 'options',
+    confirm: 'options',
+    except: 'more',
+    notify: 'more',
+    escalate: 'more',
+  };
+  const known = ['action', 'on', 'where', 'by', 'rows', 'quorum', 'expires', 'in', 'why'];
+  return blocks[part ?? ''] ?? (known.includes(part ?? '') ? String(part) : 'verdict');
 }

@@ -124,7 +124,7 @@ export class Building {
     const heard = await within(SUBMIT_MS, this.#it.gate.ask({ do: 'rule-check', line }, this.#by(it, 'check')));
     const answer = heard?.answers[0];
     if (!answer) return wrong('verdict', heard?.trouble ?? LATE);
-    if (!answer.ok) return wrong(blockOf(answer.part, fields), answer.text);
+    if (!answer.ok) return wrong(blockOf(answer, fields, it.memory.rule), answer.text);
     await ack({ response_action: 'clear' });
     const by = this.#by(it, 'add');
     const done = await this.#it.gate.ask({ do: 'rule-add', line }, by);

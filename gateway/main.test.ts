@@ -7,7 +7,7 @@ import { after, before, describe, it } from 'node:test';
 import { Redis } from 'ioredis';
 import pg from 'pg';
 import { pino } from 'pino';
-import { stringify } from 'yaml';
+import { parse, stringify } from 'yaml';
 import { newKeyPair } from '../queue/sign.ts';
 import { type Oidc, startOidc } from '../test/support/oidc.ts';
 import { freePort } from '../test/support/ports.ts';
@@ -182,7 +182,14 @@ describe('a gateway', { timeout: 60_000 }, () => {
     await until(() => trail('rules.changed').length > 0, 'recorded');
     said.length = 0;
     assert.equal(await runCommand(['rules', 'export', '--config', path], output), 0, said.join('\n'));
-    assert.deepEqual(JSON.parse(said.join('')).rules, [rule]);
+    const { match, verdict, why } = rule;
+    assert.deepEqual(parse(said.join('')).rules, [{ id: 'imported', match, verdict, why }]);
+    writeFileSync(rules, said.join(''));
+    said.length = 0;
+    assert.equal(await runCommand(['rules', 'diff', rules, '--config', path], output), 0, said.join('\n'));
+    writeFileSync(rules, stringify({ rules: [{ id: 'other', match: { action: ['dcl'] }, verdict: 'deny' }] }));
+    assert.equal(await runCommand(['rules', 'diff', rules, '--config', path], output), 1);
+    assert.deepEqual(said, ['- deny ddl on * id imported "Imported"', '+ deny dcl on * id other']);
 
     writeFileSync(rules, JSON.stringify({ rules: [{ ...rule, source: 'file' }] }));
     assert.equal(await runCommand(['rules', 'import', rules, '--config', path], output), 1);

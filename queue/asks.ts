@@ -168,8 +168,9 @@ export const answerSchema = z.strictObject({
       rule: ruleFormSchema.optional(),
     })
     .optional(),
-  /** Which part of a rule's line was not understood, or cannot be. */
+  /** Which part of a rule's line was not understood, or cannot be; and at which of its characters, from 1. */
   part: text(20).optional(),
+  at: z.number().int().min(1).optional(),
 });
 export type Answer = z.infer<typeof answerSchema>;
 

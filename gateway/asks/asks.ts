@@ -18,7 +18,7 @@ export type Asker = {
   readonly ask: string;
 };
 
-export type Said = Pick<Answer, 'ok' | 'text' | 'simulated' | 'form' | 'part'> & {
+export type Said = Pick<Answer, 'ok' | 'text' | 'simulated' | 'form' | 'part' | 'at'> & {
   readonly sections?: readonly Section[];
 };
 

@@ -17,14 +17,15 @@ export type Surroundings = {
 
 export type Understood =
   | { readonly kind: 'rule'; readonly rule: Rule }
-  | { readonly kind: 'wrong'; readonly text: string; readonly part: Part };
+  | { readonly kind: 'wrong'; readonly text: string; readonly part: Part; readonly at?: number };
 
 /** A line as a rule that could be made here. A line that names an id of Slack's rules is that rule, changed. */
 export function understood(line: string, around: Surroundings): Understood {
   const ids = new Set([...around.fileRules, ...around.slackRules].map(({ id }) => id));
   const parsed = parseLine(line, { taken: (id) => ids.has(id) });
   if (parsed.kind === 'mistake') {
-    return { kind: 'wrong', part: parsed.mistake.part, text: `${upper(parsed.mistake.message)}.` };
+    const { part, at, message } = parsed.mistake;
+    return { kind: 'wrong', part, at, text: `${upper(message)}.` };
   }
   const { rule } = parsed;
   if (around.fileRules.some(({ id }) => id === rule.id)) {

@@ -6,9 +6,9 @@ import { ACTIONS } from '../operation.ts';
 import { printLine } from '../policy/line-print.ts';
 import type { ConnectionDefaults, Rule } from '../policy/policy.ts';
 import type { KeptSet, RulesHistory } from '../state/rules-history.ts';
-import type { Answers, Asker } from './asks.ts';
+import type { Answers, Asker, Said } from './asks.ts';
 import { type ChangeDeps, changeRules, looked } from './rule-change.ts';
-import { difference, differenceText, formOf, type Surroundings, understood } from './rule-words.ts';
+import { difference, differenceText, formOf, type Surroundings, type Understood, understood } from './rule-words.ts';
 import { count } from './words.ts';
 
 export type RulesDeps = ChangeDeps & {
@@ -54,7 +54,7 @@ export function rulesAnswers(deps: RulesDeps): Pick<Answers, Mine> {
     'rule-check': async ({ line }, asker) => {
       seesAll(asker);
       const found = understood(line, around());
-      if (found.kind === 'wrong') return { ok: false, text: found.text, part: found.part };
+      if (found.kind === 'wrong') return wrong(found, found.text);
       const { about, loosens } = looked(deps, put(found.rule));
       const same = differenceText(about) === '';
       const text = same
@@ -67,7 +67,7 @@ export function rulesAnswers(deps: RulesDeps): Pick<Answers, Mine> {
 
     'rule-add': async ({ line }, asker) => {
       const found = understood(line, around());
-      if (found.kind === 'wrong') return { ok: false, text: `Nothing was changed. ${found.text}`, part: found.part };
+      if (found.kind === 'wrong') return wrong(found, `Nothing was changed. ${found.text}`);
       const { rule } = found;
       const isNew = !rules.current().rules.some(({ id }) => id === rule.id);
       return changeRules(deps, { asker, done: `Rule ${rule.id} ${isNew ? 'added' : 'changed'}`, change: put(rule) });
@@ -106,6 +106,13 @@ export function rulesAnswers(deps: RulesDeps): Pick<Answers, Mine> {
     },
   };
 }
+
+const wrong = ({ part, at }: Extract<Understood, { kind: 'wrong' }>, text: string): Said => ({
+  ok: false,
+  text,
+  part,
+  ...(at === undefined ? {} : { at }),
+});
 
 /** In place of the one with its id, else at the end. */
 const put =

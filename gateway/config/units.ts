@@ -6,7 +6,7 @@ import { isReference, readNamed, resolveReference, Secret, type SecretSources } 
 
 const DURATION = /^(\d{1,9})(ms|s|m|h|d)$/;
 const MS = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
-const SIZE = /^(\d{1,12}) ?(B|KB|KiB|MB|MiB|GB|GiB)?$/;
+const SIZE = /^(\d{1,16}) ?(B|KB|KiB|MB|MiB|GB|GiB)?$/;
 const BYTES: Readonly<Record<string, number>> = { B: 1, K: 1 << 10, M: 1 << 20, G: 1 << 30 };
 const ADDRESS = /^(?:\[([0-9a-fA-F:.]{2,45})\]|([A-Za-z0-9._-]{1,253})):(\d{1,5})$/;
 

@@ -43,9 +43,9 @@ export function printMatch(match: RuleMatch) {
 
 /** All limits but that on the rows of one result. */
 const limits = ({ bytes, rowsPerHour, bytesPerHour }: RuleMatch): string[] => [
-  ...(bytes === undefined ? [] : [`bytes > ${size(bytes)}`]),
+  ...(bytes === undefined ? [] : [`bytes > ${printSize(bytes)}`]),
   ...(rowsPerHour === undefined ? [] : [`rows per hour > ${rowsPerHour}`]),
-  ...(bytesPerHour === undefined ? [] : [`bytes per hour > ${size(bytesPerHour)}`]),
+  ...(bytesPerHour === undefined ? [] : [`bytes per hour > ${printSize(bytesPerHour)}`]),
 ];
 
 /** `escalate @leads after 5m` */
@@ -134,7 +134,8 @@ const SIZES = [
   ['KB', 1 << 10],
 ] as const;
 
-function size(bytes: number): string {
+/** `10MB`: the same for bytes. */
+export function printSize(bytes: number): string {
   const [unit, of] = SIZES.find(([, unitBytes]) => bytes > 0 && bytes % unitBytes === 0) ?? ['B', 1];
   return `${bytes / of}${unit}`;
 }

@@ -88,7 +88,7 @@ const above = <T extends z.ZodType<number, string>>(count: T, expected: string) 
 const ROWS_EXPECTED = 'expected a limit like ">1000"';
 const rowCount = z
   .string()
-  .regex(/^\d{1,12}$/, ROWS_EXPECTED)
+  .regex(/^(?:\d{1,12}|10{12})$/, ROWS_EXPECTED)
   .transform(Number);
 
 /** The same limits as they are kept. */
