@@ -18,6 +18,7 @@ import {
 import type { SecretSources } from '../secrets.ts';
 import { connectionMaskingShape, maskingSection } from './masking.ts';
 import { section } from './problems.ts';
+import { quietHours } from './quiet.ts';
 import { absolutePath, address, count, duration, host, issuerUrl, line, outside, publicKey, size } from './units.ts';
 import { MOST_WORKERS } from './workers.ts';
 
@@ -84,8 +85,10 @@ export const approvalsSection = section({
   expires_in_transaction: expiry.default(2 * 60_000),
   notify: notify.optional(),
   escalate: escalation.optional(),
-}).transform(({ expires, expires_in_transaction, break_glass, ...rest }) => ({
+  quiet_hours: quietHours.optional(),
+}).transform(({ expires, expires_in_transaction, break_glass, quiet_hours, ...rest }) => ({
   ...rest,
+  quietHours: quiet_hours,
   breakGlass: break_glass,
   expiresMs: expires,
   expiresInTransactionMs: expires_in_transaction,

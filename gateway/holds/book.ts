@@ -256,6 +256,7 @@ export class Book {
     }
     this.armDeadline(hold);
     if (hold.phase.kind !== 'open') return;
+    this.followers.tell('changed', hold);
     this.show(hold);
     this.tell(hold, 'changed', heldText(hold, 'the rules changed; asking anew'));
     this.keepFresh(hold);

@@ -7,6 +7,8 @@ export type Follower = {
   opening?(hold: Hold): void;
   /** Its card is on its way to people. */
   opened?(hold: Hold): void;
+  /** The rules became stricter while it waited: other demands, no votes. */
+  changed?(hold: Hold): void;
   /** A click counted: an approval that stands, or one taken back. A denial is an end. */
   voted?(hold: Hold): void;
   /** Its votes suffice, it is recorded, and its bytes are on their way. */
