@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, afterEach, before, describe, it } from 'node:test';
+import pg from 'pg';
 import { Psql } from './support/psql.ts';
 import { eventually, hasButton, type Message, shownBy, Workspace } from './support/workspace.ts';
 import { type GatewayProcess, PEOPLE, startWorld, type World } from './support/world.ts';
@@ -197,6 +198,25 @@ describe('/gate', { timeout: 300_000 }, () => {
     });
     first.send('SELECT 41 + 1;');
     await first.until('42');
+  });
+
+  it('a frozen session runs nothing it prepared or opened before, but may roll back', async () => {
+    const client = new pg.Client({ connectionString: await world.downstream() });
+    client.on('error', () => {});
+    await client.connect();
+    const prepared = { name: 'counted', text: 'SELECT count(*)::int AS n FROM orders' };
+    await client.query(prepared);
+    await client.query('BEGIN');
+    await client.query('DECLARE c CURSOR FOR SELECT id FROM orders');
+    await client.query("UPDATE orders SET status = 'x' WHERE id = 1");
+    await gate(PEOPLE.carol, 'freeze report-bot');
+    await assert.rejects(client.query('COMMIT'), /report-bot is frozen, by Carol/);
+    await assert.rejects(client.query('FETCH 1 FROM c'), /frozen|aborted/);
+    await client.query('ROLLBACK');
+    await assert.rejects(client.query(prepared), /report-bot is frozen, by Carol/);
+    await lifted('report-bot', PEOPLE.carol, PEOPLE.alice);
+    assert.equal((await client.query(prepared)).rows[0].n, 12_000);
+    await client.end();
   });
 
   it('unfreeze needs a second admin: neither the one who asks nor whoever is none', async () => {

@@ -35,7 +35,7 @@ export function freezeAnswers(deps: FreezeDeps): Pick<Answers, 'freeze' | 'unfre
       announce(`frozen-${asker.ask}`, `Frozen: ${frozenSentence(freeze)}. Nothing of it passes any gateway.`, offer);
       return {
         ok: true,
-        text: `Frozen: ${frozenName(of)}. Whatever is asked is refused from now on, on every gateway; sessions stay, and what waited for approval is withdrawn.`,
+        text: `Frozen: ${frozenName(of)}. Whatever is asked is refused from now on, on every gateway, but for ROLLBACK; sessions stay, and what waited for approval is withdrawn.`,
         sections: [{ lines: [], buttons: [offer] }],
       };
     },

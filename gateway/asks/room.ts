@@ -25,7 +25,7 @@ const OWN_RULE: ReadonlySet<GateCommand['do']> = new Set(['revoke']);
 /** App Home asks by itself, whenever something changes: nobody waits for it, and nothing is refused them by it. */
 const ASKED_BY_ITSELF: ReadonlySet<GateCommand['do']> = new Set(['home']);
 
-const MOST_REMEMBERED = 2_000;
+const MOST_REMEMBERED = 300; // an answer may be as large as 200 KB, and what is repeated comes soon
 
 type AskOf = Extract<Ask, { kind: 'ask' }>;
 type TerminalOf = Extract<Ask, { kind: 'terminal' }>;

@@ -10,6 +10,7 @@ import { newKeyPair, signingKey, verifyingKey } from '../../queue/sign.ts';
 import { operation } from '../../test/support/hold-stage.ts';
 import { startRedis, type TestRedis } from '../../test/support/redis.ts';
 import { systemClock } from '../holds/clock.ts';
+import type { Operation } from '../operation.ts';
 import { type Freeze, Freezes } from './freezes.ts';
 import { SignedStore } from './signed.ts';
 
@@ -84,6 +85,19 @@ describe('freezes', { timeout: 60_000 }, () => {
       freezes.refusal(operation()),
       'the connection orders is frozen, by Carol at 2023-11-14 22:13:20 UTC: looks stolen',
     );
+    freezes.stop();
+  });
+
+  it('let ROLLBACK pass, and no more than that', async () => {
+    const freezes = await open('a.json');
+    await freezes.add(freeze('all', ''));
+    const transaction = [{ action: 'transaction', object: '' } as const];
+    const passes = (headline: string, effects: Operation['effects']) =>
+      freezes.refusal(operation({ headline, effects })) === undefined;
+    assert.equal(passes('ROLLBACK', transaction), true);
+    assert.equal(passes('COMMIT', transaction), false);
+    assert.equal(passes('ROLLBACK', [...transaction, { action: 'delete', object: 'public.orders' }]), false);
+    assert.equal(passes('ROLLBACK', []), false);
     freezes.stop();
   });
 

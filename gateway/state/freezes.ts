@@ -47,6 +47,12 @@ const sameFreeze = (a: Pick<Freeze, 'of' | 'name'>, b: Pick<Freeze, 'of' | 'name
 export const frozenName = ({ of, name }: Pick<Freeze, 'of' | 'name'>): string =>
   of === 'all' ? 'everything' : of === 'connection' ? `the connection ${name}` : name;
 
+type Asked = Pick<Operation, 'protocol' | 'connection' | 'principal' | 'effects' | 'headline'>;
+
+/** It only takes back: refused, an open transaction would keep its locks for as long as its session stays. */
+const undoes = ({ headline, effects }: Asked): boolean =>
+  headline === 'ROLLBACK' && effects.length > 0 && effects.every(({ action }) => action === 'transaction');
+
 const about = (freeze: Freeze): string => {
   const when = `${new Date(freeze.at).toISOString().slice(0, 10)} ${utc(freeze.at)}`;
   return `by ${freeze.byName} at ${when}${freeze.why === undefined ? '' : `: ${freeze.why}`}`;
@@ -89,13 +95,10 @@ export class Freezes {
   }
 
   /** What freezes this operation; asked for every one of them. A change of the gateway itself is never frozen. */
-  #of({
-    protocol,
-    connection,
-    principal,
-  }: Pick<Operation, 'protocol' | 'connection' | 'principal'>): Freeze | undefined {
+  #of(operation: Asked): Freeze | undefined {
     const { frozen } = this.#state.current();
-    if (frozen.length === 0 || protocol === 'gate') return undefined;
+    const { protocol, connection, principal } = operation;
+    if (frozen.length === 0 || protocol === 'gate' || undoes(operation)) return undefined;
     const key = principalKey(principal);
     return frozen.find(({ of, name }) => {
       if (of === 'all') return true;
@@ -105,7 +108,7 @@ export class Freezes {
   }
 
   /** What whoever asks for something frozen is told; undefined where it is not. */
-  refusal(operation: Pick<Operation, 'protocol' | 'connection' | 'principal'>): string | undefined {
+  refusal(operation: Asked): string | undefined {
     const freeze = this.#of(operation);
     return freeze && `${frozenName(freeze)} is frozen, ${about(freeze)}`;
   }
