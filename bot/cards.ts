@@ -109,7 +109,7 @@ function layout(card: Card, review: Review, room: Room, options: CardOptions): t
   if (!isOpen(card)) blocks.push(record(card, room, id));
   blocks.push(requester(card, room, id));
   blocks.push(...statement(card, review, room, id));
-  if (card.stopped) blocks.push(...preview(card.stopped, id));
+  if (card.stopped && !card.stopped.commits) blocks.push(...preview(card.stopped, id));
   blocks.push(smallPrint(id('digest'), `Request ${card.shortId} · ${card.protocol} · digest ${shortDigest(card)}`));
   blocks.push(rules(card, room, id));
   const warnings = warningsOf(card, review, room);

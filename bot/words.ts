@@ -63,8 +63,10 @@ export function ran(card: Card): string | undefined {
     return `${afterRelease(card)}${why && `: ${why}`}`;
   }
   if (card.state === 'open') return undefined;
-  if (card.state === 'approved') return card.stopped ? 'About to go on.' : 'About to be released.';
+  if (card.state === 'approved')
+    return card.stopped?.commits ? 'About to commit.' : card.stopped ? 'About to go on.' : 'About to be released.';
   if (card.state === 'released') return `Released ${clock(card.releasedAt ?? card.openedAt)}, running.`;
+  if (card.settled?.executed === 'no' && card.stopped?.commits) return 'Rolled back: nothing of it was kept.';
   if (card.settled?.executed === 'no')
     return card.stopped ? `Stopped after ${oneLine(card.stopped.after, 40)}.` : 'Nothing was run.';
   return `${afterRelease(card)}.`;

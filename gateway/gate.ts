@@ -2,9 +2,18 @@
 import type { Audit, AuditEntry } from './audit/entry.ts';
 import type { Ending } from './ending.ts';
 import { GatewayError } from './errors.ts';
+import {
+  CONFIRM_DEFAULTS,
+  ConfirmingPermit,
+  type ConfirmTerms,
+  commitOf,
+  expected,
+  unconfirmable,
+  wantsConfirm,
+} from './gate/confirm.ts';
 import { type Excess, MeteredPermit, restOf } from './gate/excess.ts';
 import type { History } from './gate/history.ts';
-import { outcomeFields } from './holds/record.ts';
+import { outcomeFields, stoppedFields } from './holds/record.ts';
 import { withdrawnBy } from './holds/withdrawal.ts';
 import { untouched } from './holds/words.ts';
 import { type Action, type Operation, type Outcome, principalKey, questionOf, type Reach } from './operation.ts';
@@ -37,6 +46,8 @@ export type Permit = {
   readonly hold: string | undefined;
   /** Where rules limit its result: what goes to the client is counted here, and asked about where it is used up. */
   readonly budget?: BudgetMeter | undefined;
+  /** Where rules want the rows it touched confirmed before its COMMIT: what was estimated when it was approved. */
+  readonly confirm?: { readonly estimate: number | undefined } | undefined;
   /** Call exactly once, when the outcome is known or known to be unknowable. Never throws. */
   settle(outcome: Outcome): void;
 };
@@ -55,6 +66,12 @@ export type Gate = {
    * @throws GatewayError as `admit`
    */
   exceed(permit: Permit, excess: Excess, context: AdmitContext): Promise<void>;
+  /**
+   * A write has touched so many rows (undefined: not all were counted) and may not commit yet. Undefined where they
+   * were to be expected; else somebody is asked, and it resolves when it may commit.
+   * @throws GatewayError as `admit`, synchronously or as a rejection: it must be rolled back
+   */
+  confirm(permit: Permit, rows: number | undefined, context: AdmitContext): Promise<void> | undefined;
   /** Would this pass without a human? Pure; used where the protocol must know before it waits. */
   preview(operation: Operation): 'allow' | 'hold' | 'deny';
 };
@@ -75,6 +92,8 @@ export type GateDeps = {
   readonly log: (message: string, details?: Record<string, unknown>) => void;
   /** What everybody got within the last hour; the process's own where absent. */
   readonly hours?: Hours;
+  /** `approvals.confirm`; its defaults where absent. */
+  readonly confirm?: () => ConfirmTerms;
   /** What requesters did lately, for cards; absent: nobody keeps it. */
   readonly history?: History;
 };
@@ -124,7 +143,7 @@ export function createGate(deps: GateDeps): Gate {
       case 'hold':
         audit.append(entry(operation, { verdict: 'hold', rules }));
         deps.history?.note(operation, 'held');
-        return holds.open(operation, verdict, context);
+        return held(operation, verdict, context);
       case 'allow':
         if (operation.effects.every(({ action }) => READING.has(action))) {
           audit.append(allowed(operation, rules));
@@ -132,6 +151,29 @@ export function createGate(deps: GateDeps): Gate {
         }
         return committed(operation, rules, context, deps);
     }
+  };
+
+  /** Asks people. What could not keep an option of its rules is refused before, and again if the rules gained it meanwhile. */
+  const held = async (operation: Operation, verdict: Verdict & { kind: 'hold' }, context: AdmitContext) => {
+    if (operation.stopped) return holds.open(operation, verdict, context);
+    const cannot = unconfirmable(operation, verdict.demands);
+    if (cannot) throw recorded(operation, cannot);
+    const permit = await holds.open(operation, verdict, context);
+    if (!permit.confirm && !wantsConfirm(verdict.demands)) return permit;
+    if (operation.unconfirmable === undefined) return new ConfirmingPermit(permit);
+    const message = `the rules changed, and have its rows confirmed before COMMIT: ${operation.unconfirmable}`;
+    permit.settle({ kind: 'failed', sqlstate: '0A000', message: `not sent: ${message}`, ms: 0 });
+    throw new GatewayError('UNSUPPORTED', message, { hint: 'Nothing was run.' });
+  };
+
+  const confirm = (permit: Permit, rows: number | undefined, context: AdmitContext): Promise<void> | undefined => {
+    const { factor, withinMs } = deps.confirm?.() ?? CONFIRM_DEFAULTS;
+    if (!permit.confirm || expected(permit.confirm, rows, factor)) return undefined;
+    const about = commitOf(permit, rows, withinMs);
+    if (!context.alive()) throw new GatewayError('WITHDRAWN', 'the client left before this was confirmed');
+    return Promise.resolve(admit(about, context)).then((more) => {
+      if (permit instanceof ConfirmingPermit || permit instanceof MeteredPermit) permit.goesOn(more);
+    });
   };
 
   const exceed = async (permit: Permit, excess: Excess, context: AdmitContext): Promise<void> => {
@@ -144,6 +186,7 @@ export function createGate(deps: GateDeps): Gate {
   return {
     admit,
     exceed,
+    confirm,
     preview: (operation) => (operation.effects.length === 0 ? 'deny' : judge(operation).kind),
   };
 }
@@ -232,6 +275,6 @@ const entry = (operation: Operation, { verdict, rules, ...more }: Record<string,
   ...entryOf(operation, verdict, rules),
   ...(operation.predicates && { predicates: operation.predicates }),
   ...(operation.reveal && { reveal: operation.reveal }),
-  ...(operation.stopped ? { stopped: { rows: operation.stopped.rows, bytes: operation.stopped.bytes } } : {}),
+  ...stoppedFields(operation.stopped),
   ...more,
 });

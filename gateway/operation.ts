@@ -93,6 +93,12 @@ export type Operation = {
   readonly caps?: { readonly rows: number; readonly bytes: number } | undefined;
   /** Its result was stopped in its midst: asked about is the rest of it. */
   readonly stopped?: Stopped | undefined;
+  /** Why the rows it touches cannot be confirmed before its COMMIT; absent where they can, or it touches none. */
+  readonly unconfirmable?: string | undefined;
+  /** Writes more than its target counts rows of. */
+  readonly uncounted?: true | undefined;
+  /** It stands for statements that are to come: approving it runs none of them. */
+  readonly plan?: true | undefined;
   /**
    * What it has in common with those that one approval may also cover, canonical; undefined where nobody can be sure.
    * Worked out when asked for: most operations never are.
@@ -107,7 +113,17 @@ export type Stopped = {
   /** Its first rows as the client got them: texts of their first columns, cut. */
   readonly preview: readonly (readonly string[])[];
   /** Keys of the budgets it used up. */
-  readonly usedUp: readonly string[];
+  readonly usedUp: readonly string[] | undefined;
+  /** It is no result: the write has run, and waits before its COMMIT. */
+  readonly touched?: Touched | undefined;
+};
+
+/** What a write touched, by the target's count; undefined where that does not count all, or nobody estimated. */
+export type Touched = {
+  readonly rows: number | undefined;
+  readonly estimate: number | undefined;
+  /** How long it may wait with its locks, ms. */
+  readonly withinMs: number;
 };
 
 /** What an operation would touch, as far as its target could say in time. For people: nothing is decided by it. */
@@ -137,6 +153,8 @@ export type Outcome =
       readonly ms: number;
       /** Values masked in what came back, by why; absent: none. */
       readonly masked?: Readonly<Record<string, number>>;
+      /** `committed after confirmation`. */
+      readonly note?: string;
     }
   | { readonly kind: 'failed'; readonly sqlstate: string; readonly message: string; readonly ms: number }
   | { readonly kind: 'unknown'; readonly reason: string; readonly ms: number };

@@ -144,7 +144,12 @@ export class LeaseWatch {
   }
 }
 
-const restOf = ({ stopped }: Card): string => (stopped ? `stopped after ${stopped.after}` : 'nothing was run');
+const restOf = ({ stopped }: Card): string =>
+  stopped?.commits
+    ? 'COMMIT was never sent, so its target rolls it back'
+    : stopped
+      ? `stopped after ${stopped.after}`
+      : 'nothing was run';
 
 /** A hold's card after its gateway died. One whose end was already known stays as it is. */
 export function afterDeath(card: Card, now: number): Card {

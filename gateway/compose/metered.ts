@@ -35,6 +35,7 @@ export function metered(
   return {
     preview: (operation) => gate.preview(operation),
     exceed: (permit, excess, context) => gate.exceed(permit, excess, context),
+    confirm: (permit, rows, context) => gate.confirm(permit, rows, context),
     admit: (operation, context) => {
       const startedAt = performance.now();
       noticed(operation);

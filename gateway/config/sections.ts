@@ -76,6 +76,8 @@ export const writtenRule = section({
   return rule;
 });
 
+const FACTOR_EXPECTED = 'expected a number from 1 to 1000';
+
 export const approvalsSection = section({
   channel,
   approvers: approvers.min(1, 'expected at least one approver'),
@@ -86,6 +88,12 @@ export const approvalsSection = section({
   notify: notify.optional(),
   escalate: escalation.optional(),
   quiet_hours: quietHours.optional(),
+  confirm: section({
+    factor: z.number({ error: FACTOR_EXPECTED }).min(1, FACTOR_EXPECTED).max(1_000, FACTOR_EXPECTED).default(2),
+    within: duration('1s', '5m').default(60_000), // the write waits with its locks
+  })
+    .transform(({ factor, within }) => ({ factor, withinMs: within }))
+    .prefault({}),
 }).transform(({ expires, expires_in_transaction, break_glass, quiet_hours, ...rest }) => ({
   ...rest,
   quietHours: quiet_hours,

@@ -31,6 +31,10 @@ export class MeteredPermit implements Permit {
     return this.#first.hold;
   }
 
+  get confirm(): Permit['confirm'] {
+    return this.#first.confirm;
+  }
+
   get #first(): Permit {
     return this.#permits[0] as Permit;
   }

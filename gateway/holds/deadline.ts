@@ -12,14 +12,17 @@ export function deadlineOf(
   clock: Clock,
   inTransactionMs: number,
 ): { readonly deadline: { readonly at: number; readonly by: ExpiresBy }; readonly remaining: number } {
-  const { inTransaction } = hold.operation;
+  const { stopped } = hold.operation;
+  const touched = stopped?.touched; // it has run, and keeps what it locked
+  const inTransaction = hold.operation.inTransaction || touched !== undefined;
   const byRule = Math.min(...hold.demands.map(({ expiresMs }) => expiresMs));
-  const limit = inTransaction ? Math.min(byRule, inTransactionMs) : byRule;
+  const most = Math.min(inTransactionMs, touched?.withinMs ?? Number.POSITIVE_INFINITY);
+  const limit = inTransaction ? Math.min(byRule, most) : byRule;
   const ruleLeft = hold.openedMonotonic + limit - clock.monotonic();
   const tokenLeft = hold.context.credentialEndsAt() - clock.now();
   // A token whose end cannot be told has ended.
   const remaining = Number.isNaN(tokenLeft) ? 0 : Math.min(ruleLeft, tokenLeft);
-  const rule: ExpiresBy = inTransaction && limit >= inTransactionMs ? 'transaction' : 'rule';
+  const rule: ExpiresBy = inTransaction && limit >= most ? 'transaction' : 'rule';
   const by = remaining < ruleLeft ? 'token' : rule;
   return { deadline: { at: clock.now() + Math.max(0, remaining), by }, remaining };
 }

@@ -47,8 +47,12 @@ export function digestOf({ hold, salt, operation, demands, policyVersion }: Cove
     if (value !== null) field(value);
   }
   const { stopped } = operation;
+  const { touched } = stopped ?? {};
+  if (touched) field(`the commit of ${touched.rows ?? 'uncounted'} rows, estimated ${touched.estimate ?? 'by nobody'}`);
   field(
-    stopped ? `the rest after ${stopped.rows} rows, ${stopped.bytes} bytes: ${stopped.usedUp.join(', ')}` : 'whole',
+    stopped
+      ? `the rest after ${stopped.rows} rows, ${stopped.bytes} bytes: ${stopped.usedUp?.join(', ') ?? ''}`
+      : 'whole',
   );
   field(operation.caps ? `${operation.caps.rows} rows, ${operation.caps.bytes} bytes` : 'no caps');
   field(policyVersion);

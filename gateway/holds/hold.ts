@@ -167,7 +167,7 @@ export function cardOf(hold: Hold, gateway: string, redact: (text: string) => st
     ...(operation.stopped ? { stopped: stoppedOf(operation.stopped, redact) } : {}),
     ...(settled ? { settled } : {}),
     ...(hold.releasedAt === undefined ? {} : { releasedAt: hold.releasedAt }),
-    ...(outcome ? { outcome: outcomeOf(outcome, operation.protocol, redact) } : {}),
+    ...(outcome ? { outcome: outcomeOf(outcome, operation.plan ? 'gate' : operation.protocol, redact) } : {}),
     ...(hold.auditHead === undefined ? {} : { auditHead: hold.auditHead }),
     ...hold.extra,
   };
@@ -188,8 +188,12 @@ function warningsOf({ caps }: Operation): string[] {
 }
 
 /** The detectors see a value before it is cut: half a number is none to them. */
-const stoppedOf = ({ rows, preview }: Stopped, redact: (text: string) => string): NonNullable<Card['stopped']> => ({
+const stoppedOf = (
+  { rows, preview, touched }: Stopped,
+  redact: (text: string) => string,
+): NonNullable<Card['stopped']> => ({
   after: amount('rows', rows),
+  ...(touched ? { commits: true } : {}),
   preview: preview.slice(0, 3).map((row) => row.slice(0, 10).map((value) => cut(redact(value), 200))),
 });
 
@@ -222,7 +226,7 @@ function outcomeOf(
   const took = ms < 1_000 ? `${Math.round(ms)} ms` : `${(ms / 1_000).toFixed(1)} s`;
   switch (outcome.kind) {
     case 'done': {
-      // Of a change of the gateway itself: what was done, in as many words.
+      // Of a change of the gateway itself, and of a plan: what was done, in as many words.
       if (protocol === 'gate') return { kind: 'done', text: cut(redact(outcome.tag), 500), ms };
       const verb = /^[A-Z][A-Z ]{0,60}/.exec(outcome.tag)?.[0].trim() ?? 'done';
       const rows =
@@ -231,7 +235,7 @@ function outcomeOf(
           : ` ${outcome.rows.toLocaleString('en-US')} ${outcome.rows === 1 ? 'row' : 'rows'}`;
       return {
         kind: 'done',
-        text: `${verb}${rows} in ${took}`,
+        text: `${verb}${rows} in ${took}${outcome.note === undefined ? '' : `, ${outcome.note}`}`,
         ms,
         ...(outcome.rows === undefined ? {} : { rows: outcome.rows }),
       };

@@ -3,6 +3,7 @@ import type { Audit, AuditEntry } from '../audit/entry.ts';
 import { asGatewayError } from '../errors.ts';
 import { principalKey } from '../operation.ts';
 import type { Hold } from './hold.ts';
+import { stoppedFields } from './record.ts';
 
 export type LedgerDeps = {
   readonly audit: Audit;
@@ -22,9 +23,13 @@ export class Ledger {
   opened(hold: Hold): void {
     if (hold.opened) return;
     const { digest, rules } = hold;
-    const { stopped } = hold.operation;
-    const after = stopped ? { stopped: { rows: stopped.rows, bytes: stopped.bytes } } : {};
-    this.#audit.append({ kind: 'hold.open', ...about(hold), rules, digest, ...after });
+    this.#audit.append({
+      kind: 'hold.open',
+      ...about(hold),
+      rules,
+      digest,
+      ...stoppedFields(hold.operation.stopped),
+    });
     hold.opened = true;
   }
 

@@ -206,9 +206,11 @@ function whyNotSent(hold: Hold, recorded: boolean): GatewayError | undefined {
 }
 
 function permitFor(book: Book, hold: Hold): Permit {
+  const confirms = hold.demands.some(({ confirm }) => confirm === 'rows');
   return {
     operation: hold.operation,
     hold: hold.id,
+    confirm: confirms && !hold.operation.stopped ? { estimate: hold.reach?.rows } : undefined,
     settle: (outcome) => settle(book, hold, outcome),
   };
 }

@@ -36,7 +36,7 @@ export function withStanding(
   return {
     open: async (operation, verdict, context) => {
       const { version } = policy();
-      for (const standing of all) {
+      for (const standing of operation.stopped ? [] : all) {
         const permit = await standing.use(operation, verdict, context);
         if (permit) return permit;
       }

@@ -1,7 +1,7 @@
 /** What a hold says: to the client that waits, to the one refused, to the one who clicked. Plain sentences. */
 import { amount } from '../amount.ts';
 import { GatewayError } from '../errors.ts';
-import type { Operation } from '../operation.ts';
+import type { Operation, Touched } from '../operation.ts';
 import { utc } from './clock.ts';
 import type { Hold } from './hold.ts';
 import type { ExpiresBy } from './lifecycle.ts';
@@ -14,14 +14,29 @@ const CLOCKS: Readonly<Record<ExpiresBy, string>> = {
 
 /** What became of an operation that was not let through, or not to its end. */
 export const untouched = ({ stopped }: Pick<Operation, 'stopped'>): string =>
-  stopped ? `The first ${amount('rows', stopped.rows)} were sent, the rest was not.` : 'Nothing was run.';
+  stopped?.touched
+    ? 'It was rolled back: nothing of it was kept.'
+    : stopped
+      ? `The first ${amount('rows', stopped.rows)} were sent, the rest was not.`
+      : 'Nothing was run.';
 
 /** The same, at the end of a sentence of ours. */
 export const restOf = ({ stopped }: Pick<Operation, 'stopped'>): string =>
-  stopped ? `stopped after ${amount('rows', stopped.rows)}` : 'nothing was run';
+  stopped?.touched
+    ? 'it was rolled back'
+    : stopped
+      ? `stopped after ${amount('rows', stopped.rows)}`
+      : 'nothing was run';
+
+const touchedRows = ({ rows }: Touched): string =>
+  rows === undefined ? 'an unknown number of rows' : amount('rows', rows);
 
 const ask = ({ stopped }: Operation): string =>
-  stopped ? `held for approval after ${amount('rows', stopped.rows)}` : 'held for approval';
+  stopped?.touched
+    ? `touched ${touchedRows(stopped.touched)}, not committed yet: held for confirmation`
+    : stopped
+      ? `held for approval after ${amount('rows', stopped.rows)}`
+      : 'held for approval';
 
 /** `held for approval · a1b2c3 · asking @dba-oncall (1 of 2) · until 14:02:11 UTC (rule) · schema-changes: …` */
 export function heldText(hold: Hold, lead = ask(hold.operation)): string {

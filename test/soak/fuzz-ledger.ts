@@ -62,6 +62,8 @@ export class WordGate implements Gate {
     return all.includes('denied') ? 'deny' : all.includes('held') ? 'hold' : 'allow';
   }
 
+  confirm(): undefined {}
+
   admit(operation: Operation, context: AdmitContext): Permit | Promise<Permit> {
     const { ledger, random } = this.#sessions(operation.principal.subject);
     switch (this.preview(operation)) {

@@ -79,6 +79,17 @@ export class ScriptedGate implements Gate {
     budget.lift(excess.budgets);
   }
 
+  /** What may pass unasked, where the rows of a write are confirmed; its estimate in `confirmed`. */
+  confirmed: { readonly estimate: number | undefined; readonly most: number } | undefined;
+  readonly touched: (number | undefined)[] = [];
+
+  confirm({ operation }: Permit, rows: number | undefined, context: AdmitContext): Promise<void> | undefined {
+    this.touched.push(rows);
+    if (rows === 0 || (rows !== undefined && rows <= (this.confirmed?.most ?? 0))) return undefined;
+    if (!context.alive()) throw new GatewayError('WITHDRAWN', 'the client left before this was confirmed');
+    return this.#hold(operation, context).then(() => undefined);
+  }
+
   #hold(operation: Operation, context: AdmitContext): Promise<Permit> {
     return new Promise((resolve, reject) => {
       const hold: TestHold = {
@@ -110,6 +121,7 @@ export class ScriptedGate implements Gate {
     return {
       operation,
       hold,
+      confirm: this.confirmed && { estimate: this.confirmed.estimate },
       budget: this.budgets.length > 0 ? new BudgetMeter(this.budgets, this.#hours, 'bot') : undefined,
       settle: (outcome) => {
         if (settled) this.settledTwice++;

@@ -116,6 +116,10 @@ export type StatementFacts = {
   readonly parameters: number;
   /** What it takes on the relations it names. */
   readonly lock?: LockMode;
+  /** Cannot run in a transaction block. */
+  readonly outside?: true;
+  /** Writes in its WITH what the target does not count. */
+  readonly uncounted?: true;
   /** Objects it names to write or define; what follows from them by the catalogue is not here. */
   readonly targets?: readonly string[];
 };

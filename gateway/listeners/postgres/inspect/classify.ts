@@ -12,6 +12,7 @@ import { displayName, displayNames } from './names.ts';
 import type { Tree } from './parser.ts';
 import { judgeSetting, REVEAL, revealReason } from './settings.ts';
 import { show } from './show.ts';
+import { tiesOf } from './transaction.ts';
 import { isTree, listOf, nodeOf, stringOf, textOf, treeOf, unwrap } from './tree.ts';
 
 export type ClassifyContext = {
@@ -66,6 +67,7 @@ export function classifyStatement(stmt: unknown, text: string, context: Classify
       ...(copyOut && { copyOut }),
       parameters: findings.parameters,
       ...graspOf(found, findings),
+      ...tiesOf(found),
     },
   };
 }

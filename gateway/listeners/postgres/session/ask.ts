@@ -54,6 +54,15 @@ export class Ask {
     return this.#await(this.#deps.gate.exceed(permit, excess, this.#context), () => undefined);
   }
 
+  /**
+   * A write touched so many rows, undefined: nobody counted. Undefined where they were to be expected, else it resolves
+   * when it may commit. @throws GatewayError as `admit`
+   */
+  confirm(permit: Permit, rows: number | undefined): Promise<void> | undefined {
+    const answer = this.#deps.gate.confirm(permit, rows, this.#context);
+    return answer && this.#await(answer, () => undefined);
+  }
+
   /** End what waits now, with the error its client is to see. False when nothing waits. */
   withdraw(error: GatewayError): boolean {
     if (!this.waiting || this.#withdrawn) return false;

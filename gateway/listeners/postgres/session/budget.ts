@@ -8,6 +8,7 @@ import type { Upstream } from '../types.ts';
 import type { Frame } from '../wire.ts';
 import { Ask, type AskDeps } from './ask.ts';
 import { cancelRunning } from './cancelling.ts';
+import { Commit, type Passage } from './commit.ts';
 import type { Portal } from './names.ts';
 import { onlyReads } from './operation.ts';
 import { Preview } from './preview.ts';
@@ -37,7 +38,8 @@ export class Budget implements ResultBudget {
   /** The result whose rows were counted last, and which statement's of a string. */
   #counting: { readonly reply: Showing; readonly done: number } | undefined;
   /** What stands still: rows that may not go yet, and what came behind them. */
-  #standing: { readonly reply: Showing; readonly rows: Rows; readonly frames: Frame[] } | undefined;
+  #standing: { readonly reply: Showing; readonly rows: Rows | undefined; readonly frames: Frame[] } | undefined;
+  readonly #commit: Commit;
   #withdrawn: GatewayError | undefined;
   /** It was stopped too late to be cancelled: refused when the target is ready again. */
   #late: Late | undefined;
@@ -45,6 +47,13 @@ export class Budget implements ResultBudget {
   constructor(deps: BudgetDeps) {
     this.#deps = deps;
     this.#ask = new Ask({ ...deps, tell: (news) => this.#tell(news) });
+    this.#commit = new Commit({
+      stay: deps.stay,
+      ask: this.#ask,
+      stand: (reply, frame) => this.#stand(reply, undefined, [frame]),
+      stands: (reply) => this.#standing?.reply === reply,
+      goOn: () => this.#goOn(),
+    });
   }
 
   /** People are asked about the rest of a result. */
@@ -71,6 +80,11 @@ export class Budget implements ResultBudget {
   keeps(frame: Frame): boolean {
     this.#standing?.frames.push(frame);
     return this.#standing !== undefined;
+  }
+
+  /** As `Commit.completes`. */
+  completes(reply: Showing, frame: Frame): Passage {
+    return this.#commit.completes(reply, frame);
   }
 
   /** As many of the rows as may go to the client now. Where not all may, the result stands still and somebody is asked. */
@@ -131,6 +145,7 @@ export class Budget implements ResultBudget {
   /** The target is ready again; true where its client must not hear of it, for what was stopped is undone first. */
   withholds(reply: ReplyOf<'sync'> | ReplyOf<'query'>, status: TransactionStatus): boolean {
     const { stay } = this.#deps;
+    if (reply.kind === 'query' && reply.stage) return this.#commit.withholds(reply, status);
     if (reply.kind === 'query' && reply.stopped && reply.run && !stay.failed) {
       this.#late = { run: reply.run, error: reply.stopped };
     }
@@ -147,6 +162,10 @@ export class Budget implements ResultBudget {
 
   /** What `withholds` spoke of: the transaction is made to fail, and what the target says then is for the client. */
   undo(): void {
+    if (this.#commit.due) {
+      this.#commit.end();
+      return;
+    }
     const { stay } = this.#deps;
     const late = this.#late;
     if (!late) return;
@@ -161,8 +180,10 @@ export class Budget implements ResultBudget {
   /** The session is over: what stands still is stopped, and only heard out. */
   abandon(): void {
     const reply = this.#standing?.reply;
-    if (reply?.run) {
-      this.#stop(reply, reply.run, this.#withdrawn ?? new GatewayError('WITHDRAWN', 'the session ended'));
+    const error = this.#withdrawn ?? new GatewayError('WITHDRAWN', 'the session ended');
+    if (reply?.run && !this.#standing?.rows) this.#commit.refuse(reply, reply.run, error);
+    else if (reply?.run) {
+      this.#stop(reply, reply.run, error);
     }
     this.#goOn();
   }
@@ -192,8 +213,8 @@ export class Budget implements ResultBudget {
     void cancelRunning(stay, upstream);
   }
 
-  #stand(reply: Showing, rows: Rows): void {
-    this.#standing = { reply, rows, frames: [] };
+  #stand(reply: Showing, rows: Rows | undefined, frames: Frame[] = []): void {
+    this.#standing = { reply, rows, frames };
     this.#deps.pause();
   }
 
@@ -205,7 +226,7 @@ export class Budget implements ResultBudget {
     const { reply, rows, frames } = standing;
     this.#deps.resume(() => {
       const { replies } = this.#deps.stay;
-      replies.rows(reply, rows);
+      if (rows) replies.rows(reply, rows);
       for (const frame of frames) replies.handle(frame);
     });
   }

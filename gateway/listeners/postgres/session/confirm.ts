@@ -56,6 +56,7 @@ export class Confirm implements ReplyEvents {
   }
 
   statementDone(reply: ReplyOf<'execute'> | ReplyOf<'query'>, tag: string): void {
+    if (reply.kind === 'query' && reply.own) return; // BEGIN, COMMIT or ROLLBACK of the gateway's own
     reply.run?.statementDone(tag);
     if (reply.mask && reply.mask !== 'none' && reply.run) this.#stay.shield.count(reply.run.showing);
     const facts = reply.kind === 'query' ? reply.statements[reply.done] : reply.facts;
@@ -114,7 +115,7 @@ export class Confirm implements ReplyEvents {
   ready(reply: ReplyOf<'sync'> | ReplyOf<'query'>, status: TransactionStatus): void {
     const stay = this.#stay;
     if (reply.kind === 'query') {
-      if (!stay.failed) reply.run?.done();
+      if (!stay.failed && reply.stage !== 'statement') reply.run?.done();
       // Whatever became of it, a Query destroys the unnamed statement and portal.
       stay.names.statements.confirm('', undefined);
       stay.names.confirmPortal('', undefined);

@@ -105,10 +105,11 @@ export function forwardQuery(
   statements: readonly StatementFacts[],
   results: readonly Results[],
   run: Run | undefined,
+  stage?: 'statement',
 ): void {
   forward(stay, frame);
   stay.dirty = true;
   for (const one of results) stay.shield.ran(one);
   const copies = statements.filter(({ copy }) => copy === 'in').length;
-  stay.replies.push({ kind: 'query', statements, results, run, copies, done: 0 });
+  stay.replies.push({ kind: 'query', statements, results, run, copies, done: 0, ...(stage && { stage }) });
 }

@@ -3,6 +3,7 @@ import { GatewayError } from '../../../errors.ts';
 import type { Action, Effect, Operation, Parameter } from '../../../operation.ts';
 import type { PredicateUse } from '../lineage/plan.ts';
 import type { StatementFacts } from '../types.ts';
+import { confirmable } from './confirmable.ts';
 
 /** Everything of an Operation that does not change from one execution to the next. */
 export type Subject = {
@@ -18,6 +19,9 @@ export type Subject = {
   /** Texts of the prepared statements and cursors it runs by name: part of what an approval covers. */
   readonly uses: readonly string[];
   readonly copyIn: boolean;
+  /** As of an Operation. */
+  readonly unconfirmable: string | undefined;
+  readonly uncounted: true | undefined;
   /** Why masking wants somebody asked. */
   readonly guard: readonly string[];
   /** Conditions on masked columns. */
@@ -93,6 +97,8 @@ export function subjectOf(text: string, statements: readonly Resolved[], bound: 
     types: bound.types,
     uses: subject.uses,
     copyIn: subject.copyIn,
+    unconfirmable: subject.unconfirmable,
+    uncounted: subject.uncounted,
     guard: subject.guard,
     predicates: subject.predicates,
     masks: subject.masks,
@@ -118,6 +124,7 @@ function newSubject(text: string, statements: readonly Resolved[], bound: Bound)
     ...bound,
     uses,
     copyIn,
+    ...confirmable(statements),
     ...guardOf(statements),
   };
 }
@@ -314,6 +321,8 @@ export function operationOf(
     reveal,
     caps: copyIn ? now.caps : undefined,
     stopped: undefined,
+    unconfirmable: subject.unconfirmable,
+    uncounted: subject.uncounted,
     shape: now.shape,
   };
 }

@@ -5,6 +5,7 @@ import { parseBind, parseClose, parseDescribe, parseEmpty, parseExecute, parsePa
 import type { StatementFacts } from '../types.ts';
 import type { Frame } from '../wire.ts';
 import type { Ask } from './ask.ts';
+import { inOwnTransaction } from './commit.ts';
 import { copyStep } from './copy-step.ts';
 import { EMPTY, forward, forwardBind, forwardDescribe, forwardExecute, forwardQuery } from './forward.ts';
 import { Judge, type JudgeDeps, type Style, type Wait } from './judge.ts';
@@ -65,6 +66,7 @@ export class Pipeline {
     if (type === 'd' || type === 'c' || type === 'f') return undefined; // late data of a COPY that failed
     if (stay.skipping && type !== 'S' && type !== 'X') return undefined;
     if (stay.replies.boundary) return this.#whenChanged(frame);
+    if (stay.replies.confirming && type !== 'X' && type !== 'H') return this.#learnAll(frame);
     // What is refused in its midst is refused with all that comes behind it: that must not have run by then.
     if (stay.replies.limited && type !== 'X' && type !== 'H' && (type !== 'S' || stay.executed > 1)) {
       return this.#learnAll(frame);
@@ -344,7 +346,11 @@ export class Pipeline {
   #queried(frame: Frame, text: string, statements: readonly StatementFacts[]): Wait {
     const stay = this.#stay;
     const go = (resolved: readonly Resolved[], run: Run | undefined): Wait => {
-      forwardQuery(stay, frame, statements, resolved.map(resultsOf), run);
+      const results = resolved.map(resultsOf);
+      if (run?.confirms && stay.status === 'I') {
+        return inOwnTransaction(stay, run, () => forwardQuery(stay, frame, statements, results, run, 'statement'));
+      }
+      forwardQuery(stay, frame, statements, results, run);
       return undefined;
     };
     if (statements.length === 0) return go([], undefined);

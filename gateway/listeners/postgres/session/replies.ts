@@ -12,7 +12,9 @@ import {
 } from '../messages.ts';
 import type { StatementFacts } from '../types.ts';
 import type { Frame } from '../wire.ts';
+import type { Passage } from './commit.ts';
 import type { Portal, Statement } from './names.ts';
+import { endsOwn, mustBeConfirmed, saysWhy } from './own.ts';
 import type { Run } from './run.ts';
 import type { Mask, Results } from './shield.ts';
 
@@ -66,6 +68,8 @@ export type Reply = Common &
         copies: number;
         /** Statements complete so far. */
         done: number;
+        /** Part of a transaction of the gateway's own (commit.ts): the client hears of no other part than `statement`. */
+        readonly stage?: 'begin' | 'statement' | 'commit' | 'rollback';
       })
     | { readonly kind: 'sync' }
   );
@@ -97,6 +101,7 @@ export type Rows = Pick<Frame, 'bytes' | 'first' | 'last' | 'count'>;
 
 /** What limits results. `keeps`: rows stand still, and the frame with them; the others: budget.ts. */
 export type ResultBudget = {
+  completes(reply: ReplyOf<'execute'> | ReplyOf<'query'>, frame: Frame): Passage;
   keeps(frame: Frame): boolean;
   spend(reply: ReplyOf<'execute'> | ReplyOf<'query'>, rows: Rows): Buffer | undefined;
   ranToEnd(reply: ReplyOf<'execute'>): void;
@@ -114,6 +119,8 @@ export class Replies {
   #failing = false;
   /** Executions whose results are limited, unanswered. */
   #limited = 0;
+  /** Executions that may not commit before what they touched is known, unanswered. */
+  #confirming = 0;
   readonly #budget: ResultBudget | undefined;
   #waiting: (() => void)[] = [];
   /** A large frame to the client has begun and not ended. */
@@ -131,6 +138,7 @@ export class Replies {
     if (reply.kind === 'sync' || reply.kind === 'query') this.#boundaries++;
     if (reply.kind === 'execute' || reply.kind === 'query') this.#copies += reply.copies;
     if (isLimited(reply)) this.#limited++;
+    if (isConfirming(reply)) this.#confirming++;
     this.#queue.push(reply);
   }
 
@@ -151,6 +159,11 @@ export class Replies {
   /** The result of an execution that is upstream may be stopped: nothing may run behind it that would not have. */
   get limited(): boolean {
     return this.#limited > 0;
+  }
+
+  /** Nothing may follow an execution that is upstream before what it touched is known, a Sync least of all. */
+  get confirming(): boolean {
+    return this.#confirming > 0;
   }
 
   /** Operations that are upstream and have no outcome. */
@@ -174,6 +187,7 @@ export class Replies {
     this.#boundaries = 0;
     this.#copies = 0;
     this.#limited = 0;
+    this.#confirming = 0;
     this.#wake();
   }
 
@@ -209,10 +223,13 @@ export class Replies {
       case 'Z':
         this.#ready(frame, reply);
         return;
-      default:
+      default: {
         if (!reply || this.#failing) throw unexpected(type, reply);
-        if (!reply.own && !isStopped(reply)) this.#events.relay(bytes);
+        const passage = mustBeConfirmed(type, reply) ? this.#budget?.completes(reply, frame) : 'now';
+        if (passage === 'wait') return;
+        if (!reply.own && passage !== 'later' && !isStopped(reply)) this.#events.relay(bytes);
         this.#answer(frame, reply);
+      }
     }
   }
 
@@ -307,7 +324,8 @@ export class Replies {
     if (!reply && !fatal) throw unexpected(frame.type, reply);
     if (fatal) this.doomed = true;
     if (reply?.substitute && !fatal) this.#events.relay(reply.substitute);
-    else if (!reply?.own || reply.kind === 'describe' || fatal) this.#events.relay(scrubbed?.bytes ?? frame.bytes);
+    else if (!reply?.own || reply.kind === 'describe' || fatal || saysWhy(reply))
+      this.#events.relay(scrubbed?.bytes ?? frame.bytes);
     const skipped: Reply[] = [];
     if (reply && reply.kind !== 'query' && reply.kind !== 'sync') {
       this.#shift();
@@ -329,7 +347,7 @@ export class Replies {
     this.#failing = false;
     this.#shift();
     const withheld = this.#budget?.withholds(reply, status) ?? false;
-    if (!reply.own && !withheld) this.#events.relay(frame.bytes);
+    if ((!reply.own || endsOwn(reply)) && !withheld) this.#events.relay(frame.bytes);
     this.#events.ready(reply, status);
     if (withheld) this.#budget?.undo();
     this.#wake();
@@ -347,6 +365,7 @@ export class Replies {
     if (reply?.kind === 'sync' || reply?.kind === 'query') this.#boundaries--;
     if (reply?.kind === 'execute' || reply?.kind === 'query') this.#noCopy(reply);
     if (reply && isLimited(reply)) this.#limited--;
+    if (reply && isConfirming(reply)) this.#confirming--;
     if (this.empty) {
       this.#queue = [];
       this.#first = 0;
@@ -367,6 +386,7 @@ export class Replies {
 }
 
 const isLimited = (reply: Reply): boolean => reply.kind === 'execute' && reply.run?.permit.budget !== undefined;
+const isConfirming = (reply: Reply): boolean => reply.kind === 'execute' && reply.run?.confirms === true;
 const isStopped = (reply: Reply): boolean => 'stopped' in reply && reply.stopped !== undefined;
 
 function unexpected(type: number, reply: Reply | undefined): GatewayError {

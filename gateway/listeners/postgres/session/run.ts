@@ -3,6 +3,7 @@ import { amount } from '../../../amount.ts';
 import type { GatewayError } from '../../../errors.ts';
 import type { Permit } from '../../../gate.ts';
 import type { Outcome } from '../../../operation.ts';
+import { rowsOf, touchesRows } from './confirmable.ts';
 import { onlyReads } from './operation.ts';
 import type { Preview } from './preview.ts';
 import { maskedIn, type Showing, showing } from './shield.ts';
@@ -14,6 +15,14 @@ export class Run {
   readonly permit: Permit;
   /** Rows the target sent for it so far. */
   rowsSent = 0;
+  /** What it touched is to be confirmed before it commits. */
+  readonly confirms: boolean;
+  /** That was looked at: it may. */
+  passed = false;
+  /** Nothing that could commit it has been sent. */
+  uncommitted: boolean;
+  /** What its outcome says besides. */
+  note: string | undefined;
   /** Its first rows, where its result is limited. */
   preview: Preview | undefined;
   readonly #startedAt = performance.now();
@@ -27,6 +36,8 @@ export class Run {
 
   constructor(permit: Permit) {
     this.permit = permit;
+    this.confirms = permit.confirm !== undefined && touchesRows(permit.operation);
+    this.uncommitted = this.confirms;
   }
 
   /** How its results are shown; made when there is something to show. */
@@ -70,6 +81,7 @@ export class Run {
       rows,
       ms: this.#ms(),
       ...(masked && { masked }),
+      ...(this.note !== undefined && { note: this.note }),
     };
     const { permit } = this;
     if (permit.hold === undefined) afterFlush(() => permit.settle(outcome));
@@ -84,6 +96,10 @@ export class Run {
 
   unknown(reason: string): void {
     if (this.#settled) return;
+    if (this.uncommitted) {
+      this.failed('08006', `rolled back, for it was never committed: ${reason}`);
+      return;
+    }
     this.#settled = true;
     this.permit.settle({ kind: 'unknown', reason, ms: this.#ms() });
   }
@@ -91,10 +107,4 @@ export class Run {
   #ms(): number {
     return Math.round((performance.now() - this.#startedAt - this.#waited) * 1000) / 1000;
   }
-}
-
-/** `INSERT 0 5` → 5, `DELETE 3` → 3, `BEGIN` → undefined. */
-export function rowsOf(tag: string): number | undefined {
-  const last = tag.slice(tag.lastIndexOf(' ') + 1);
-  return /^\d{1,15}$/.test(last) ? Number(last) : undefined;
 }
