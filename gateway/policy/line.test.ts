@@ -1,5 +1,6 @@
 /** Rules in a line: what people type, what phones make of it, what is printed, and where a mistake is. */
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import { ACTIONS } from '../operation.ts';
@@ -154,9 +155,16 @@ describe('a rule in a line', () => {
     }
   });
 
+  it('is what the README shows', () => {
+    const readme = readFileSync(new URL('../../README.md', import.meta.url), 'utf8');
+    const examples = readme.match(/^(?:hold|deny|allow) .*$/gm) ?? [];
+    assert.ok(examples.length >= 4);
+    for (const line of examples) rule(line);
+  });
+
   it('stays linear: hostile text of any length is refused in a moment', () => {
     for (const part of ['"', '<', "'a", '(', 'a,', '\\', 'on ', '“', '<https://x>']) {
-      const line = `hold delete on orders ${part.repeat(300_000 / part.length)}`;
+      const line = `hold delete on orders ${part.repeat(100_000 / part.length)}`;
       const from = performance.now();
       parseLine(line);
       assert.ok(performance.now() - from < 2_000, `${part}: ${performance.now() - from} ms`);
@@ -251,7 +259,7 @@ describe('the printed line', () => {
         assert.equal(parsed.kind, 'rule', `${line}\n${parsed.kind === 'mistake' && parsed.mistake.message}`);
         assert.deepEqual(ruleSchema.parse((parsed as { rule: Rule }).rule), withoutAbsent(kept), line);
       }),
-      { numRuns: 3_000, seed: 20_261_123 },
+      { numRuns: 1_500, seed: 20_261_123 },
     );
   });
 
@@ -298,7 +306,7 @@ describe('the printed line', () => {
         const printed = printLine(parsed.rule);
         assert.equal(printLine(rule(printed)), printed, line);
       }),
-      { numRuns: 3_000, seed: 20_261_123 },
+      { numRuns: 1_500, seed: 20_261_123 },
     );
   });
 });
