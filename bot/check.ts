@@ -13,6 +13,8 @@ export const SCOPES: Readonly<Record<string, string>> = {
   'groups:read': 'the same for private channels',
   'channels:history': 'find a card again whose reply was lost, instead of posting it twice',
   'groups:history': 'the same for private channels',
+  'im:write': 'send a card, or what became of a request, to one person',
+  'im:history': 'find such a message again whose reply was lost',
   commands: 'be asked with /gate',
 };
 

@@ -71,7 +71,8 @@ export class Original {
     const { index, finder, post, people, now } = this.#it;
     const channel = channelOf(entry);
     if (await finder.isShared(channel)) throw new SlackError('chat.postMessage', { kind: 'refused', error: 'shared' });
-    const names = card.ring ?? [...new Set(card.demands.flatMap((demand) => demand.approvers))];
+    const approvers = card.demands.flatMap((demand) => demand.approvers);
+    const names = card.ring ?? [...new Set([...approvers, ...(card.people ?? [])])];
     const posting = entry.posting ?? now();
     const attempt = {
       channel,
