@@ -58,6 +58,8 @@ export type HoldsDeps = {
   readonly endSession: (session: string, reason: string) => boolean;
   /** The built-in detectors: what leaves the gateway passes them. */
   readonly redact: (text: string) => string;
+  /** For tests: how long an emptied collecting card takes more. */
+  readonly floodLingerMs?: number;
   readonly limits: () => { readonly openPerPrincipal: number; readonly openPerConnection: number };
   readonly clock: Clock;
   readonly newId: () => string; // UUIDs
@@ -89,7 +91,8 @@ export class Book {
     this.directory = new Directory({ ...deps, onNews: () => this.judgeApprovers() });
     this.attestor = new Attestor(deps);
     this.#outbox = new Outbox(deps);
-    this.floods = new Floods(deps);
+    const push = (hold: string, make: () => Card, last: boolean) => this.#outbox.push(hold, make, last);
+    this.floods = new Floods({ ...deps, push });
     this.ledger = new Ledger(deps);
     this.followers = new Followers(deps.followers ?? [], deps.log);
   }
@@ -357,7 +360,7 @@ export class Book {
   async close(ms: number): Promise<void> {
     this.#cancelRefresh();
     this.attestor.close();
-    await this.floods.close();
+    this.floods.close();
     await this.#outbox.close(ms);
   }
 }

@@ -1,8 +1,6 @@
 /** One requester, many requests at once: they share a collecting card, which can be denied as a whole and never approved. */
-import { type Card, cardJob } from '../../queue/cards.ts';
-import type { CardPublisher } from '../../queue/carry.ts';
+import type { Card } from '../../queue/cards.ts';
 import { principalKey } from '../operation.ts';
-import type { Lease } from '../state/lease.ts';
 import type { Clock } from './clock.ts';
 import type { Hold } from './hold.ts';
 
@@ -10,17 +8,18 @@ import type { Hold } from './hold.ts';
 const OWN_CARDS = 5;
 const MINUTE_MS = 60_000;
 const SHOW_MS = 1_500; // an edit of the card no oftener: Slack takes about one a second
+const LINGER_MS = 15_000; // an emptied card takes more for so long
 const MOST_LISTED = 100;
 const MOST_REQUESTERS = 10_000;
 
 export type FloodsDeps = {
-  readonly gateway: string;
-  readonly publish: CardPublisher;
-  readonly lease: Pick<Lease, 'note' | 'close'>;
+  /** Send a card when its turn comes; after the `last` nothing follows. */
+  readonly push: (hold: string, make: () => Card, last: boolean) => void;
   readonly clock: Clock;
   readonly newId: () => string;
   readonly redact: (text: string) => string;
-  readonly log: (message: string, details?: Record<string, unknown>) => void;
+  /** For tests. */
+  readonly floodLingerMs?: number;
 };
 
 type Collection = {
@@ -32,6 +31,8 @@ type Collection = {
   total: number;
   sequence: number;
   showing: boolean;
+  changed: boolean;
+  cancelEnd: () => void;
 };
 
 export class Floods {
@@ -99,16 +100,9 @@ export class Floods {
     return latest.size;
   }
 
-  /** The process ends, and with it all that waited: each collecting card says so at once. */
-  async close(): Promise<void> {
-    const all = [...this.#all.values()];
-    this.#all.clear();
-    for (const collection of all) {
-      collection.showing = true;
-      await this.#send(collection).catch((error) =>
-        this.#deps.log('a collecting card stays open', { error: String(error) }),
-      );
-    }
+  /** The process ends, and with it all that waited: each collecting card says so. */
+  close(): void {
+    for (const collection of this.#all.values()) this.#last(collection);
   }
 
   #begin(key: string, card: Card): Collection {
@@ -132,57 +126,58 @@ export class Floods {
       total: 0,
       sequence: 0,
       showing: false,
+      changed: false,
+      cancelEnd: () => {},
     };
     this.#filling.set(key, collection);
     this.#all.set(hold, collection);
     return collection;
   }
 
-  /** Now, and again a moment later with all that happened meanwhile. */
+  /** Now, and again a moment later where more has happened meanwhile. */
   #show(collection: Collection): void {
+    collection.changed = true;
     if (collection.showing) return;
     collection.showing = true;
-    this.#send(collection)
-      .catch((error) => {
-        this.#deps.log('a collecting card could not be sent', { error: String(error) });
-        return false;
-      })
-      .then((sent) => {
-        this.#deps.clock.after(SHOW_MS, () => {
-          collection.showing = false;
-          const over = collection.open.size === 0;
-          if (over && sent === 'last') this.#all.delete(collection.base.hold);
-          else if (sent !== cardState(collection)) this.#show(collection);
-        });
-      });
+    collection.changed = false;
+    this.#push(collection, false);
+    this.#deps.clock.after(SHOW_MS, () => {
+      collection.showing = false;
+      if (collection.changed && this.#all.has(collection.base.hold)) this.#show(collection);
+    });
+    if (collection.open.size === 0) this.#linger(collection);
   }
 
-  /** What it showed, to know whether it has to be shown anew. */
-  async #send(collection: Collection): Promise<string> {
-    const { publish, lease } = this.#deps;
-    const { base, open } = collection;
-    const shown = cardState(collection);
-    collection.sequence += 1;
-    const card = cardOf(collection, this.#deps);
-    if (open.size > 0) await lease.note(card);
-    await publish.send(cardJob(card), `card-${base.hold}-${card.sequence}`);
-    if (open.size > 0) return shown;
-    if (this.#filling.get(collection.key) === collection) this.#filling.delete(collection.key);
-    await lease.close(base.hold);
-    return 'last';
+  /** Who asks and withdraws, again and again, shall not get a card for each time. */
+  #linger(collection: Collection): void {
+    collection.cancelEnd();
+    collection.cancelEnd = this.#deps.clock.after(this.#deps.floodLingerMs ?? LINGER_MS, () => {
+      if (collection.open.size === 0) this.#last(collection);
+    });
+  }
+
+  #last(collection: Collection): void {
+    const { base, key } = collection;
+    collection.cancelEnd();
+    this.#all.delete(base.hold);
+    if (this.#filling.get(key) === collection) this.#filling.delete(key);
+    this.#push(collection, true);
+  }
+
+  #push(collection: Collection, last: boolean): void {
+    this.#deps.push(collection.base.hold, () => cardOf(collection, last, this.#deps), last);
   }
 }
 
 const keyOf = ({ operation: { connection, principal } }: Hold): string => `${connection} ${principalKey(principal)}`;
 
-const cardState = ({ total, open }: Collection): string => `${total} ${open.size}`;
-
-function cardOf(collection: Collection, { clock, redact }: FloodsDeps): Card {
-  const { base, open, total, sequence, ends } = collection;
+function cardOf(collection: Collection, over: boolean, { clock, redact }: FloodsDeps): Card {
+  const { base, open, total, ends } = collection;
+  collection.sequence += 1;
+  const { sequence } = collection;
   const waiting = [...open.values()].slice(-MOST_LISTED).reverse();
   const headline = `${total} requests within minutes, ${open.size} of them waiting`;
   const expiresAt = Math.max(base.expiresAt, ...waiting.map(({ deadline }) => Math.round(deadline.at)));
-  const over = open.size === 0;
   return {
     ...base,
     sequence,

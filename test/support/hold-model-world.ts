@@ -91,6 +91,7 @@ export class World {
       onRefused: (entry) => this.reference.unrecorded(entry),
       onCommitted: (entry) => this.reference.committed(entry),
       onClosed: (hold) => {
+        if (this.reference.collecting.has(hold)) return; // it stood for holds that have ends of their own
         const onDisk = gateway.trail.disk.some((entry) => entry.hold === hold && isEnd(entry));
         this.reference.must(onDisk || this.unrecorded, 'out of the index before its end was on disk', hold);
       },
@@ -98,7 +99,10 @@ export class World {
       onRenewal: () => {
         if (gateway === this.gateway) this.#renewedAt = this.time.now;
       },
-      onJob: (job) => void this.bot.handle(job),
+      onJob: (job) => {
+        if (job.kind === 'card' && job.card.collects) this.reference.collecting.add(job.card.hold);
+        void this.bot.handle(job);
+      },
       endSession: (id) => this.endSession(this.sessions.find((session) => session.id === id)),
     });
     this.gateways.push(gateway);

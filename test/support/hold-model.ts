@@ -84,10 +84,13 @@ export class Reference {
     }
   }
 
+  /** Ids of collecting cards: they stand for holds, and are none. */
+  readonly collecting = new Set<string>();
+
   /** A gateway appended this to its trail. */
   appended(gateway: string, entry: AuditEntry): void {
     const { kind, hold: id } = entry;
-    if (id === undefined) return;
+    if (id === undefined || this.collecting.has(id)) return;
     if (kind === 'hold.open') {
       this.#opened(gateway, entry);
       return;

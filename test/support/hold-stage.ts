@@ -193,6 +193,7 @@ export async function startHoldStage(
     expiresInTransactionMs: () => 120_000,
     endSession: (session) => session === 'session-1',
     redact: (text) => text.replaceAll('4111111111111111', '[card]'),
+    floodLingerMs: 200,
     limits: () => settings.limits,
     clock,
     newId: () => randomUUID(),

@@ -111,8 +111,10 @@ export function alike(
   mask: (text: string) => string,
 ): readonly StatementFacts[] | undefined {
   if (!facts || mask(own) !== own) return undefined;
-  const { effects, headline, risks, session, parameters, guarded } = facts;
+  const { effects, headline, risks, session, parameters } = facts;
   // Member by member: one is made for every text of the template. A SELECT has no COPY.
   const same = { text: own, shown: own, effects, headline, risks, session, parameters, like: facts };
-  return [guarded ? { ...same, guarded } : same];
+  const { guarded, lock, targets } = facts;
+  if (!guarded && !lock && !targets) return [same];
+  return [{ ...same, ...(guarded && { guarded }), ...(lock && { lock }), ...(targets && { targets }) }];
 }
