@@ -6,6 +6,7 @@ import { CARD_JOB_MS, openQueue } from '../../queue/connection.ts';
 import { freezeAnswers } from '../asks/freeze.ts';
 import { holdsAnswers } from '../asks/holds.ts';
 import { onceIn } from '../asks/once.ts';
+import { reviewAnswers } from '../asks/review.ts';
 import { Room } from '../asks/room.ts';
 import { isCalled, sessionsAnswers } from '../asks/sessions.ts';
 import { statusAnswers } from '../asks/status.ts';
@@ -16,6 +17,7 @@ import { systemClock } from '../holds/clock.ts';
 import type { SessionRegistry } from '../listeners/listener.ts';
 import type { AgentRegister } from '../state/agents.ts';
 import { frozenSentence } from '../state/freezes.ts';
+import { Reviews } from '../state/reviews.ts';
 import { version } from '../version.ts';
 import type { Metrics } from '../web/metrics.ts';
 import type { Changes } from './changes.ts';
@@ -85,6 +87,12 @@ export function takeAsks(deps: AsksDeps): { close(): Promise<void> } {
       ...holdsAnswers({ gateway, holds, redact, now }),
       ...ruleAsks(deps),
       ...deps.standing.answers,
+      ...reviewAnswers({
+        reviews: new Reviews(shared.store),
+        audit,
+        signed: ({ hold, name }, by) =>
+          changes.announceUnder(hold, `signed-${hold}`, `Reviewed: ${by} signed that ${name} released this alone.`),
+      }),
       ...freezeAnswers({
         freezes: shared.freezes,
         propose: changes.proposals.propose,

@@ -27,6 +27,8 @@ export type Changes = {
   readonly proposals: Proposals;
   /** Say it in the approvers' channel, once an id. */
   readonly announce: (id: string, text: string, ...offers: Offer[]) => void;
+  /** Say it in the thread under that hold's card. */
+  readonly announceUnder: (hold: string, id: string, text: string) => void;
 };
 
 export function createChanges({ config, rulebook, holds, audit, publish, redact, say }: ChangesDeps): Changes {
@@ -55,14 +57,16 @@ export function createChanges({ config, rulebook, holds, audit, publish, redact,
     redact,
     log: say,
   });
+  const tell = (id: string, text: string, more: { hold?: string; offers?: Offer[] }) => {
+    const notice = { kind: 'notice', id, channel: config().approvals.channel, text: text.slice(0, 3_000) } as const;
+    publish
+      .send({ ...notice, at: now(), v: Object.keys(more).length > 0 ? 2 : 1, ...more }, id)
+      .catch((error) => say('a change could not be announced', { error: String(error) }));
+  };
   return {
     authority,
     proposals,
-    announce: (id, text, ...offers) => {
-      const notice = { kind: 'notice', id, channel: config().approvals.channel, text: text.slice(0, 3_000) } as const;
-      publish
-        .send({ ...notice, at: now(), ...(offers.length > 0 ? { v: 2, offers } : { v: 1 }) }, id)
-        .catch((error) => say('a change could not be announced', { error: String(error) }));
-    },
+    announce: (id, text, ...offers) => tell(id, text, offers.length > 0 ? { offers } : {}),
+    announceUnder: (hold, id, text) => tell(id, text, { hold }),
   };
 }
