@@ -33,7 +33,7 @@ export function followersOf(
     glassAlarm({ publish, reviews, admins, now: clock.now, log }),
     ...standing,
     historian(history, redact),
-    reachFollower({ show, redact }),
+    reachFollower({ show, redact, clock }),
     routing({ channel: () => deps.approvals().channel, quietHours, now: clock.now }),
     threads({ ...deps, quietHours }),
     reminders({ ...deps, quietHours }),

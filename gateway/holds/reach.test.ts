@@ -3,8 +3,10 @@ import assert from 'node:assert/strict';
 import { after, before, beforeEach, describe, it } from 'node:test';
 import { demand, type HoldStage, holding, operation, startHoldStage } from '../../test/support/hold-stage.ts';
 import { asUsual } from '../../test/support/hold-usual.ts';
+import { eventually } from '../../test/support/workspace.ts';
 import { History } from '../gate/history.ts';
 import type { Effect, Operation, Reach } from '../operation.ts';
+import { systemClock } from './clock.ts';
 import { historian } from './history.ts';
 import type { Hold } from './hold.ts';
 import { reachFollower } from './reach.ts';
@@ -28,7 +30,7 @@ describe('what is learnt of a held operation', () => {
           },
         },
         historian(history, redact),
-        reachFollower({ show: (hold) => stage.holds.show(hold), redact }),
+        reachFollower({ show: (hold) => stage.holds.show(hold), redact, clock: systemClock, againMs: 200 }),
       ],
     });
   });
@@ -77,6 +79,23 @@ describe('what is learnt of a held operation', () => {
     asked = 0;
     await held({ effects: reads });
     assert.equal(asked, 0);
+  });
+
+  it('is asked for again inside a transaction, and shown when more than its age has changed', async () => {
+    const { card } = await held({ inTransaction: true });
+    const lines = (age: number, waiting: string) => [`its transaction has been open for ${age} s; ${waiting} for it`];
+    const answers = [lines(1, 'nobody waits'), lines(2, 'nobody waits'), lines(3, '2 other sessions wait')];
+    for (const [at, said] of answers.entries()) {
+      await eventually(async () => asked === at + 1 || undefined, 3_000);
+      answer({ ...REACH, lines: said });
+    }
+    const last = await stage.card(({ hold, blast }) => hold === card.hold && /2 other/.test(blast?.[0] ?? ''));
+    assert.equal(last.revision, card.revision);
+    const shown = stage.jobs.flatMap((job) =>
+      job.kind === 'card' && job.card.hold === card.hold ? (job.card.blast?.[0] ?? []) : [],
+    );
+    assert.deepEqual(shown, [answers[0]?.[0], answers[2]?.[0]]);
+    await stage.vote(card, 'U0ALICE', { decision: 'deny', reason: 'no' });
   });
 
   it('remembers the last ten of a requester on a connection, with how each ended, on the first card already', async () => {
