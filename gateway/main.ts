@@ -16,6 +16,7 @@ import { createIdentity } from './compose/identity.ts';
 import { described, redact, sayTo } from './compose/log.ts';
 import { endOf, metered } from './compose/metered.ts';
 import { counted } from './compose/places.ts';
+import { createPlanDoor } from './compose/plans.ts';
 import { createDoor } from './compose/postgres.ts';
 import { needsRestart } from './compose/reload.ts';
 import { Rulebook } from './compose/rulebook.ts';
@@ -217,7 +218,17 @@ export async function startGateway(
     const gate = metered(
       metrics,
       (timed) =>
-        createGate({ policy: rulebook.policy, holds: timed, audit, closed, frozen, redact, history, log: say }),
+        createGate({
+          policy: rulebook.policy,
+          holds: timed,
+          audit,
+          closed,
+          frozen,
+          redact,
+          history,
+          confirm: () => config().approvals.confirm,
+          log: say,
+        }),
       standing.before(counted(holds, { places: crew.places, limits: holdLimits, audit })),
       (operation) => registry.asked(operation),
     );
@@ -254,6 +265,12 @@ export async function startGateway(
     const web = createWebDoor({
       terminal: terminal.door,
       whoIs: terminal.whoIs,
+      plans: createPlanDoor({
+        plans: standing.plans,
+        door: () => door,
+        authenticator: identity.authenticator,
+        closed,
+      }),
       config,
       exchange: (jwt) => identity.exchange(jwt),
       audit,

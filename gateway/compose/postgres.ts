@@ -9,6 +9,7 @@ import type { Authenticator } from '../identity/identity.ts';
 import type { Listen, Listener, SessionRegistry } from '../listeners/listener.ts';
 import { CancelKeys } from '../listeners/postgres/cancel.ts';
 import type { Tally } from '../listeners/postgres/mask/rows.ts';
+import { type PlanRead, readPlan } from '../listeners/postgres/plan.ts';
 import { createSessions } from '../listeners/postgres/serve.ts';
 import { createPostgresListener, type DoorEvent, LIMITS } from '../listeners/postgres/server.ts';
 import type { Inspector } from '../listeners/postgres/types.ts';
@@ -50,6 +51,8 @@ export type Door = {
   catalogueAges(): Iterable<readonly [connection: string, seconds: number]>;
   /** Take up a new configuration; sessions whose principal may no longer use their connection end. */
   update(config: Config): void;
+  /** Read statements that are to come as a new session of this principal would mean them. @throws GatewayError ACCESS | UPSTREAM | UNPARSEABLE | UNSUPPORTED */
+  planned(connection: string, principal: Principal, statements: readonly string[]): Promise<PlanRead>;
   close(): Promise<void>;
 };
 
@@ -107,6 +110,14 @@ export function createDoor(deps: DoorDeps): Door {
     cancelKeys,
     liveInspector: (connection) => targets.liveInspector(connection),
     catalogueAges: () => targets.catalogueAges(),
+    planned: async (name, principal, statements) => {
+      const connection = targets.mayUse(name, principal);
+      if (!connection) throw new GatewayError('ACCESS', `there is no connection "${name}" for you`);
+      const { profile } = masking.maskingOf(name, principal);
+      const inspector = await targets.inspectorOf(connection);
+      const asker = { connection: name, environment: connection.environment, principal, session: 'plan' };
+      return readPlan(statements, { inspector, searchPath: connection.searchPath, profile, asker });
+    },
     update: (next) => {
       targets.update(next);
       masking.update(next);

@@ -5,8 +5,10 @@ import type { Holds } from '../holds/broker.ts';
 import { systemClock } from '../holds/clock.ts';
 import type { Follower } from '../holds/follower.ts';
 import { Grants, type GrantsDeps } from '../holds/grants.ts';
+import { Plans } from '../holds/plans.ts';
 import { withStanding } from '../holds/standing.ts';
 import { grantStore } from '../state/grants.ts';
+import { PlanStore } from '../state/plans.ts';
 import type { Say } from './log.ts';
 import type { Rulebook } from './rulebook.ts';
 import type { Shared } from './shared.ts';
@@ -16,6 +18,7 @@ export type StandingApprovals = {
   /** These holds, asked only for what no approval covers. */
   before(holds: Pick<Holds, 'open'>): Pick<Holds, 'open'>;
   readonly answers: ReturnType<typeof grantsAnswers>;
+  readonly plans: Plans;
 };
 
 export function createStanding(
@@ -23,7 +26,7 @@ export function createStanding(
     readonly shared: Pick<Shared, 'store' | 'subscriber'>;
     readonly rulebook: Pick<Rulebook, 'policy'>;
     readonly audit: Audit;
-    readonly holds: () => Pick<Holds, 'show'>;
+    readonly holds: () => Pick<Holds, 'show' | 'open'>;
     readonly say: Say;
   },
 ): StandingApprovals {
@@ -34,9 +37,17 @@ export function createStanding(
   store.start(shared.subscriber);
   const common = { audit, policy, frozen, redact, log: say };
   const grants = new Grants({ ...common, store, publish, clock, show: (hold) => deps.holds().show(hold) });
+  const plans = new Plans({
+    ...common,
+    store: new PlanStore(shared.store, clock.now),
+    publish,
+    clock,
+    holds: deps.holds,
+  });
   return {
-    followers: [grants.follower],
-    before: (holds) => withStanding(holds, [grants], { policy, audit }),
+    followers: [grants.follower, plans.follower],
+    before: (holds) => withStanding(holds, [grants, plans], { policy, audit }),
+    plans,
     answers: grantsAnswers({ store, grants, now: clock.now }),
   };
 }

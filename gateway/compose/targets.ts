@@ -1,5 +1,6 @@
 /** The targets of the PostgreSQL listener: who may use which, and one inspector for each, shared by its sessions. */
 import type { Config, ConnectionConfig } from '../config.ts';
+import { GatewayError } from '../errors.ts';
 import { createCatalog } from '../listeners/postgres/catalog/catalog.ts';
 import { createInspector } from '../listeners/postgres/inspect.ts';
 import { createReacher, type Reacher } from '../listeners/postgres/reach/reach.ts';
@@ -66,7 +67,7 @@ export class Targets {
   }
 
   /** @throws GatewayError CONFIG for a server release whose grammar is not at hand */
-  inspectorFor(upstream: Upstream, downstream: Downstream): Inspector {
+  inspectorFor(upstream: Pick<Upstream, 'serverMajor'>, downstream: Pick<Downstream, 'connection'>): Inspector {
     const { connection } = downstream;
     const target = this.#byConnection.get(connection);
     const known = target?.inspectors.get(upstream.serverMajor);
@@ -88,6 +89,14 @@ export class Targets {
   /** What its sessions' statements are read with; undefined while nobody was connected yet. */
   liveInspector(name: string): Inspector | undefined {
     return [...(this.#byName.get(name)?.inspectors.values() ?? [])].at(-1);
+  }
+
+  /** The same where no session is at hand: the target is asked for its release. @throws GatewayError UPSTREAM | CONFIG */
+  async inspectorOf(connection: PostgresConnection): Promise<Inspector> {
+    const known = this.liveInspector(connection.name);
+    if (known) return known;
+    const serverMajor = await releaseOf(connection);
+    return this.inspectorFor({ serverMajor }, { connection });
   }
 
   /** What looks at the reach of operations there, one at a time. */
@@ -131,5 +140,19 @@ export class Targets {
   async #close(target: Target): Promise<void> {
     this.#byConnection.delete(target.connection);
     await Promise.allSettled([...target.inspectors.values()].map((inspector) => inspector.close()));
+  }
+}
+
+async function releaseOf(connection: PostgresConnection): Promise<number> {
+  try {
+    const client = await sideClient(connection, { purpose: 'plan' });
+    try {
+      const { rows } = await client.query<{ server_version_num: string }>('SHOW server_version_num');
+      return Math.floor(Number(rows[0]?.server_version_num) / 10_000);
+    } finally {
+      await client.end();
+    }
+  } catch (cause) {
+    throw new GatewayError('UPSTREAM', `${connection.name} cannot be reached to read the plan`, { cause });
   }
 }

@@ -11,9 +11,10 @@ const MIN_REASON = 10; // characters: a word that says nothing is no reason
 /** What somebody must be, to release this alone; undefined where nobody may. */
 export function glassDemand(approvers: readonly string[], { operation, demands }: Hold): Demand | undefined {
   const [first] = demands;
-  // What is not known may change privileges, which nobody does alone; nor does anybody change the gateway's own rules.
+  // What is not known may change privileges, which nobody does alone; nor does anybody change the gateway's own rules,
+  // or approve what is to come.
   const never = operation.effects.some(({ action }) => action === 'dcl' || action === 'unknown');
-  if (!first || approvers.length === 0 || never || operation.protocol === 'gate') return undefined;
+  if (!first || approvers.length === 0 || never || operation.protocol === 'gate' || operation.plan) return undefined;
   const why = 'an emergency: one of these may release it alone, and another admin reviews it after';
   return { ...first, rule: 'break-glass', why, approvers, quorum: 1, requireReason: true };
 }

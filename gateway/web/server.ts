@@ -7,8 +7,9 @@ import type { Exchange } from '../identity/authenticator.ts';
 import type { Listen } from '../listeners/listener.ts';
 import { principalKey } from '../operation.ts';
 import { createDoor, type Door } from './door.ts';
-import type { Limiter, Rate } from './limiter.ts';
+import { AddressLimiter, type Limiter, type Rate } from './limiter.ts';
 import type { Metrics } from './metrics.ts';
+import { type PlanDoor, plans } from './plans.ts';
 import { type TerminalDoor, type Voter, votes } from './votes.ts';
 
 export type WebOptions = {
@@ -20,6 +21,8 @@ export type WebOptions = {
   /** Who shows this token, for those who decide at a terminal; and what they can decide. Absent: nobody does. */
   readonly whoIs?: (token: string) => Promise<Voter>;
   readonly terminal?: TerminalDoor;
+  /** Where statements are listed before they run. Absent: nowhere. */
+  readonly plans?: PlanDoor;
   readonly audit: Pick<Audit, 'append' | 'commit'>;
   readonly metrics: Metrics;
   /** What keeps the gateway from being ready, by part. */
@@ -49,6 +52,7 @@ export type Web = {
 const MAX_HEADER_BYTES = 32 * 1024; // a JWT of 16 KB and room
 const MAX_BODY_BYTES = 4 * 1024; // nothing reads it
 const REQUEST_MS = 10_000;
+const PLANS: Rate = { burst: 20, perSecond: 0.2 }; // by one address: each rings people
 export const MAX_CONNECTIONS = 2_000;
 
 export function createWeb(options: WebOptions): Web {
@@ -95,6 +99,12 @@ export function createWeb(options: WebOptions): Web {
   tokens(app, options, door);
   const { terminal, whoIs } = options;
   if (terminal && whoIs) app.register(async (scope) => votes(scope, { whoIs, terminal, door }));
+  if (options.plans) {
+    const pace = (options.limiter ?? ((_name: string, rate: Rate) => new AddressLimiter(rate)))('plans', PLANS);
+    const listed = options.plans;
+    app.register(async (scope) => plans(scope, { plans: listed, door, pace }));
+  }
+
   app.get('/healthz', async () => ({ ok: true }));
   app.get('/readyz', async (_request, reply) => {
     const notReady = await options.troubles();
