@@ -95,7 +95,7 @@ export function builderView(choice: Choice, memory: BuilderMemory, preview?: Pre
         ...(rule?.channel === undefined ? {} : { initial_conversation: rule.channel }),
       }),
       typed('why', 'Why', rule?.why, 'One sentence: requesters and approvers read it', MOST_WHY),
-      typed('more', 'More', rule?.more, 'except (by ci-bot), bytes > 10MB, escalate @leads after 5m, notify dm'),
+      typed('more', 'More', rule?.more, 'except (by ci-bot) bytes > 10MB escalate @leads after 5m notify dm'),
       ...(preview ? [preformatted('line', preview.line), plain('said', preview.said)] : []),
       actions('check', [button(CHECK, 'Show the line', 'check', { says: 'Show the line this makes, and check it' })]),
     ],

@@ -161,7 +161,7 @@ function latestSections(latest: readonly KeptSet[], { admin }: Asker): Section[]
     const before = latest[i + 1]?.rules ?? (set.version === 1 ? [] : undefined);
     if (!before && i > 0) break; // it is here to compare with
     const changed = before ? difference(before, set.rules) : undefined;
-    const what = changed ? `: ${changed.added.length} lines more, ${changed.removed.length} less` : '';
+    const what = changed ? `: +${changed.added.length} −${changed.removed.length} rules` : '';
     const agreed = set.approvedBy.length > 0 ? `, approved by ${set.approvedBy.join(', ')}` : '';
     const day = new Date(set.at).toISOString().slice(0, 10);
     lines.push(`Version ${set.version}, ${day} ${utc(set.at)}, by ${set.by}${agreed}${what}`);
