@@ -37,11 +37,13 @@ export function reachFollower({
     hold.extra = { ...hold.extra, estimate: say(reach.estimate), blast: reach.lines.map(say) };
     show(hold);
   };
+  const looks = new WeakMap<Hold, () => void>();
   const lookAgain = (hold: Hold) => {
-    clock.after(againMs, () => {
+    const cancel = clock.after(againMs, () => {
       const wanted = () => hold.phase.kind === 'open';
       if (wanted()) void hold.context.reach?.(hold.operation, wanted).then((reach) => put(hold, reach));
     });
+    looks.set(hold, cancel);
   };
   return {
     opened: (hold) => {
@@ -50,6 +52,7 @@ export function reachFollower({
       if (!operation.effects.some(({ action }) => TOUCHING.has(action))) return;
       void reachedBy(hold)?.then((reach) => put(hold, reach));
     },
+    ended: (hold) => looks.get(hold)?.(),
   };
 }
 
