@@ -30,6 +30,7 @@ import { History } from './gate/history.ts';
 import { createGate } from './gate.ts';
 import { createHolds } from './holds/broker.ts';
 import { systemClock } from './holds/clock.ts';
+import { Decisions } from './holds/decisions.ts';
 import { watchDeadGateways } from './holds/heir.ts';
 import { SessionRegistry } from './listeners/listener.ts';
 import type { Operation } from './operation.ts';
@@ -152,6 +153,7 @@ export async function startGateway(
     ends.push(() => publish.close());
     const reviews = new Reviews(shared.store);
     const history = new History();
+    const decisions = new Decisions(systemClock.now);
     const changes = createChanges({ config, rulebook, holds: () => holds, audit, publish, redact, say });
     const standing = createStanding({
       shared,
@@ -189,6 +191,7 @@ export async function startGateway(
         publish,
         reviews,
         history,
+        decisions,
         show: (hold) => holds.show(hold),
         gateway: id,
         approvals: () => config().approvals,
@@ -315,6 +318,8 @@ export async function startGateway(
       metrics,
       changes,
       standing,
+      history,
+      decisions,
       register: identity.register,
       liveInspector: door.liveInspector,
       worker: crew.number,

@@ -5,6 +5,7 @@ import { consumeAsks } from '../../queue/carry.ts';
 import { CARD_JOB_MS, openQueue } from '../../queue/connection.ts';
 import { freezeAnswers } from '../asks/freeze.ts';
 import { holdsAnswers } from '../asks/holds.ts';
+import { homeAnswers } from '../asks/home.ts';
 import { onceIn } from '../asks/once.ts';
 import { reviewAnswers } from '../asks/review.ts';
 import { Room } from '../asks/room.ts';
@@ -12,8 +13,10 @@ import { isCalled, sessionsAnswers } from '../asks/sessions.ts';
 import { statusAnswers } from '../asks/status.ts';
 import type { AuditTrail } from '../audit/writer.ts';
 import type { Config } from '../config.ts';
+import type { History } from '../gate/history.ts';
 import type { Holds } from '../holds/broker.ts';
 import { systemClock } from '../holds/clock.ts';
+import type { Decisions } from '../holds/decisions.ts';
 import type { SessionRegistry } from '../listeners/listener.ts';
 import type { AgentRegister } from '../state/agents.ts';
 import { frozenSentence } from '../state/freezes.ts';
@@ -42,6 +45,8 @@ export type AsksDeps = {
   readonly metrics: Metrics;
   readonly changes: Changes;
   readonly standing: Pick<StandingApprovals, 'answers'>;
+  readonly history: History;
+  readonly decisions: Decisions;
   readonly register: AgentRegister;
   readonly liveInspector: Door['liveInspector'];
   /** Which of the gateway's processes this is. */
@@ -58,6 +63,8 @@ export function takeAsks(deps: AsksDeps): { close(): Promise<void> } {
   const now = systemClock.now;
   const connections = () => config().connections.map(({ name }) => name);
   const cards = openQueue(CARDS_QUEUE, shared.redis, { jobMs: CARD_JOB_MS });
+  const startedAt = now();
+  const reviews = new Reviews(shared.store);
   const room = new Room({
     gateway,
     authority: changes.authority,
@@ -65,7 +72,7 @@ export function takeAsks(deps: AsksDeps): { close(): Promise<void> } {
       ...statusAnswers({
         gateway,
         version: version(),
-        startedAt: now(),
+        startedAt,
         now,
         registry,
         holds,
@@ -85,10 +92,25 @@ export function takeAsks(deps: AsksDeps): { close(): Promise<void> } {
         now,
       }),
       ...holdsAnswers({ gateway, holds, redact, now }),
+      ...homeAnswers({
+        gateway,
+        version: version(),
+        startedAt,
+        now,
+        holds,
+        registry,
+        history: deps.history,
+        decisions: deps.decisions,
+        reviews,
+        people: changes.authority.people,
+        linked: changes.authority.linked,
+        troubles: deps.troubles,
+        redact,
+      }),
       ...ruleAsks(deps),
       ...deps.standing.answers,
       ...reviewAnswers({
-        reviews: new Reviews(shared.store),
+        reviews,
         audit,
         signed: ({ hold, name }, by) =>
           changes.announceUnder(hold, `signed-${hold}`, `Reviewed: ${by} signed that ${name} released this alone.`),

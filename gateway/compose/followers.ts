@@ -4,6 +4,7 @@ import type { Config } from '../config.ts';
 import type { History } from '../gate/history.ts';
 import { glassAlarm } from '../holds/alarm.ts';
 import type { HoldsDeps } from '../holds/book.ts';
+import type { Decisions } from '../holds/decisions.ts';
 import type { Follower } from '../holds/follower.ts';
 import { historian } from '../holds/history.ts';
 import type { Hold } from '../holds/hold.ts';
@@ -18,6 +19,7 @@ export function followersOf(
   deps: Pick<HoldsDeps, 'gateway' | 'publish' | 'admins' | 'clock' | 'log' | 'redact' | 'people' | 'oidcMembers'> & {
     readonly reviews: Reviews;
     readonly history: History;
+    readonly decisions: Pick<Decisions, 'follower'>;
     readonly show: (hold: Hold) => void;
     readonly proposals: Pick<Proposals, 'follower'>;
     /** Approvals that outlive one operation. */
@@ -33,6 +35,7 @@ export function followersOf(
     glassAlarm({ publish, reviews, admins, now: clock.now, log }),
     ...standing,
     historian(history, redact),
+    deps.decisions.follower,
     reachFollower({ show, redact, clock }),
     routing({ channel: () => deps.approvals().channel, quietHours, now: clock.now }),
     threads({ ...deps, quietHours }),

@@ -17,7 +17,13 @@ export type Deed = {
 };
 
 /** A ring: `next` is where the next one goes. */
-type Deeds = { readonly ring: Deed[]; next: number };
+type Deeds = {
+  readonly ring: Deed[];
+  next: number;
+  readonly key: string;
+  readonly name: string;
+  readonly sponsor: string | undefined;
+};
 
 export class History {
   readonly #now: () => number;
@@ -44,6 +50,19 @@ export class History {
     return deeds ? [...deeds.ring.slice(deeds.next), ...deeds.ring.slice(0, deeds.next)].reverse() : [];
   }
 
+  /** What those did who are somebody's own, on every connection; in no order. */
+  of(
+    own: (principal: string, sponsor: string | undefined) => boolean,
+  ): { name: string; connection: string; deed: Deed }[] {
+    const found: { name: string; connection: string; deed: Deed }[] = [];
+    for (const [connection, requesters] of this.#connections) {
+      for (const { ring, key, name, sponsor } of requesters.values()) {
+        if (own(key, sponsor)) for (const deed of ring) found.push({ name, connection, deed });
+      }
+    }
+    return found;
+  }
+
   #of(principal: Principal, connection: string): Deeds | undefined {
     return this.#connections.get(connection)?.get(principalKey(principal));
   }
@@ -53,8 +72,9 @@ export class History {
     this.#connections.set(connection, requesters);
     const first = requesters.keys().next().value;
     if (requesters.size >= MOST_REQUESTERS && first !== undefined) requesters.delete(first);
-    const deeds: Deeds = { ring: [], next: 0 };
-    requesters.set(principalKey(principal), deeds);
+    const { name, sponsor } = principal;
+    const deeds: Deeds = { ring: [], next: 0, key: principalKey(principal), name, sponsor };
+    requesters.set(deeds.key, deeds);
     return deeds;
   }
 }

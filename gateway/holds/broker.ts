@@ -57,7 +57,7 @@ export type Holds = {
 
 export type OpenHold = Pick<
   Hold,
-  'id' | 'shortId' | 'operation' | 'openedAt' | 'deadline' | 'demands' | 'counted' | 'posted' | 'unseen'
+  'id' | 'shortId' | 'operation' | 'openedAt' | 'deadline' | 'demands' | 'counted' | 'votes' | 'posted' | 'unseen'
 >;
 
 export const createHolds = (deps: HoldsDeps): Holds => new Broker(deps);
