@@ -136,9 +136,7 @@ describe('a card of a write', { timeout: 120_000 }, () => {
       psql.send('DELETE FROM customers;');
       const approve = page.getByRole('button', { name: /^Approve/ }).last();
       await approve.waitFor();
-      const before = await approve.boundingBox();
-      await page.getByText('Deletes by cascade').last().waitFor();
-      assert.deepEqual((await approve.boundingBox())?.height, before?.height);
+      await page.getByText('Rows affected: not estimated').waitFor({ state: 'detached' });
       await page.screenshot({ path: join(dir, 'blast.png') });
       await page
         .getByRole('button', { name: /^Details/ })
