@@ -36,7 +36,9 @@ export type Listed = {
   readonly credentialEndsAt: number;
 };
 
-type Judged = { readonly steps: readonly Operation[]; readonly demands: readonly Demand[]; readonly count: number };
+/** `behind`: a statement before it changes definitions, so that nobody can tell yet what its names will stand for. */
+type Step = { readonly operation: Operation; readonly behind: boolean };
+type Judged = { readonly steps: readonly Step[]; readonly demands: readonly Demand[]; readonly count: number };
 
 export type PlanStatus = {
   readonly id: string;
@@ -153,9 +155,12 @@ export class Plans implements Standing {
   /** Which of them need approval now, and by whom. @throws GatewayError DENIED | UNSUPPORTED */
   #judged(operations: readonly Operation[]): Judged {
     const demands = new Map<string, Demand>();
-    const steps: Operation[] = [];
+    const steps: Step[] = [];
+    let behind = false;
     for (const [at, operation] of operations.entries()) {
       const verdict = this.#deps.policy().evaluate(questionOf(operation));
+      const after = behind;
+      behind ||= operation.effects.some(({ action }) => CHANGING.has(action));
       if (verdict.kind === 'deny') {
         throw new GatewayError('DENIED', `statement ${at + 1} is denied by rule ${verdict.rule}: ${verdict.why}`);
       }
@@ -165,7 +170,7 @@ export class Plans implements Standing {
         const why = `rule ${confirmed.rule} asks again about the rows it touches`;
         throw new GatewayError('UNSUPPORTED', `statement ${at + 1} cannot be planned: ${why}`);
       }
-      steps.push(operation);
+      steps.push({ operation, behind: after });
       for (const demand of verdict.demands) demands.set(JSON.stringify(demand), demand);
     }
     return { steps, demands: [...demands.values()], count: operations.length };
@@ -256,9 +261,9 @@ export class Plans implements Standing {
       connection: first.connection,
       state: 'waiting',
       statements: count,
-      steps: steps.map((operation) => ({
+      steps: steps.map(({ operation, behind }) => ({
         digest: digestOf(operation.text),
-        does: operation.effects.map(doing),
+        does: behind ? [ANYTHING] : operation.effects.map(doing),
         guard: [...(operation.guard ?? [])],
       })),
       frame,
@@ -283,6 +288,9 @@ export class Plans implements Standing {
     this.#deps.log('a plan', { of, error: String(error) });
   }
 }
+
+const CHANGING: ReadonlySet<string> = new Set(['ddl', 'dcl', 'call', 'unknown']);
+const ANYTHING = 'unknown before what precedes it has run';
 
 const approvedDemand = ({ rule, approvers, quorum, requireReason, expiresMs }: Demand) => {
   return { rule, approvers: [...approvers], quorum, requireReason, expiresMs };

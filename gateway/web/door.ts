@@ -26,6 +26,10 @@ const STATUS: Readonly<Partial<Record<GatewayError['code'], number>>> = {
   DENIED: 403,
   TOO_LONG: 413,
   CONFIG: 400,
+  UNPARSEABLE: 400,
+  UNSUPPORTED: 400,
+  FROZEN: 403,
+  NO_APPROVER: 403,
 };
 
 export function createDoor(options: DoorOptions): Door {
