@@ -8,6 +8,7 @@ import { Building } from './building.ts';
 import { Commands } from './commands.ts';
 import type { BotConfig } from './config.ts';
 import { GateCaller } from './gate-ask.ts';
+import { Home } from './home.ts';
 import type { MessageIndex } from './index.ts';
 import type { People } from './people.ts';
 import type { Slack } from './slack.ts';
@@ -25,6 +26,8 @@ export type ControlRoomDeps = {
 
 export type ControlRoom = {
   register(app: App): void;
+  /** A gateway said something that somebody's App Home may show. */
+  changed(): void;
   /** A gateway that is gone: let go of its queue. */
   forget(gateway: string): Promise<void>;
   close(): Promise<void>;
@@ -42,12 +45,18 @@ export function createControlRoom(deps: ControlRoomDeps): ControlRoom {
   const gate = new GateCaller({ asks, leases: new LeaseWatch(redis, () => config.gateways), people, log });
   const building = new Building({ gate, slack, index, self, answerer: () => commands.answerer, log });
   const commands: Commands = new Commands({ gate, slack, index, self, log, openBuilder: building.open });
+  const home = new Home({ redis, gate, slack, team: self.team, log });
   return {
     register: (app) => {
       commands.register(app);
       building.register(app);
+      home.register(app);
     },
+    changed: () => void home.changed(),
     forget: (gateway) => asks.forget(gateway),
-    close: () => asks.close(),
+    close: async () => {
+      await home.close();
+      await asks.close();
+    },
   };
 }

@@ -110,7 +110,7 @@ export async function startBot(config: BotConfig, options: StartOptions = {}): P
 
     deliverer.start();
     closing.push(() => deliverer.stop());
-    closing.push(consume(config, deliverer, metrics, log, onTrouble));
+    closing.push(consume(config, deliverer, room.changed, metrics, log, onTrouble));
     const forget = async (gateway: string) => {
       await votes.forget(gateway);
       await room.forget(gateway);
@@ -187,6 +187,7 @@ async function pinned(config: BotConfig, team: string, index: MessageIndex): Pro
 function consume(
   config: BotConfig,
   deliverer: Deliverer,
+  changed: () => void,
   metrics: BotMetrics,
   log: Logger,
   onTrouble: (error: Error) => void,
@@ -202,6 +203,7 @@ function consume(
       if (!read.ok && read.newer) throw new Error(`left to a newer bot: ${read.why}`);
       metrics.jobs.inc({ kind: read.ok ? read.value.kind : 'forged' });
       if (!read.ok) return log.error({ job: job.id, why: read.why }, 'a job was dropped: no gateway wrote it');
+      if (read.value.kind === 'card' || read.value.kind === 'notice') changed();
       await deliverer.handle(read.value, job.data as Envelope);
     },
     { concurrency: JOBS_AT_ONCE, jobMs: CARD_JOB_MS, onTrouble },

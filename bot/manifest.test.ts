@@ -7,7 +7,14 @@ import { z } from 'zod';
 import { SCOPES } from './check.ts';
 
 const url = z.url({ protocol: /^https$/ });
-const EVENTS = ['app_home_opened', 'app_uninstalled', 'subteam_members_changed', 'subteam_updated', 'tokens_revoked', 'user_change'];
+const EVENTS = [
+  'app_home_opened',
+  'app_uninstalled',
+  'subteam_members_changed',
+  'subteam_updated',
+  'tokens_revoked',
+  'user_change',
+];
 
 const text = (max: number, min = 1) => z.string().min(min).max(max);
 /** As Slack documents it (docs.slack.dev/reference/app-manifest): a key or a length it does not know is refused. */
@@ -74,13 +81,16 @@ const OF_NO_METHOD = ['commands'];
 const sources = readdirSync(new URL('.', import.meta.url))
   .filter((file) => file.endsWith('.ts') && !file.endsWith('.test.ts'))
   .map((file) => readFileSync(new URL(file, import.meta.url), 'utf8'));
-const FAMILIES = /\b((?:apps|auth|bots|chat|conversations|files|im|pins|reactions|team|usergroups|users|views)\.[a-z]+(?:\.?[A-Za-z]+)*)/;
+const FAMILIES =
+  /\b((?:apps|auth|bots|chat|conversations|files|im|pins|reactions|team|usergroups|users|views)\.[a-z]+(?:\.?[A-Za-z]+)*)/;
 
 describe('the Web API methods in the bot’s source', () => {
   const quoted = new RegExp(`['\`]${FAMILIES.source.slice(2)}['\`]`, 'g');
   const direct = /client\.((?:auth|apps\.connections|conversations|usergroups(?:\.users)?)\.[a-z]+)\(/gi;
   const called = new Set(
-    sources.flatMap((source) => [...source.matchAll(quoted), ...source.matchAll(direct)].map(([, method = '']) => method)),
+    sources.flatMap((source) =>
+      [...source.matchAll(quoted), ...source.matchAll(direct)].map(([, method = '']) => method),
+    ),
   );
 
   it('are all in the table of their scopes, and the table has no others', () => {
@@ -89,15 +99,19 @@ describe('the Web API methods in the bot’s source', () => {
   });
 
   it('need every scope that is asked for, and no other', () => {
-    assert.deepEqual([...new Set([...Object.values(METHODS).flat(), ...OF_NO_METHOD])].sort(), Object.keys(SCOPES).sort());
+    assert.deepEqual(
+      [...new Set([...Object.values(METHODS).flat(), ...OF_NO_METHOD])].sort(),
+      Object.keys(SCOPES).sort(),
+    );
   });
 
   it('are no fewer events than the bot listens to', () => {
-    const heard = sources.flatMap((source) => [...source.matchAll(/app\.event\('([a-z_]+)'/g)].map(([, event]) => event));
+    const heard = sources.flatMap((source) =>
+      [...source.matchAll(/app\.event\('([a-z_]+)'/g)].map(([, event]) => event),
+    );
     assert.deepEqual(heard.sort(), EVENTS);
   });
 });
-
 
 for (const [file, socket] of [
   ['slack-app.yaml', true],
