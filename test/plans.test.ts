@@ -142,6 +142,9 @@ describe('plans', { timeout: 240_000 }, () => {
     await psql.until(/^RESET$/m);
     psql.send(`${statements[0]};`);
     await psql.until('UPDATE 1');
+    psql.send('BEGIN;');
+    psql.send(`${statements[1]};`);
+    await psql.until('UPDATE 1');
   });
 
   it('read what a later statement needs of an earlier one', async () => {

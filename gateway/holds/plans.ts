@@ -12,7 +12,7 @@ import { type Clock, utc } from './clock.ts';
 import type { Follower } from './follower.ts';
 import type { Hold } from './hold.ts';
 import { planOperation } from './plan-card.ts';
-import { covers } from './quorum.ts';
+import { type Asked, covers } from './quorum.ts';
 import { letThrough, type Standing, type StandingDeps } from './standing.ts';
 
 const MOST_MS = 3_600_000; // an hour after its approval nobody remembers what was meant
@@ -133,6 +133,8 @@ export class Plans implements Standing {
       return undefined;
     const { version } = policy();
     const principal = principalKey(operation.principal);
+    // Inside a transaction people are asked for a shorter time, because of its locks: nobody is asked here.
+    const within = (asked: Asked): Asked => (operation.inTransaction ? { ...asked, expiresMs: 0 } : asked);
     const digest = digestOf(operation.text);
     for (const id of await store.idsOf({ principal, connection })) {
       const found = await store.find(id);
@@ -143,7 +145,7 @@ export class Plans implements Standing {
       const before = await store.used(plan);
       const step = plan.steps[before];
       const next = step?.digest === digest && fits(operation, step);
-      if (!next || !demands.every((demand) => plan.demands.some((asked) => covers(asked, demand)))) continue;
+      if (!next || !demands.every((demand) => plan.demands.some((asked) => covers(within(asked), demand)))) continue;
       const changed = policy().version !== version || frozen(operation) !== undefined;
       if (changed || signal.aborted || !alive()) return undefined; // judged again by whoever asks people
       const count = await store.claim(id, found as Found<Plan>, plan.steps.length, before);
