@@ -1,6 +1,7 @@
 /** `bot --check`: what is configured, what Slack grants, what is missing. Changes nothing, prints no secret. */
 import { type Logger as BoltLogger, webApi } from '@slack/bolt';
 import { connectCommands, connected, durabilityWarnings } from '../queue/connection.ts';
+import { checkApprovers, checkChannel, type Needed, reason } from './check-places.ts';
 import type { BotConfig } from './config.ts';
 
 /** Least scopes, each with what it is for. */
@@ -20,7 +21,15 @@ export const SCOPES: Readonly<Record<string, string>> = {
 
 export type CheckLine = { readonly ok: boolean; readonly text: string };
 
-export async function checkBot(config: BotConfig, logger: BoltLogger): Promise<CheckLine[]> {
+/** `places`: what a gateway's configuration names besides. */
+export async function checkBot(
+  config: BotConfig,
+  logger: BoltLogger,
+  places: { readonly channels: readonly string[]; readonly approvers: readonly Needed[] } = {
+    channels: [],
+    approvers: [],
+  },
+): Promise<CheckLine[]> {
   const lines: CheckLine[] = [];
   const say = (ok: boolean, text: string) => lines.push({ ok, text });
   const options = {
@@ -44,17 +53,24 @@ export async function checkBot(config: BotConfig, logger: BoltLogger): Promise<C
         say(false, `scope ${scope} is missing (to ${use}): add it to the app and install it again`);
     }
     if (Object.keys(SCOPES).every((scope) => granted.has(scope))) say(true, 'scopes: all there');
-    await checkChannel(config, client, say);
+    const channels = new Set([...(config.channel === undefined ? [] : [config.channel]), ...places.channels]);
+    for (const channel of channels) await checkChannel(client, channel, say);
+    if (channels.size === 0) say(true, 'channel: not checked (set SLACK_CHANNEL, or use countersign check --slack)');
+    await checkApprovers(client, places.approvers, say);
   } catch (error) {
     say(false, `bot token (SLACK_BOT_TOKEN): ${reason(error)}`);
   }
   if (config.mode === 'socket') {
     try {
       await new webApi.WebClient(config.appToken, options).apps.connections.open({});
-      say(true, 'app token: may open Socket Mode connections');
+      say(true, 'app token: may open Socket Mode connections (SLACK_MODE=socket)');
     } catch (error) {
       say(false, `app token (SLACK_APP_TOKEN, scope connections:write): ${reason(error)}`);
     }
+  }
+  if (config.mode === 'http') {
+    const where = config.http && `${config.http.host}:${config.http.port}`;
+    say(true, `signed HTTP: Slack's requests have to reach ${where} at /slack/events (SLACK_MODE=http)`);
   }
   return lines;
 }
@@ -70,23 +86,4 @@ async function checkRedis(config: BotConfig, say: (ok: boolean, text: string) =>
   } finally {
     redis.disconnect();
   }
-}
-
-async function checkChannel(config: BotConfig, client: webApi.WebClient, say: (ok: boolean, text: string) => void) {
-  if (config.channel === undefined) return say(true, 'channel: not checked (set SLACK_CHANNEL to check one)');
-  try {
-    const { channel } = await client.conversations.info({ channel: config.channel });
-    if (channel?.is_archived) return say(false, `channel ${config.channel} is archived`);
-    if (channel?.is_ext_shared)
-      return say(false, `channel ${config.channel} is shared with another organisation: no card is posted there`);
-    if (channel?.is_member === false) return say(false, `channel ${config.channel}: invite the bot with /invite`);
-    say(true, `channel ${config.channel}: the bot is in it`);
-  } catch (error) {
-    say(false, `channel ${config.channel}: ${reason(error)}`);
-  }
-}
-
-function reason(error: unknown): string {
-  if (error instanceof webApi.WebAPIPlatformError) return String(error.data.error);
-  return error instanceof Error ? error.message.slice(0, 200) : 'failed';
 }

@@ -6,6 +6,7 @@ import { postgresConnection } from '../compose/connections.ts';
 import { configPath } from '../config/path.ts';
 import { type Config, type ConnectionConfig, loadConfig } from '../config.ts';
 import { connectUpstream } from '../listeners/postgres/upstream.ts';
+import { checkSlack } from './check-slack.ts';
 import { type Command, parse } from './command.ts';
 
 const PATIENCE_MS = 5_000; // per part; all parts are tried at once
@@ -14,16 +15,18 @@ type Finding = { readonly part: string; readonly result: 'ok' | 'warn' | 'FAILED
 
 export const check: Command = {
   summary: 'try everything the configuration names, change nothing',
-  help: `Usage: countersign check [--config FILE]
+  help: `Usage: countersign check [--config FILE] [--slack]
 
 Reads the configuration, then tries Redis (reachable, durable), every issuer's discovery document, every
 connection's target with the gateway's own credentials, and the audit directory. One line each; exit 1 when
 something failed.
 
-  --config FILE   default: COUNTERSIGN_CONFIG, else countersign.yaml`,
+  --config FILE   default: COUNTERSIGN_CONFIG, else countersign.yaml
+  --slack         also, with the bot's environment: its tokens and scopes, and in Slack every channel and approver that
+                  the configuration names`,
 
   run: async (args, { out, err }) => {
-    const { values } = parse(args, { config: { type: 'string' } });
+    const { values } = parse(args, { config: { type: 'string' }, slack: { type: 'boolean' } });
     const path = configPath(values.config);
     const config = loadConfig(path);
     out(`ok     ${path}: ${config.connections.length} connections, ${config.rules.length} rules`);
@@ -31,7 +34,8 @@ something failed.
     for (const { result, part, text } of findings) {
       (result === 'FAILED' ? err : out)(`${result.padEnd(6)} ${part}: ${text}`);
     }
-    return findings.some(({ result }) => result === 'FAILED') ? 1 : 0;
+    const inSlack = values.slack !== true || (await checkSlack(config, out));
+    return inSlack && findings.every(({ result }) => result !== 'FAILED') ? 0 : 1;
   },
 };
 
