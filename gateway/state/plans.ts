@@ -25,7 +25,7 @@ const planSchema = z.strictObject({
   reason: text(1_000).optional(),
   /** Statements listed, and those of them that need approval, in order. */
   statements: z.number().int().min(1),
-  steps: z.array(stepSchema).min(1).max(50),
+  steps: z.array(stepSchema).min(1).max(MOST_STEPS),
   /** Settings that its statements mean what they were read as in. */
   frame: text(4_000),
   demands: z.array(approvedDemandSchema).min(1).max(50),
@@ -39,7 +39,7 @@ const planSchema = z.strictObject({
 });
 export type Plan = Readonly<z.infer<typeof planSchema>>;
 
-export const MOST_STEPS = 50;
+const MOST_STEPS = 50;
 const KEY = 'countersign:plans';
 
 export class PlanStore extends Passes<Plan> {
@@ -50,11 +50,12 @@ export class PlanStore extends Passes<Plan> {
     this.#signed = store;
   }
 
-  /** Let it be found by whose it is. The record alone says whether it may be used. */
+  /** Ids that may be theirs: the record alone says whose it is, and whether it may be used. */
   async idsOf(of: Pick<Plan, 'principal' | 'connection'>): Promise<string[]> {
     return this.#signed.redis.smembers(indexOf(of));
   }
 
+  /** Let it be found by whose it is. */
   async index(plan: Plan): Promise<void> {
     const key = indexOf(plan);
     await this.#signed.redis.multi().sadd(key, plan.id).pexpireat(key, plan.expiresAt).exec();
