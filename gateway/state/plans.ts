@@ -5,6 +5,7 @@ import { Passes } from './passes.ts';
 import type { SignedStore } from './signed.ts';
 
 const text = (max: number) => z.string().max(max);
+const MOST_STEPS = 50;
 const time = z.number().int().nonnegative();
 
 const stepSchema = z.strictObject({
@@ -39,7 +40,6 @@ const planSchema = z.strictObject({
 });
 export type Plan = Readonly<z.infer<typeof planSchema>>;
 
-const MOST_STEPS = 50;
 const KEY = 'countersign:plans';
 
 export class PlanStore extends Passes<Plan> {
