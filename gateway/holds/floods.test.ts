@@ -64,14 +64,15 @@ describe('a flood of one agent', () => {
   it('is one where they are withdrawn as fast as they come', async () => {
     const principal = agent();
     const cards = [];
-    for (let i = 0; i < 7; i++) {
+    for (let i = 0; i < 23; i++) {
       const { card, waiting } = await stage.hold(operation({ principal }));
       waiting.controller.abort('its client left');
       cards.push(card);
+      await stage.card(({ hold, state }) => hold === card.hold && state === 'withdrawn');
     }
     assert.deepEqual(
       cards.map(({ collectedBy }) => collectedBy !== undefined),
-      [false, false, false, false, false, true, true],
+      Array.from({ length: 23 }, (_, i) => i >= 20),
     );
   });
 

@@ -4,8 +4,10 @@ import { principalKey } from '../operation.ts';
 import type { Clock } from './clock.ts';
 import type { Hold } from './hold.ts';
 
-/** So many of one requester's requests on one connection within a minute, decided by nobody, are read one by one. */
+/** So many of one requester's requests on one connection are read one by one while all of them wait. */
 const OWN_CARDS = 5;
+/** And so many within a minute that nobody decided: withdrawn and asked anew, again and again. */
+const OWN_A_MINUTE = 20;
 const MINUTE_MS = 60_000;
 const SHOW_MS = 1_500; // an edit of the card no oftener: Slack takes about one a second
 const LINGER_MS = 15_000; // an emptied card takes more for so long
@@ -39,6 +41,8 @@ export class Floods {
   readonly #deps: FloodsDeps;
   /** When each requester's latest requests came that no person has decided, by hold; monotonic ms. */
   readonly #latest = new Map<string, Map<string, number>>();
+  /** Each requester's requests that wait. */
+  readonly #open = new Map<string, Set<string>>();
   /** The one collection of a requester that still takes more. */
   readonly #filling = new Map<string, Collection>();
   readonly #all = new Map<string, Collection>();
@@ -52,7 +56,10 @@ export class Floods {
     const { protocol, stopped } = hold.operation;
     if (protocol === 'gate' || stopped) return undefined; // people's own, and what flows already
     const key = keyOf(hold);
-    if (this.#undecided(key, hold.id) <= OWN_CARDS) {
+    const open = this.#open.get(key) ?? new Set();
+    open.add(hold.id);
+    this.#open.set(key, open);
+    if (this.#undecided(key, hold.id) <= OWN_A_MINUTE && open.size <= OWN_CARDS) {
       this.#filling.delete(key); // the flood is over: the next one gets a card of its own
       return undefined;
     }
@@ -71,11 +78,14 @@ export class Floods {
 
   /** A person let it go on: whoever asked is being answered. */
   released(hold: Hold): void {
-    this.#latest.get(keyOf(hold))?.delete(hold.id);
+    const key = keyOf(hold);
+    this.#latest.get(key)?.delete(hold.id);
+    this.#left(key, hold.id);
   }
 
   ended(hold: Hold): void {
     if (hold.phase.kind === 'denied') this.released(hold);
+    else this.#left(keyOf(hold), hold.id);
     const id = hold.extra?.collectedBy;
     const collection = id === undefined ? undefined : this.#all.get(id);
     if (!collection?.open.delete(hold.id)) return;
@@ -84,12 +94,18 @@ export class Floods {
     this.#show(collection);
   }
 
+  #left(key: string, hold: string): void {
+    const open = this.#open.get(key);
+    open?.delete(hold);
+    if (open?.size === 0) this.#open.delete(key);
+  }
+
   /** How many of this requester's within the last minute nobody has decided, this one included. */
   #undecided(key: string, hold: string): number {
     const now = this.#deps.clock.monotonic();
     const latest = this.#latest.get(key) ?? new Map<string, number>();
     for (const [other, at] of latest) {
-      if (now - at < MINUTE_MS && latest.size <= OWN_CARDS) break; // in order of their coming
+      if (now - at < MINUTE_MS && latest.size <= OWN_A_MINUTE) break; // in order of their coming
       latest.delete(other);
     }
     latest.set(hold, now);
