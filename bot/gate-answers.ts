@@ -23,13 +23,16 @@ export function answerViews(said: string | undefined, { text, sections }: Merged
   const pages = paged(parts);
   const shown = pages.slice(0, MOST_MESSAGES);
   const left = pages.slice(MOST_MESSAGES).flat().length;
-  const summary = notification([text, ...sections.map(titleOf)].filter(Boolean).join(' · '), 2_900);
+  const summary = notification(sentence([text, ...sections.map(titleOf)].filter(Boolean).join(' · ')), 2_900);
   return shown.map((page, at) => {
     const blocks = page.flat().map((block, index) => ({ ...block, block_id: `${at}.${index}` }));
     if (left > 0 && at === shown.length - 1) blocks.push(smallPrint('more', `… and ${left} more.`) as never);
     return { text: summary || 'Nothing to say.', blocks };
   });
 }
+
+/** Read aloud, a title alone would run into what comes next. */
+const sentence = (text: string): string => (text === '' || /[.!?…]$/.test(text) ? text : `${text}.`);
 
 const titleOf = ({ title, lines }: Section): string => title ?? lines[0] ?? '';
 
