@@ -60,6 +60,8 @@ export type OpenHold = Pick<
   'id' | 'shortId' | 'operation' | 'openedAt' | 'deadline' | 'demands' | 'counted' | 'votes' | 'posted' | 'unseen'
 >;
 
+type PostedMessage = Extract<VoteMessage, { kind: 'posted' }>;
+
 export const createHolds = (deps: HoldsDeps): Holds => new Broker(deps);
 
 class Broker implements Holds {
@@ -128,23 +130,23 @@ class Broker implements Holds {
         await directory.receive(message);
         return undefined;
       case 'posted': {
+        const unseen = message.error === undefined ? undefined : oneLine(message.error);
+        if (unseen !== undefined) deps.log('a card could not be posted', { hold: message.hold, error: unseen });
         const hold = this.#book.find(message.hold);
-        if (!hold) return undefined;
-        const { channel, ts, permalink } = message;
-        if (ts !== undefined) hold.posted = { channel, ts, permalink };
-        const before = hold.unseen;
-        hold.unseen = message.error === undefined ? undefined : oneLine(message.error);
-        if (hold.unseen !== undefined) deps.log('a card could not be posted', { hold: hold.id, error: hold.unseen });
-        if (hold.phase.kind === 'open' && hold.unseen !== before) {
-          this.#book.tell(
-            hold,
-            'changed',
-            heldText(hold, hold.unseen === undefined ? 'the approvers see it now' : undefined),
-          );
-        }
+        for (const one of hold ? [hold] : this.#book.floods.posted(message.hold, unseen))
+          this.#posted(one, message, unseen);
         return undefined;
       }
     }
+  }
+
+  /** Whether anybody sees it, its own card or the one that stands for it; the client is told where that changed. */
+  #posted(hold: Hold, { channel, ts, permalink }: PostedMessage, unseen: string | undefined): void {
+    if (ts !== undefined) hold.posted = { channel, ts, permalink };
+    const before = hold.unseen;
+    hold.unseen = unseen;
+    if (hold.phase.kind !== 'open' || unseen === before) return;
+    this.#book.tell(hold, 'changed', heldText(hold, unseen === undefined ? 'the approvers see it now' : undefined));
   }
 
   receiveTerminal(vote: TerminalVote): Promise<Receipt> {

@@ -34,6 +34,8 @@ type Collection = {
   sequence: number;
   showing: boolean;
   changed: boolean;
+  /** Why nobody sees it yet. */
+  unseen: string | undefined;
   cancelEnd: () => void;
 };
 
@@ -65,6 +67,7 @@ export class Floods {
     }
     const collection = this.#filling.get(key) ?? this.#begin(key, card());
     collection.open.set(hold.id, hold);
+    hold.unseen = collection.unseen;
     collection.total += 1;
     this.#show(collection);
     return collection.base.hold;
@@ -74,6 +77,14 @@ export class Floods {
   membersOf(id: string): readonly Hold[] | undefined {
     const collection = this.#all.get(id);
     return collection && [...collection.open.values()];
+  }
+
+  /** Its card hangs, or why not: said to all that wait under it, those that are still to come included. */
+  posted(id: string, unseen: string | undefined): readonly Hold[] {
+    const collection = this.#all.get(id);
+    if (!collection) return [];
+    collection.unseen = unseen;
+    return [...collection.open.values()];
   }
 
   /** A person let it go on: whoever asked is being answered. */
@@ -143,6 +154,7 @@ export class Floods {
       sequence: 0,
       showing: false,
       changed: false,
+      unseen: undefined,
       cancelEnd: () => {},
     };
     this.#filling.set(key, collection);
