@@ -34,4 +34,6 @@ export const historyText = (card: Card): string | undefined =>
     : undefined;
 
 const day = (epochMs: number): string => new Date(epochMs).toISOString().slice(0, 10);
-const sentence = (text: string): string => `${text.charAt(0).toUpperCase()}${text.slice(1)}`;
+/** A name keeps its letters as they are: another case is another table. */
+const sentence = (text: string): string =>
+  /^[^\s]*[.:"]/.test(text) ? text : `${text.charAt(0).toUpperCase()}${text.slice(1)}`;
