@@ -36,4 +36,4 @@ export const historyText = (card: Card): string | undefined =>
 const day = (epochMs: number): string => new Date(epochMs).toISOString().slice(0, 10);
 /** A name keeps its letters as they are: another case is another table. */
 const sentence = (text: string): string =>
-  /^[^\s]*[.:"]/.test(text) ? text : `${text.charAt(0).toUpperCase()}${text.slice(1)}`;
+  /^\S*[."]/.test(text) ? text : `${text.charAt(0).toUpperCase()}${text.slice(1)}`;

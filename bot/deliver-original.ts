@@ -63,6 +63,10 @@ export class Original {
     if (edits) {
       await post.edit(card, at);
       await index.set(hold, { shown: entry.card.sequence });
+      if (entry.reported !== undefined) {
+        await index.unset(hold, 'reported');
+        await this.posted(card, at.channel, at.ts); // what kept people from it is over
+      }
     }
     return true;
   }
@@ -125,7 +129,11 @@ export class Original {
     if (isOver(card)) return; // its gateway waits for nothing any more, and may be gone with its queue
     const message: VoteMessage = { kind: 'posted', v: 1, hold: card.hold, sequence: card.sequence, channel, ts };
     const permalink = channel.startsWith('D') ? undefined : await this.link(channel, ts);
-    await this.#it.tell(card.gateway, permalink ? { ...message, permalink } : message, `posted-${card.hold}-${ts}`);
+    await this.#it.tell(
+      card.gateway,
+      permalink ? { ...message, permalink } : message,
+      `posted-${card.hold}-${ts}-${card.sequence}`,
+    );
   }
 
   async link(channel: string, ts: string): Promise<string | undefined> {
