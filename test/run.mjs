@@ -35,14 +35,14 @@ if (only.length === 0) {
 }
 
 // A client library's reconnect timer must not keep a file that has passed alive for ever: force-exit.
-// Two at a time: each file may have a PostgreSQL, a Redis and a few processes of its own.
+// Three at a time: each file may have a PostgreSQL, a Redis and a few processes of its own, and often waits for them.
 const child = spawn(
   process.execPath,
   [
     '--import',
     'tsx',
     '--test',
-    '--test-concurrency=2',
+    '--test-concurrency=3',
     '--test-force-exit',
     '--test-timeout=240000',
     '--test-reporter=spec',
