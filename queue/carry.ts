@@ -45,6 +45,18 @@ const ASKS: Reader<Ask> = { schema: askSchema, version: ASKS_VERSION, upcasters:
 
 const JOB_ID = /^[A-Za-z0-9._@-]{1,200}$/; // BullMQ's keys are joined with ':'
 const SWEEP_MS = 60_000;
+/** BullMQ waits without end for a connection that is just being made anew; what is under way is another's after 10 s. */
+const CLOSE_MS = 8_000;
+
+/** Resolves when `work` does, or after `ms`. */
+async function within(ms: number, work: Promise<unknown>): Promise<void> {
+  let enough: NodeJS.Timeout | undefined;
+  const late = new Promise<void>((resolve) => {
+    enough = setTimeout(resolve, ms);
+  });
+  await Promise.race([work, late]);
+  clearTimeout(enough);
+}
 
 export type Publisher<T> = {
   /**
@@ -147,8 +159,8 @@ export function consume<T>(name: string, reader: Reader<T>, jobMs: number, optio
       clearInterval(sweeping);
       // With Redis gone there is nothing to hand back; do not wait for it.
       const gone = connection.status !== 'ready';
-      await worker.close(gone).catch(options.onTrouble);
-      await queue.close().catch(options.onTrouble);
+      await within(CLOSE_MS, worker.close(gone).catch(options.onTrouble));
+      await within(CLOSE_MS, queue.close().catch(options.onTrouble));
       connection.disconnect();
     },
   };

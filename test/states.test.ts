@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { type Browser, chromium, type Page } from 'playwright-core';
+import { type Browser, chromium } from 'playwright-core';
 import type { Card } from '../queue/cards.ts';
 import { aCard, type Stage, stage } from './support/bot-stage.ts';
 
@@ -48,7 +48,6 @@ const STATES: readonly (readonly [name: string, changes: Partial<Card>, shows: R
 describe('a card on its page', { timeout: 120_000 }, () => {
   let on: Stage;
   let browser: Browser;
-  let page: Page;
 
   before(async () => {
     await mkdir(pictures, { recursive: true });
@@ -57,8 +56,6 @@ describe('a card on its page', { timeout: 120_000 }, () => {
       executablePath: '/usr/bin/chromium',
       args: ['--no-sandbox', '--disable-gpu', '--disable-background-networking', '--no-first-run'],
     });
-    page = await browser.newPage({ colorScheme: 'light', deviceScaleFactor: 1.5 });
-    await page.goto(on.slack.url);
   });
   after(async () => {
     await browser?.close();
@@ -88,7 +85,12 @@ describe('a card on its page', { timeout: 120_000 }, () => {
         ['', 1_000],
         ['-phone', 390],
       ] as const) {
-        await page.setViewportSize({ width, height: 860 });
+        const page = await browser.newPage({
+          viewport: { width, height: 860 },
+          colorScheme: 'light',
+          deviceScaleFactor: 1.5,
+        });
+        await page.goto(on.slack.url);
         const message = page
           .locator('article')
           .filter({ hasText: `pic${index}` })
@@ -102,6 +104,7 @@ describe('a card on its page', { timeout: 120_000 }, () => {
           `wider than the window: ${box.x} + ${box.width} of ${width}`,
         );
         await message.screenshot({ path: join(pictures, `${name}${suffix}.png`) });
+        await page.close();
       }
     });
   }
