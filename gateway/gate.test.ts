@@ -1,7 +1,8 @@
 /** The one door: what passes, what is recorded before it passes, and what never does. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { demand, holding, operation, policyOf, TrailOfTest } from '../test/support/hold-stage.ts';
+import { demand, holding, operation, policyOf } from '../test/support/hold-stage.ts';
+import { TrailOfTest } from '../test/support/trail-of-test.ts';
 import { GatewayError } from './errors.ts';
 import { type AdmitContext, createGate, type GateDeps, type Permit } from './gate.ts';
 

@@ -1,7 +1,8 @@
 /** The question before a COMMIT: when it is asked, in which words, under which clock, and how it is put on record. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { demand, operation, policyOf, TrailOfTest } from '../../test/support/hold-stage.ts';
+import { demand, operation, policyOf } from '../../test/support/hold-stage.ts';
+import { TrailOfTest } from '../../test/support/trail-of-test.ts';
 import { GatewayError } from '../errors.ts';
 import { type AdmitContext, createGate, type Permit } from '../gate.ts';
 import { deadlineOf } from '../holds/deadline.ts';

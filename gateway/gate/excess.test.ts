@@ -1,7 +1,8 @@
 /** The question about the rest of a result: asked of the rules as they are, recorded, and settled with its operation. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { demand, operation, policyOf, TrailOfTest } from '../../test/support/hold-stage.ts';
+import { demand, operation, policyOf } from '../../test/support/hold-stage.ts';
+import { TrailOfTest } from '../../test/support/trail-of-test.ts';
 import { GatewayError } from '../errors.ts';
 import { type AdmitContext, createGate, type Excess, type GateDeps, type Permit } from '../gate.ts';
 import type { Operation, Outcome } from '../operation.ts';

@@ -4,15 +4,9 @@ import { after, before, beforeEach, describe, it } from 'node:test';
 import type { CardJob } from '../../queue/cards.ts';
 import { connectBlocking, connectCommands, connected } from '../../queue/connection.ts';
 import { newKeyPair, signingKey, verifyingKey } from '../../queue/sign.ts';
-import {
-  demand,
-  type HoldStage,
-  holding,
-  operation,
-  startHoldStage,
-  TrailOfTest,
-} from '../../test/support/hold-stage.ts';
+import { demand, type HoldStage, holding, operation, startHoldStage } from '../../test/support/hold-stage.ts';
 import { asUsual } from '../../test/support/hold-usual.ts';
+import { TrailOfTest } from '../../test/support/trail-of-test.ts';
 import { createGate, type Gate, type Permit } from '../gate.ts';
 import type { Effect, Operation } from '../operation.ts';
 import { grantStore } from '../state/grants.ts';

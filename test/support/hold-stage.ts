@@ -2,9 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import { EventEmitter, once } from 'node:events';
 import type { Redis } from 'ioredis';
-import type { Audit, AuditEntry } from '../../gateway/audit/entry.ts';
-import type { AdmitContext, Gate } from '../../gateway/gate.ts';
-import { createGate } from '../../gateway/gate.ts';
+import { type AdmitContext, createGate, type Gate } from '../../gateway/gate.ts';
 import type { HoldsDeps } from '../../gateway/holds/book.ts';
 import { createHolds, type Holds } from '../../gateway/holds/broker.ts';
 import { type Clock, systemClock } from '../../gateway/holds/clock.ts';
@@ -26,6 +24,7 @@ import { connectCommands, connected } from '../../queue/connection.ts';
 import { newKeyPair, type SigningKey, signingKey, verifyingKey } from '../../queue/sign.ts';
 import type { Attestation, Receipt, VoteMessage } from '../../queue/votes.ts';
 import { startRedis, type TestRedis } from './redis.ts';
+import { TrailOfTest } from './trail-of-test.ts';
 
 export const TEAM = 'T0ACME';
 const noop = () => {};
@@ -37,30 +36,6 @@ export type Workspace = {
   /** Does the bot answer questions? */
   answers: { directory: boolean; attest: boolean };
 };
-
-export class TrailOfTest implements Audit {
-  readonly entries: AuditEntry[] = [];
-  fails: (entry: AuditEntry) => boolean = () => false;
-  beforeCommit: (entry: AuditEntry) => Promise<void> = async () => {};
-  append(entry: AuditEntry): void {
-    if (this.fails(entry)) throw new Error('the disk is full');
-    this.entries.push(entry);
-  }
-  async commit(entry: AuditEntry): Promise<void> {
-    await this.beforeCommit(entry);
-    this.append(entry);
-  }
-  async flush(): Promise<void> {}
-  head() {
-    return { seq: this.entries.length, hash: 'ab'.repeat(32) };
-  }
-  trouble(): undefined {
-    return undefined;
-  }
-  of(kind: AuditEntry['kind']): AuditEntry[] {
-    return this.entries.filter((entry) => entry.kind === kind);
-  }
-}
 
 export const demand = (change: Partial<Demand> = {}): Demand => ({
   rule: 'schema-changes',
