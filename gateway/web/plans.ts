@@ -2,6 +2,7 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { asGatewayError, GatewayError } from '../errors.ts';
+import { bodyIn } from './body.ts';
 import type { Door } from './door.ts';
 import type { Limiter } from './limiter.ts';
 
@@ -47,7 +48,7 @@ export function plans(app: FastifyInstance, options: { plans: PlanDoor; door: Do
     answering(async (token, request, reply) => {
       if (!(await pace.allow(request.ip)))
         throw new GatewayError('LIMIT', 'too many plans from this address; wait a little');
-      const answer = await options.plans.propose(token, planIn(request.body));
+      const answer = await options.plans.propose(token, bodyIn(request.body, bodySchema, 'the plan'));
       if (answer.id === undefined) return answer;
       reply.code(202).header('location', `/v1/plans/${answer.id}`);
       return { ...answer, url: `/v1/plans/${answer.id}` };
@@ -62,17 +63,4 @@ export function plans(app: FastifyInstance, options: { plans: PlanDoor; door: Do
       return { error: 'NOT_FOUND', message: 'you have no such plan, or it is over' };
     }),
   );
-}
-
-/** @throws GatewayError CONFIG, which is answered as a bad request */
-function planIn(body: unknown): PlanBody {
-  let raw: unknown;
-  try {
-    raw = JSON.parse(String(body));
-  } catch {
-    throw new GatewayError('CONFIG', 'the body is no JSON');
-  }
-  const parsed = bodySchema.safeParse(raw);
-  if (!parsed.success) throw new GatewayError('CONFIG', `the plan does not fit: ${z.prettifyError(parsed.error)}`);
-  return parsed.data;
 }

@@ -2,7 +2,8 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import type { Card } from '../../queue/cards.ts';
-import { asGatewayError, GatewayError } from '../errors.ts';
+import { asGatewayError } from '../errors.ts';
+import { bodyIn } from './body.ts';
 import type { Door } from './door.ts';
 
 export type Voter = {
@@ -58,20 +59,7 @@ export function votes(app: FastifyInstance, { whoIs, terminal, door }: VotesOpti
       }
     };
   const list = answering(async (voter) => ({ holds: await terminal.list(voter) }));
-  const decide = answering((voter, { body }) => terminal.decide(voter, decisionIn(body)));
+  const decide = answering((voter, { body }) => terminal.decide(voter, bodyIn(body, decisionSchema, 'the vote')));
   app.get('/v1/holds', list);
   app.post('/v1/votes', decide);
-}
-
-/** @throws GatewayError CONFIG, which is answered as a bad request */
-function decisionIn(body: unknown): Decision {
-  let raw: unknown;
-  try {
-    raw = JSON.parse(String(body));
-  } catch {
-    throw new GatewayError('CONFIG', 'the body is no JSON');
-  }
-  const parsed = decisionSchema.safeParse(raw);
-  if (!parsed.success) throw new GatewayError('CONFIG', `the vote does not fit: ${z.prettifyError(parsed.error)}`);
-  return parsed.data;
 }
