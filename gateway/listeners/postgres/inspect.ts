@@ -8,6 +8,7 @@ import { objectName, type Snapshot } from './catalog/snapshot.ts';
 import { type ClassifyContext, classifyStatement } from './inspect/classify.ts';
 import { Known } from './inspect/known.ts';
 import { type ParsedStatement, Parser } from './inspect/parser.ts';
+import { Replanner } from './inspect/replan.ts';
 import { alike, speaksForAll, templated } from './inspect/template.ts';
 import { shapeOf } from './shape.ts';
 import type { InspectContext, Inspector, StatementFacts } from './types.ts';
@@ -33,6 +34,7 @@ export function createInspector(options: {
   const cache = new Known(cacheEntries);
   const templates = new Known(TEMPLATES);
   const maskedColumns = new MaskedColumns();
+  const replanner = new Replanner(parser);
   let cachedFor: Snapshot | undefined;
 
   const renew = (snapshot: Snapshot | undefined): void => {
@@ -53,14 +55,14 @@ export function createInspector(options: {
     cache.set(context, text, found);
   };
 
-  const judge = (text: string, parsed: readonly ParsedStatement[], context: InspectContext, state: CatalogState) =>
-    classifyAll(text, parsed, {
-      ...state,
-      searchPath: context.searchPath,
-      maskLiteral,
-      guard: maskedColumns.guardOf(state.snapshot, context.profile),
-      scans: context.profile?.detection !== undefined,
-    });
+  const judge = (text: string, parsed: readonly ParsedStatement[], context: InspectContext, state: CatalogState) => {
+    const { searchPath, profile } = context;
+    const guard = maskedColumns.guardOf(state.snapshot, profile);
+    const scans = profile?.detection !== undefined;
+    const judged = classifyAll(text, parsed, { ...state, searchPath, maskLiteral, guard, scans });
+    if (guard) for (const facts of judged.facts) replanner.note(facts, searchPath);
+    return judged;
+  };
 
   /** A name nobody knows may be minutes old: look once more, then say so. */
   const judgeTwice = async (
@@ -120,6 +122,11 @@ export function createInspector(options: {
     masked: (profile) => {
       const state = catalog.current();
       return state && maskedColumns.of(state.snapshot, profile);
+    },
+    replanned: (guarded, profile) => {
+      const state = catalog.current();
+      const guard = state && maskedColumns.guardOf(state.snapshot, profile);
+      return guard && replanner.again(guarded, state.snapshot, guard);
     },
     refresh: async () => {
       await catalog.refresh();

@@ -148,6 +148,11 @@ export type Inspector = {
   showParameters(parameters: readonly Parameter[]): readonly string[];
   /** Which columns of the target are masked under this profile, by the catalogue as it is known now. */
   masked(profile: Profile): Masked | undefined;
+  /** The same statement under the catalogue as it is known now; undefined where it may let through something else. */
+  replanned(
+    guarded: NonNullable<StatementFacts['guarded']>,
+    profile: Profile,
+  ): NonNullable<StatementFacts['guarded']> | undefined;
   /** How long ago the catalogue was last looked at, ms; undefined before the first look. */
   catalogueAgeMs(): number | undefined;
   /** After DDL or an unknown object: look at the catalogue again before the next verdict that needs it. */

@@ -6,7 +6,7 @@ import { type Masking, Shield, UNMASKED } from './shield.ts';
 
 const bytes = errorResponse({ severity: 'ERROR', sqlstate: '22P02', message: 'invalid input: "078-05-1120"' });
 const error = { type: 0x45, bytes, first: true, last: true };
-const inspector = { masked: () => undefined, catalogueAgeMs: () => undefined };
+const inspector = { masked: () => undefined, replanned: () => undefined, catalogueAgeMs: () => undefined };
 const profile: Profile = {
   id: 'p',
   maskOf: () => undefined,

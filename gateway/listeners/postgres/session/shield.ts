@@ -78,13 +78,13 @@ type Decided = {
 
 export class Shield {
   readonly #masking: () => Masking;
-  readonly #inspector: Pick<Inspector, 'masked' | 'catalogueAgeMs'>;
+  readonly #inspector: Pick<Inspector, 'masked' | 'replanned' | 'catalogueAgeMs'>;
   /** Something that touches masked columns ran in the transaction that is still open: its end may speak of rows, too. */
   #touched = false;
   #described: { readonly bytes: Buffer; readonly columns: readonly Column[] } | undefined;
   #decided: Decided | undefined;
 
-  constructor(masking: () => Masking, inspector: Pick<Inspector, 'masked' | 'catalogueAgeMs'>) {
+  constructor(masking: () => Masking, inspector: Pick<Inspector, 'masked' | 'replanned' | 'catalogueAgeMs'>) {
     this.#masking = masking;
     this.#inspector = inspector;
   }
@@ -188,11 +188,17 @@ export class Shield {
     return guarded ? !quiet(guarded.plan) : this.profile?.hasColumns === true;
   }
 
-  /** What was decided for a catalogue that has changed since is not believed: every computed column is masked. */
+  /**
+   * What was decided for a catalogue that has changed since is not believed unless it comes out the same again: every
+   * computed column is masked.
+   */
   #current(guarded: Results['guarded']): { plan: Plan; masked: Masked } | undefined {
-    if (this.#masking().profile?.hasColumns !== true) return undefined;
+    const { profile } = this;
+    if (profile?.hasColumns !== true) return undefined;
     const masked = this.basis ?? NOBODY_KNOWS;
     if (guarded && guarded.masked === masked) return guarded;
+    const again = guarded && this.#inspector.replanned(guarded, profile);
+    if (again?.masked === masked) return again;
     const plan = guarded?.plan ?? NOTHING_KNOWN;
     return { plan: { ...plan, outputs: undefined, scrub: true }, masked };
   }
