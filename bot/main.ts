@@ -333,7 +333,9 @@ async function run(config: BotConfig): Promise<number> {
   process.once('SIGINT', () => end(0));
   // The socket library ends some failed reconnects as an unhandled rejection: start afresh rather than go deaf.
   process.on('unhandledRejection', (error) => {
-    log.fatal({ error: error instanceof Error ? error.message : 'unknown' }, 'unhandled rejection');
+    const what = { error: error instanceof Error ? error.message : 'unknown' };
+    if (ending.signal.aborted) return log.error(what, 'unhandled rejection while stopping'); // a connection cut short
+    log.fatal(what, 'unhandled rejection');
     end(1);
   });
   try {

@@ -146,6 +146,7 @@ describe('where a card goes', () => {
       } as const;
       await on.send({ ...notice, text: 'Approved by Alice.' });
       await until('the threads', async () => (await thread('D0CAROL', other.ts)).length === 1);
+      await until('the other thread', async () => (await thread('D0ALICE', copy.ts)).length === 1);
       assert.equal((await thread('D0ALICE', copy.ts))[0]?.text, 'Approved by Alice.');
       assert.equal(
         (await read(CHANNEL)).some(({ text }) => text.includes(card.shortId) || text === 'Approved by Alice.'),

@@ -58,8 +58,10 @@ export class Page {
       return void response.writeHead(404).end();
     response.writeHead(200, { ...HEADERS, 'content-type': 'text/event-stream' });
     this.#readers.add(response);
+    let behind = false; // something happened while the page was still reading
     const send = (): void => {
-      if (!response.writableNeedDrain) response.write(`data: ${JSON.stringify(this.#seenBy(user))}\n\n`);
+      behind = response.writableNeedDrain;
+      if (!behind) response.write(`data: ${JSON.stringify(this.#seenBy(user))}\n\n`);
     };
     let timer: NodeJS.Timeout | undefined;
     const soon = (_: Activity): void => {
@@ -69,7 +71,7 @@ export class Page {
       }, COALESCE_MS);
     };
     this.#workspace.on('activity', soon);
-    response.on('drain', send);
+    response.on('drain', () => behind && send());
     response.on('close', () => {
       clearTimeout(timer);
       this.#workspace.off('activity', soon);

@@ -180,3 +180,26 @@ describe('events', () => {
     );
   });
 });
+
+describe('the page’s stream', () => {
+  it('speaks once of each change, however much there is to show', async () => {
+    const slack = await workspace();
+    for (let posts = 0; posts < 3; posts++)
+      await call(slack, 'chat.postMessage', { channel: CHANNEL, text: 'x'.repeat(30_000) });
+    const stream = await fetch(`${slack.url}page/events?user=U0ALICE`);
+    const pushed: string[] = [];
+    let rest = '';
+    const decoder = new TextDecoder();
+    for await (const chunk of stream.body ?? assert.fail()) {
+      const parts = (rest + decoder.decode(chunk, { stream: true })).split('\n\n');
+      rest = parts.pop() ?? '';
+      if (pushed.length === 0 && parts.length > 0) {
+        // All of what follows is one post: the first push is read, and nothing else happens.
+        await call(slack, 'chat.postMessage', { channel: CHANNEL, text: 'the end' });
+      }
+      pushed.push(...parts);
+      if (parts.some((part) => part.includes('the end'))) break;
+    }
+    assert.ok(pushed.length <= 3, `${pushed.length} pushes for one change`);
+  });
+});

@@ -38,6 +38,8 @@ export class TinyInspector implements Inspector {
 
   masked(): undefined {}
 
+  replanned(): undefined {}
+
   catalogueAgeMs(): undefined {}
 
   async refresh(): Promise<void> {
