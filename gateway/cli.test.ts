@@ -9,6 +9,7 @@ import { after, before, describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { stringify } from 'yaml';
 import { newKeyPair, signingKey, verifyingKey } from '../queue/sign.ts';
+import { cliArgs } from '../test/support/cli.ts';
 import { freePort } from '../test/support/ports.ts';
 import { startRedis, type TestRedis } from '../test/support/redis.ts';
 import { runCommand } from './commands/commands.ts';
@@ -18,7 +19,7 @@ const root = fileURLToPath(new URL('..', import.meta.url));
 /** As a process of its own. */
 function spawned(args: readonly string[], env: Record<string, string> = {}) {
   return new Promise<{ code: number | null; out: string; err: string }>((resolve) => {
-    const child = spawn(process.execPath, ['--import', 'tsx', 'gateway/cli.ts', ...args], {
+    const child = spawn(process.execPath, cliArgs(...args), {
       cwd: root,
       env: { ...process.env, ...env },
     });

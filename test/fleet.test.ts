@@ -6,6 +6,7 @@ import { after, before, describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { Redis } from 'ioredis';
+import { cliArgs } from './support/cli.ts';
 import { Psql } from './support/psql.ts';
 import { withClient } from './support/seed.ts';
 import { eventually, hasButton, type Message, shownBy, Workspace } from './support/workspace.ts';
@@ -44,7 +45,7 @@ describe('two gateways and two bots over signed HTTP', { timeout: 240_000 }, () 
     return { psql, card: await slack.card(`DROP TABLE ${name}`) };
   };
   const trailOf = async (n: number): Promise<string> => {
-    const args = ['--import', 'tsx', 'gateway/cli.ts', 'audit', 'show', `${world.dir}/audit-${n}`];
+    const args = cliArgs('audit', 'show', `${world.dir}/audit-${n}`);
     return (await promisify(execFile)(process.execPath, args, { cwd: root })).stdout;
   };
   const cardsAbout = async (name: string): Promise<Message[]> =>
@@ -173,7 +174,7 @@ describe('two gateways and two bots over signed HTTP', { timeout: 240_000 }, () 
     for (const n of [1, 2, 3, 4]) {
       const { stdout } = await promisify(execFile)(
         process.execPath,
-        ['--import', 'tsx', 'gateway/cli.ts', 'audit', 'verify', `${world.dir}/audit-${n}`, '--key', world.auditKey],
+        cliArgs('audit', 'verify', `${world.dir}/audit-${n}`, '--key', world.auditKey),
         { cwd: root },
       );
       assert.match(stdout, /\d+ entries/);

@@ -5,6 +5,7 @@ import { after, before, describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import type pg from 'pg';
+import { cliArgs } from './support/cli.ts';
 import { Psql } from './support/psql.ts';
 import { cardNumber, withClient } from './support/seed.ts';
 import { eventually, shownBy, Workspace } from './support/workspace.ts';
@@ -33,7 +34,7 @@ describe('masked columns, as a user meets them', { timeout: 240_000 }, () => {
   const truth = (sql: string) =>
     withClient(world.upstreamUrl, async (client) => (await client.query(sql)).rows as Record<string, unknown>[]);
   const trail = async (): Promise<string> => {
-    const args = ['--import', 'tsx', 'gateway/cli.ts', 'audit', 'show', `${world.dir}/audit-1`];
+    const args = cliArgs('audit', 'show', `${world.dir}/audit-1`);
     return (await promisify(execFile)(process.execPath, args, { cwd: root, maxBuffer: 64 << 20 })).stdout;
   };
 

@@ -7,6 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import pg from 'pg';
 import { serialize } from 'pg-protocol';
+import { cliArgs } from './support/cli.ts';
 import { Psql } from './support/psql.ts';
 import { withClient } from './support/seed.ts';
 import { shownBy, Workspace } from './support/workspace.ts';
@@ -206,16 +207,7 @@ for (const slackMode of ['socket', 'http'] as const)
     });
 
     it('ends in a trail that verifies', async () => {
-      const args = [
-        '--import',
-        'tsx',
-        'gateway/cli.ts',
-        'audit',
-        'verify',
-        `${world.dir}/audit-1`,
-        '--key',
-        world.auditKey,
-      ];
+      const args = cliArgs('audit', 'verify', `${world.dir}/audit-1`, '--key', world.auditKey);
       assert.match((await promisify(execFile)(process.execPath, args, { cwd: root })).stdout, /\d+ entries/);
     });
   });

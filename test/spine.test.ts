@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import { cliArgs } from './support/cli.ts';
 import { freePort } from './support/ports.ts';
 import { Psql } from './support/psql.ts';
 import { withClient } from './support/seed.ts';
@@ -145,13 +146,11 @@ describe('npm run demo', { timeout: 120_000 }, () => {
   });
 
   it('leaves an audit trail that verifies, and names what was decided', async () => {
-    const verify = await run(
-      process.execPath,
-      ['--import', 'tsx', 'gateway/cli.ts', 'audit', 'verify', all.audit.dir, '--key', all.audit.key],
-      { cwd: root },
-    );
+    const verify = await run(process.execPath, cliArgs('audit', 'verify', all.audit.dir, '--key', all.audit.key), {
+      cwd: root,
+    });
     assert.match(verify.stdout, /\d+ entries/);
-    const trail = await run(process.execPath, ['--import', 'tsx', 'gateway/cli.ts', 'audit', 'show', all.audit.dir], {
+    const trail = await run(process.execPath, cliArgs('audit', 'show', all.audit.dir), {
       cwd: root,
     });
     assert.match(trail.stdout, /not during the audit/);

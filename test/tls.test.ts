@@ -10,6 +10,7 @@ import { after, before, describe, it } from 'node:test';
 import { promisify } from 'node:util';
 import { stringify } from 'yaml';
 import { newKeyPair } from '../queue/sign.ts';
+import { cliArgs } from './support/cli.ts';
 import { launch, type Process } from './support/launch.ts';
 import { type Oidc, startOidc } from './support/oidc.ts';
 import { freePort } from './support/ports.ts';
@@ -63,12 +64,7 @@ describe('TLS', { timeout: 90_000 }, () => {
     await mkdir(file('audit'));
     await writeFile(file('countersign.yaml'), configuration());
     const secrets = { KEY: newKeyPair().secret, AUDIT: newKeyPair().secret, PW: target.password, REDIS: redis.url };
-    gateway = launch(
-      'gateway',
-      ['--import', 'tsx', 'gateway/cli.ts', 'gateway', '--config', file('countersign.yaml')],
-      secrets,
-      { dir },
-    );
+    gateway = launch('gateway', cliArgs('gateway', '--config', file('countersign.yaml')), secrets, { dir });
     const ready = await eventually(() =>
       get('/readyz').then(
         ({ status }) => status === 200,
@@ -163,14 +159,7 @@ describe('TLS', { timeout: 90_000 }, () => {
     assert.match(said, /FATAL/);
     assert.doesNotMatch(said, /42/);
     const trail = await eventually(async () => {
-      const { stdout } = await run(process.execPath, [
-        '--import',
-        'tsx',
-        'gateway/cli.ts',
-        'audit',
-        'show',
-        file('audit'),
-      ]);
+      const { stdout } = await run(process.execPath, cliArgs('audit', 'show', file('audit')));
       return stdout.includes('UPSTREAM_TLS') ? stdout : undefined;
     });
     assert.ok(trail, 'the trail says UPSTREAM_TLS');

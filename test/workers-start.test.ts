@@ -9,6 +9,7 @@ import { after, before, describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { stringify } from 'yaml';
 import { newKeyPair } from '../queue/sign.ts';
+import { cliArgs } from './support/cli.ts';
 import { isAlive } from './support/workers.ts';
 import { eventually } from './support/workspace.ts';
 
@@ -44,7 +45,7 @@ describe('a gateway of two workers that cannot start', { timeout: 120_000 }, () 
   const started = async (name: string, text: string, env: Record<string, string> = {}) => {
     const path = join(dir, `${name}.yaml`);
     await writeFile(path, text);
-    const args = ['--import', 'tsx', 'gateway/cli.ts', 'gateway', '--config', path];
+    const args = cliArgs('gateway', '--config', path);
     const child = spawn(process.execPath, args, {
       cwd: root,
       env: { ...process.env, KEY: key, ...env },

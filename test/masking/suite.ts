@@ -7,6 +7,8 @@ import { Harness, type Played } from './harness.ts';
 import { openRoute, type Route } from './route.ts';
 
 const SHARES = 3;
+/** Oracles are counted, not stopped: of them one in so many shows that they get an answer and leave the lab as it was. */
+const ORACLES = 4;
 const TECHNIQUES = [...new Set(ATTACKS.map(({ technique }) => technique))];
 
 export const described = ({ attack, verdict, found, evidence, spoilt }: Played): string =>
@@ -40,7 +42,8 @@ export function attacked(share: number): void {
 
     for (const technique of TECHNIQUES.filter((_, at) => at % SHARES === share)) {
       it(`are not given away by ${technique}`, async () => {
-        const attacks = ATTACKS.filter((one) => one.technique === technique);
+        const all = ATTACKS.filter((one) => one.technique === technique);
+        const attacks = all.filter(({ oracle }, at) => !oracle || at % ORACLES === 0);
         assert.deepEqual(await leaked(harness, attacks), []);
       });
     }

@@ -8,6 +8,7 @@ import { promisify } from 'node:util';
 import { stringify } from 'yaml';
 import { newKeyPair } from '../../queue/sign.ts';
 import { type Slack, startSlack } from '../slack/server.ts';
+import { entryOf } from './cli.ts';
 import { type Config, demoConfig, PEOPLE } from './demo-config.ts';
 import { answers, launch, type Process } from './launch.ts';
 import { type Oidc, startOidc } from './oidc.ts';
@@ -43,7 +44,10 @@ export type WorldOptions = {
   /** Replaces or adds top-level keys of countersign.yaml. */
   readonly config?: (config: Config) => Config;
   readonly tokenSeconds?: number;
-  /** The compiled product, as `builtProduct()` lays it out: its files run with plain node, instead of the sources. */
+  /**
+   * The compiled product, as `builtProduct()` lays it out: its files run with plain node, instead of the sources. Absent:
+   * the one that the whole suite has compiled ($COUNTERSIGN_BUILT), else the sources.
+   */
   readonly built?: string;
   /** The n-th gateway's own; all are trusted. Left out: one key for all. */
   readonly gatewayKeys?: readonly KeyPair[];
@@ -112,9 +116,8 @@ async function unwind(undo: Undo): Promise<void> {
 
 async function build(options: WorldOptions, dir: string, undo: Undo, starting: Promise<unknown>[]): Promise<World> {
   const { built, signal, ownGroups = false } = options;
-  const entry = built
-    ? { gateway: [join(built, 'gateway/cli.js'), 'gateway'], bot: [join(built, 'gateway/cli.js'), 'bot'] }
-    : { gateway: ['--import', 'tsx', 'gateway/cli.ts', 'gateway'], bot: ['--import', 'tsx', 'bot/main.ts'] };
+  const cli = entryOf(built);
+  const entry = { gateway: [...cli, 'gateway'], bot: [...cli, 'bot'] };
   const place = { dir, cwd: built ?? root, ownGroup: ownGroups };
   /** Ends with the world from the moment it has started. */
   const part = <T extends { stop(): Promise<unknown> }>(start: Promise<T>): Promise<T> => {

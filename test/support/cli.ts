@@ -1,0 +1,15 @@
+/** `countersign …`, for a process of its own. */
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const sources = ['--import', 'tsx', fileURLToPath(new URL('../../gateway/cli.ts', import.meta.url))];
+
+/**
+ * What node is given to run the product: what the whole suite has compiled ($COUNTERSIGN_BUILT), else the sources.
+ * @param built the compiled product, as `builtProduct()` lays it out
+ */
+export const entryOf = (built = process.env.COUNTERSIGN_BUILT): readonly string[] =>
+  built ? [join(built, 'gateway/cli.js')] : sources;
+
+/** Node's arguments for `countersign` with these. */
+export const cliArgs = (...args: readonly string[]): string[] => [...entryOf(), ...args];
