@@ -1,6 +1,7 @@
 /** /healthz, /readyz and /metrics of one bot. Says what is wrong, never what is in a card. */
 import { createServer, type Server } from 'node:http';
 import { Counter, collectDefaultMetrics, Registry } from 'prom-client';
+import { stdout } from '../queue/stdout.ts';
 import type { Address } from './config.ts';
 
 export class BotMetrics {
@@ -22,6 +23,15 @@ export class BotMetrics {
     help: 'Clicks carried to a gateway, by what became of them',
     labelNames: ['result'],
     registers: [this.registry],
+  });
+  readonly logLost = new Counter({
+    name: 'countersign_bot_log_lines_lost_total',
+    help: 'Log lines that were dropped because nobody read stdout',
+    registers: [this.registry],
+    collect() {
+      this.reset();
+      this.inc(stdout.lost);
+    },
   });
 
   constructor() {

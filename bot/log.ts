@@ -1,8 +1,10 @@
 /** Logs as JSON by pino. No statements, reasons, tokens: what libraries say passes through here and is scrubbed. */
 import { type Logger as BoltLogger, LogLevel } from '@slack/bolt';
 import { type Logger, pino } from 'pino';
+import { loggingTo, stdout } from '../queue/stdout.ts';
 
-export const newLog = (level: string): Logger => pino({ level, base: { part: 'bot' } });
+export const newLog = (level: string): Logger =>
+  loggingTo(stdout, (out) => pino({ level, base: { part: 'bot' } }, out));
 
 const MAX_MESSAGE = 500;
 const scrub = (text: string): string =>

@@ -13,7 +13,7 @@ import { createChanges } from './compose/changes.ts';
 import { alone, type Crew, shareOf } from './compose/crew.ts';
 import { followersOf } from './compose/followers.ts';
 import { createIdentity } from './compose/identity.ts';
-import { described, redact, sayTo } from './compose/log.ts';
+import { described, logLost, redact, sayTo } from './compose/log.ts';
 import { endOf, metered } from './compose/metered.ts';
 import { counted } from './compose/places.ts';
 import { createPlanDoor } from './compose/plans.ts';
@@ -146,6 +146,7 @@ export async function startGateway(
       auditLag: () => audit.lag(),
       catalogueAges: () => door.catalogueAges(),
       connections: () => config().connections.map(({ name }) => name),
+      logLost,
       others: crew.metrics,
     });
     ends.push(() => metrics.stop());

@@ -1,5 +1,6 @@
 /** Logs as JSON by pino. No statements, parameters or tokens: what libraries say passes the detectors. */
 import { type Logger, pino } from 'pino';
+import { loggingTo, stdout } from '../../queue/stdout.ts';
 import { maskText } from '../masking/detectors.ts';
 
 const MAX_TEXT = 2_000; // characters: a library's message, not a payload
@@ -9,10 +10,18 @@ export type Say = (message: string, details?: Record<string, unknown>) => void;
 
 /** `worker`: which of the gateway's processes speaks, where there are several. */
 export const newLog = (gateway: string, worker?: number): Logger =>
-  pino({
-    level: process.env.LOG_LEVEL ?? 'info',
-    base: { part: 'gateway', gateway, ...(worker === undefined ? {} : { worker }) },
-  });
+  loggingTo(stdout, (out) =>
+    pino(
+      {
+        level: process.env.LOG_LEVEL ?? 'info',
+        base: { part: 'gateway', gateway, ...(worker === undefined ? {} : { worker }) },
+      },
+      out,
+    ),
+  );
+
+/** Lines of this process's log that nobody could read. */
+export const logLost = (): number => stdout.lost;
 
 /** Tokens and secrets, and what looks like a person's data, taken out of a text. */
 export const redact = (text: string): string => maskText(text).text;

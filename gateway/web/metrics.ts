@@ -25,6 +25,8 @@ export type MetricSources = {
   readonly catalogueAges: () => Iterable<readonly [connection: string, seconds: number]>;
   /** Names of the configured connections; any other becomes `other`. */
   readonly connections: () => readonly string[];
+  /** Lines of the log that were dropped because nobody read them, in all. */
+  readonly logLost: () => number;
   /** Of the other processes of this gateway: what is read is all of them together. */
   readonly others?: (mine: MetricsAsJson) => Promise<readonly MetricsAsJson[]>;
 };
@@ -93,6 +95,16 @@ export function createMetrics(sources: MetricSources): Metrics {
     'max',
     () => sources.auditLag().ms / 1_000,
   );
+
+  new Counter({
+    name: 'countersign_log_lines_lost_total',
+    help: 'Log lines that were dropped because nobody read stdout',
+    registers,
+    collect() {
+      this.reset();
+      this.inc(sources.logLost());
+    },
+  });
 
   const loop = monitorEventLoopDelay({ resolution: 20 });
   loop.enable();

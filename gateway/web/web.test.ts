@@ -34,6 +34,7 @@ const sources: MetricSources = {
   catalogueAges: () => [['orders', 1.5]] as const,
   auditLag: () => ({ bytes: 10, ms: 2 }),
   connections: () => ['orders'],
+  logLost: () => 4,
 };
 
 async function serve(options: Partial<WebOptions> = {}) {
@@ -308,6 +309,7 @@ describe('/metrics', () => {
       'countersign_votes_total{counted="true"} 1',
       'countersign_votes_total{counted="false"} 1',
       'countersign_sign_ins_total{accepted="true"} 1',
+      'countersign_log_lines_lost_total 4',
     ]) {
       assert.ok(text.includes(`${line}\n`), `${line} is not in\n${text}`);
     }
