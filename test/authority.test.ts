@@ -60,6 +60,8 @@ for (const slackMode of ['socket', 'http'] as const)
         for (const table of [
           'two_eyes',
           'two_eyes_left',
+          'two_eyes_cut',
+          'two_eyes_late',
           'both_rules',
           'only_bob',
           'anyone',
@@ -122,6 +124,46 @@ for (const slackMode of ['socket', 'http'] as const)
       }
       await psql.until(/canceling|cancel/i);
       await psql.close();
+    });
+
+    /** Alice's click counts once and shows on the one card; a second person is still needed. */
+    async function onceOnly(table: string, { psql, card }: { psql: Psql; card: Message }): Promise<void> {
+      const now = await slack.message((shown, message) => message.ts === card.ts && /1 of 2/.test(shown));
+      assert.ok(hasButton(now, 'approve'));
+      assert.equal(await rows(table), 3);
+      await slack.click(carol, { ts: card.ts }, 'approve');
+      await psql.until('DELETE 3');
+      const record = await slack.message((shown, message) => message.ts === card.ts && /DELETE 3 rows in/.test(shown));
+      const about = (await slack.messages()).filter(
+        (message) => !message.thread_ts && shownBy(message).includes(`DELETE FROM ${table}\n`),
+      );
+      assert.deepEqual(
+        about.map(({ ts }) => ts),
+        [record.ts],
+      );
+      assert.ok(world.bots.every((bot) => bot.alive()));
+      await psql.close();
+    }
+
+    it('counts a click once whose connection broke before it was acknowledged, and that Slack delivers again', async () => {
+      const it = await held('DELETE FROM two_eyes_cut;');
+      await slack.fault({ kind: 'cut_delivery', count: 1 });
+      const clicked = await slack.click(alice, { ts: it.card.ts }, 'approve');
+      assert.equal(clicked.ok, true, JSON.stringify(clicked));
+      assert.equal(clicked.ephemeral.length, 1, said(clicked)); // one click, one answer
+      await onceOnly('two_eyes_cut', it);
+    });
+
+    it('counts one vote when a click is acknowledged too late, Slack says that it failed, and it is clicked again', async () => {
+      const it = await held('DELETE FROM two_eyes_late;');
+      const [bot] = world.bots;
+      bot?.signal('SIGSTOP'); // a machine that stands still for longer than Slack waits
+      const late = await slack.click(alice, { ts: it.card.ts }, 'approve');
+      bot?.signal('SIGCONT');
+      assert.equal(late.ok, false);
+      const again = await eventually(async () => (await slack.click(alice, { ts: it.card.ts }, 'approve')).ok, 30_000);
+      assert.ok(again, 'no click was acknowledged any more');
+      await onceOnly('two_eyes_late', it);
     });
 
     it('asks every rule that matches: one vote serves each rule that names that person', async () => {

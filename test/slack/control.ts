@@ -267,6 +267,9 @@ export class Control {
       case 'redeliver':
         faults.redeliver(fault.count);
         break;
+      case 'cut_delivery':
+        faults.cutDelivery(fault.count);
+        break;
       case 'down':
         faults.down(fault.ms);
         delivery.drop(10);

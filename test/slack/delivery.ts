@@ -122,13 +122,17 @@ export class Delivery {
     await this.#faults.delayOf('delivery', type);
     const send = this.#workspace.app.mode === 'socket' ? this.#bySocket : this.#byHttp;
     const again = this.#faults.takeRedelivery();
-    const answer = await send.call(this, type, payload, retry);
-    if (again) void send.call(this, type, payload, { attempt: (retry?.attempt ?? 0) + 1, reason: 'timeout' });
+    const next = { attempt: (retry?.attempt ?? 0) + 1, reason: 'timeout' };
+    const cut = this.#faults.takeCut();
+    if (cut) await send.call(this, type, payload, retry, true);
+    const answer = await send.call(this, type, payload, cut ? next : retry);
+    if (again) void send.call(this, type, payload, next);
     if (!answer.ok) this.#log(`slack: ${type} was not acknowledged: ${answer.error}`);
     return answer;
   }
 
-  #bySocket(type: EnvelopeType, payload: Json, retry?: Retry): Promise<Answer> {
+  /** `cut`: the connection breaks once the app has the payload. */
+  #bySocket(type: EnvelopeType, payload: Json, retry?: Retry, cut = false): Promise<Answer> {
     const open = this.#connections.filter((ws) => ws.readyState === ws.OPEN);
     this.#turn += 1;
     const ws = open[this.#turn % Math.max(1, open.length)];
@@ -144,7 +148,8 @@ export class Delivery {
       const gone = (): void => settle({ ok: false, error: 'dispatch_failed' });
       const timer = setTimeout(() => settle({ ok: false, error: 'operation_timeout' }), this.#ackMs);
       ws.once('close', gone);
-      this.#waiting.set(id, { socket: ws, settle });
+      if (cut) ws.on('pong', (data) => String(data) === id && ws.terminate());
+      else this.#waiting.set(id, { socket: ws, settle });
       ws.send(
         JSON.stringify({
           envelope_id: id,
@@ -156,10 +161,12 @@ export class Delivery {
             : {}),
         }),
       );
+      if (cut) ws.ping(id); // answered once the payload is read
     });
   }
 
-  async #byHttp(type: EnvelopeType, payload: Json, retry?: Retry): Promise<Answer> {
+  /** `cut`: what the app answers is not heard. */
+  async #byHttp(type: EnvelopeType, payload: Json, retry?: Retry, cut = false): Promise<Answer> {
     const { requestUrl, signingSecret } = this.#workspace.app;
     if (requestUrl === undefined) return { ok: false, error: 'dispatch_failed' };
     const [contentType, body] = encode(type, payload);
@@ -182,7 +189,7 @@ export class Delivery {
         body,
       });
       const text = (await response.text()).slice(0, MAX_ANSWER_BYTES);
-      if (response.status !== 200) return { ok: false, error: 'dispatch_failed' };
+      if (cut || response.status !== 200) return { ok: false, error: 'dispatch_failed' };
       return { ok: true, body: parseAnswer(text) };
     } catch (error) {
       const late = error instanceof Error && error.name === 'TimeoutError';

@@ -35,6 +35,11 @@ export const faultSchema = z.discriminatedUnion('kind', [
   }),
   /** The next `count` clicks, commands, submissions and events are delivered twice. */
   z.strictObject({ kind: z.literal('redeliver'), count }),
+  /**
+   * The next `count` clicks, commands, submissions and events reach the app, which is cut off as soon as it has them: no
+   * acknowledgement arrives, and they are delivered again over another connection.
+   */
+  z.strictObject({ kind: z.literal('cut_delivery'), count }),
   /** The next `count` calls of `method`, or deliveries of `delivery` (`*`, or an envelope type), are late by `ms`. */
   z.strictObject({
     kind: z.literal('delay'),
@@ -59,6 +64,7 @@ export class Faults {
   #calls: CallFault[] = [];
   #delays: DelayFault[] = [];
   #redeliver = 0;
+  #cut = 0;
   #downUntil = 0;
 
   add(fault: CallFault | DelayFault): void {
@@ -70,6 +76,7 @@ export class Faults {
     this.#calls = [];
     this.#delays = [];
     this.#redeliver = 0;
+    this.#cut = 0;
     this.#downUntil = 0;
   }
 
@@ -80,6 +87,16 @@ export class Faults {
   takeRedelivery(): boolean {
     if (this.#redeliver === 0) return false;
     this.#redeliver -= 1;
+    return true;
+  }
+
+  cutDelivery(times: number): void {
+    this.#cut += times;
+  }
+
+  takeCut(): boolean {
+    if (this.#cut === 0) return false;
+    this.#cut -= 1;
     return true;
   }
 

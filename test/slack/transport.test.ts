@@ -153,6 +153,25 @@ describe('limits and faults', () => {
     assert.equal(again.payload.trigger_id, third.got[0]?.payload.trigger_id);
     assert.notEqual(again.envelope_id, third.got[0]?.envelope_id);
   });
+
+  it('cuts a connection off that has a payload, hears nothing of it, and delivers again over another', async () => {
+    const slack = await workspace();
+    const apps = [await connect(slack), await connect(slack)];
+    const ts = await post(slack, button('approve'));
+    await slack.fault({ kind: 'cut_delivery' });
+    const acted = await slack.act('click', {
+      user: 'U0ALICE',
+      channel: CHANNEL,
+      ts,
+      action_id: 'approve',
+      follow: false,
+    });
+    assert.equal(acted.ok, true);
+    assert.equal(slack.connections(), 1);
+    const got = apps.flatMap((app) => app.got);
+    assert.deepEqual(got.map(({ retry_attempt }) => retry_attempt ?? 0).sort(), [0, 1]);
+    assert.equal(new Set(got.map(({ payload }) => payload.trigger_id)).size, 1);
+  });
 });
 
 describe('events', () => {
