@@ -65,6 +65,10 @@ describe('bot --check', { timeout: 60_000 }, () => {
     Object.assign(channel, { is_archived: false, is_ext_shared: true });
     assert.match(await failed({ channels: [CHANNEL] }), /shared with another organisation: no card is posted there/);
     channel.is_ext_shared = false;
+    assert.match(
+      await failed({ channels: ['C0GENERAL'] }),
+      /channel C0GENERAL: the bot is not in it: \/invite it there/,
+    );
     assert.match(await failed({ channels: ['C0NOWHERE'] }), /channel C0NOWHERE: channel_not_found: .*\/invite/);
   });
 

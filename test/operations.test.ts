@@ -137,6 +137,23 @@ describe('the compiled product', { timeout: 120_000 }, () => {
     assert.equal((await countersign(['nonsense'])).code, 2);
   });
 
+  it('checks Slack as it is configured: exit 0 where cards can be posted, else 1 and how to repair it', async () => {
+    const fine = await world.command('check', '--slack');
+    assert.match(fine, /^ok {5}slack: channel C0APPROVALS: the bot is in it$/m);
+    assert.match(fine, /^ok {5}slack: group @dba-oncall: 2 members$/m);
+    await slack.post('/channel', { channel: world.channel, remove: ['U0GATEBOT'] });
+    try {
+      const failed = await world.command('check', '--slack').then(
+        () => assert.fail('it ended with 0'),
+        (error: { code: number; stdout: string }) => error,
+      );
+      assert.equal(failed.code, 1);
+      assert.match(failed.stdout, /^FAILED slack: channel C0APPROVALS: the bot is not in it: \/invite it there$/m);
+    } finally {
+      await slack.post('/channel', { channel: world.channel, add: ['U0GATEBOT'] });
+    }
+  });
+
   it('says what keeps it from starting: short, with the key, exit 1', async () => {
     const file = await readFile(join(world.dir, 'countersign-1.yaml'), 'utf8');
     const env = {

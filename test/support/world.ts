@@ -81,7 +81,7 @@ export type World = {
   readonly upstreamUrl: string;
   /** What psql in the Slack page's terminal pane connects to. */
   setTerminal(url: string): void;
-  /** `countersign …` beside the first gateway, with its configuration and secrets; resolves to what it printed. */
+  /** `countersign …` beside the first gateway, with its configuration, its secrets and the bot's environment; resolves to what it printed. */
   command(...args: string[]): Promise<string>;
   startGateway(): Promise<GatewayProcess>;
   startBot(options?: { key?: KeyPair }): Promise<Process>;
@@ -217,22 +217,27 @@ async function build(options: WorldOptions, dir: string, undo: Undo, starting: P
     return gateway;
   };
 
+  const other = options.otherSlack;
+  const botEnv = {
+    REDIS_URL: redis.url,
+    COUNTERSIGN_BOT_KEY: keys.bot.secret,
+    COUNTERSIGN_GATEWAY_KEYS: trusted.join(','),
+    SLACK_MODE: options.slackMode ?? 'socket',
+    SLACK_API_URL: other?.apiUrl ?? slack?.apiUrl ?? '',
+    SLACK_BOT_TOKEN: other?.botToken ?? app.botToken,
+    SLACK_APP_TOKEN: other?.appToken ?? app.appToken,
+    SLACK_SIGNING_SECRET: app.signingSecret,
+    BOT_HTTP: `127.0.0.1:${botHttp}`,
+  };
   const startBot = async ({ key = keys.bot }: { key?: KeyPair } = {}): Promise<Process> => {
     const n = bots.length + 1;
     const health = n === 1 ? await port('botHealth') : await freePort();
-    const other = options.otherSlack;
     const process = launch(
       `bot-${n}`,
       entry.bot,
       {
-        REDIS_URL: redis.url,
+        ...botEnv,
         COUNTERSIGN_BOT_KEY: key.secret,
-        COUNTERSIGN_GATEWAY_KEYS: trusted.join(','),
-        SLACK_MODE: options.slackMode ?? 'socket',
-        SLACK_API_URL: other?.apiUrl ?? slack?.apiUrl ?? '',
-        SLACK_BOT_TOKEN: other?.botToken ?? app.botToken,
-        SLACK_APP_TOKEN: other?.appToken ?? app.appToken,
-        SLACK_SIGNING_SECRET: app.signingSecret,
         BOT_HTTP: `127.0.0.1:${n === 1 ? botHttp : await freePort()}`,
         BOT_HEALTH: `127.0.0.1:${health}`,
         ...options.env,
@@ -283,7 +288,7 @@ async function build(options: WorldOptions, dir: string, undo: Undo, starting: P
       terminalUrl = url;
     },
     command: async (...args) => {
-      const env = { ...process.env, ...secrets, COUNTERSIGN_CONFIG: files[0]?.path ?? '' };
+      const env = { ...process.env, ...botEnv, ...secrets, COUNTERSIGN_CONFIG: files[0]?.path ?? '' };
       const { stdout } = await run(process.execPath, [...entry.gateway.slice(0, -1), ...args], { cwd: place.cwd, env });
       return stdout;
     },
