@@ -1,47 +1,31 @@
-/** The composition root: builds the rooms, hands each what it needs; starts, reloads, drains and ends them in order. */
-import { randomUUID } from 'node:crypto';
 import type { Logger } from 'pino';
-import { cardPublisher, consumeVotes } from '../queue/carry.ts';
+import { consumeVotes } from '../queue/carry.ts';
 import { LeaseWatch } from '../queue/leases.ts';
-import { signingKey } from '../queue/sign.ts';
-import type { AuditEntry } from './audit/entry.ts';
 import { endsBeside } from './audit/files.ts';
-import { openAudit } from './audit/writer.ts';
 import { takeAsks } from './compose/asks.ts';
 import { secureContext } from './compose/certificate.ts';
-import { createChanges } from './compose/changes.ts';
 import { alone, type Crew, shareOf } from './compose/crew.ts';
-import { followersOf } from './compose/followers.ts';
+import { createDeciding } from './compose/deciding.ts';
 import { createIdentity } from './compose/identity.ts';
 import { described, logLost, redact, sayTo } from './compose/log.ts';
-import { endOf, metered } from './compose/metered.ts';
-import { counted } from './compose/places.ts';
 import { createPlanDoor } from './compose/plans.ts';
 import { createDoor } from './compose/postgres.ts';
-import { needsRestart } from './compose/reload.ts';
+import { takeUp } from './compose/reload.ts';
 import { Rulebook } from './compose/rulebook.ts';
 import { Keys, openShared } from './compose/shared.ts';
-import { createStanding } from './compose/standing.ts';
 import { createTerminal } from './compose/terminal.ts';
+import { openTrail } from './compose/trail.ts';
 import { createWebDoor } from './compose/web.ts';
 import type { Address, Config } from './config.ts';
-import { asGatewayError } from './errors.ts';
-import { History } from './gate/history.ts';
-import { createGate } from './gate.ts';
-import { createHolds } from './holds/broker.ts';
 import { systemClock } from './holds/clock.ts';
-import { Decisions } from './holds/decisions.ts';
 import { watchDeadGateways } from './holds/heir.ts';
 import { SessionRegistry } from './listeners/listener.ts';
-import type { Operation } from './operation.ts';
-import { Reviews } from './state/reviews.ts';
 import { createMetrics } from './web/metrics.ts';
 import { troublesOf } from './web/ready.ts';
 import { MAX_CONNECTIONS } from './web/server.ts';
 
 const VOTES_AT_ONCE = 200; // a click may wait for answers that come on the same queue, and must not keep them out
 const HEAD_KEPT_MS = 30 * 86_400_000; // long enough to compare with a trail that was cut
-const CARDS_MS = 5_000; // how long an end waits until its last cards are in Redis
 
 export type Gateway = {
   readonly id: string;
@@ -78,14 +62,9 @@ export async function startGateway(
   };
   try {
     const keys = new Keys(first);
-    const { dir, mode, minFreeBytes, retentionMs, key } = first.audit;
-    const audit = await openAudit({
-      dir,
-      mode,
-      key: signingKey(key.reveal()),
+    const { audit, note } = await openTrail(first.audit, {
       gateway: id,
-      ...(minFreeBytes === undefined ? {} : { minFreeBytes }),
-      ...(retentionMs === undefined || crew.number > 1 ? {} : { retentionMs }), // one directory, cleared by one of them
+      clears: crew.number <= 1,
       publishHead: (head) => shared.store.write(`countersign:audit:${id}`, head, { ttlMs: HEAD_KEPT_MS }),
       log,
     });
@@ -93,15 +72,6 @@ export async function startGateway(
       note({ kind: 'stop', gateway: id });
       return audit.close();
     });
-
-    /** For what has happened already: a trail that cannot be written stops what comes next by itself. */
-    const note = (entry: AuditEntry) => {
-      try {
-        audit.append(entry);
-      } catch (error) {
-        log.error({ kind: entry.kind, ...described(error) }, 'not recorded');
-      }
-    };
 
     const registry = new SessionRegistry({ maxPerPrincipal: first.limits.sessionsPerPrincipal, places: crew.places });
     const endSessions = (reason: string) => {
@@ -136,7 +106,6 @@ export async function startGateway(
       return shared.over() ? 'the gateway has been without its shared state for too long' : undefined;
     };
 
-    const frozen = (operation: Operation) => shared.freezes.refusal(operation);
     const identity = createIdentity({ store: shared.store, config, log });
     ends.push(() => identity.stop());
     const metrics = createMetrics({
@@ -150,92 +119,22 @@ export async function startGateway(
       others: crew.metrics,
     });
     ends.push(() => metrics.stop());
-    const publish = cardPublisher(shared.redis, keys.own);
-    ends.push(() => publish.close());
-    const reviews = new Reviews(shared.store);
-    const history = new History();
-    const decisions = new Decisions(systemClock.now);
-    const changes = createChanges({ config, rulebook, holds: () => holds, audit, publish, redact, say });
-    const standing = createStanding({
+    const deciding = createDeciding({
+      gateway: id,
+      config,
+      keys,
       shared,
       rulebook,
+      identity,
+      registry,
+      metrics,
       audit,
-      publish,
-      frozen,
-      holds: () => holds,
-      redact,
+      places: crew.places,
+      closed,
       say,
     });
-    const holdLimits = () => ({
-      openPerPrincipal: config().limits.openHoldsPerPrincipal,
-      openPerConnection: config().limits.openHoldsPerConnection,
-    });
-    const holds = createHolds({
-      gateway: id,
-      audit,
-      policy: rulebook.policy,
-      publish,
-      store: shared.store,
-      lease: shared.lease,
-      people: () => config().identity.people,
-      oidcMembers: (group) => identity.oidcMembers(group),
-      names: () => rulebook.names(),
-      admins: () => config().approvals.admins,
-      breakGlass: () => config().approvals.breakGlass,
-      isRevoked: ({ issuer, subject }) =>
-        identity.revocations.isRevoked({ issuer, subject, jti: undefined, hash: undefined }),
-      reviews,
-      frozen,
-      followers: followersOf({
-        standing: standing.followers,
-        proposals: changes.proposals,
-        publish,
-        reviews,
-        history,
-        decisions,
-        show: (hold) => holds.show(hold),
-        gateway: id,
-        approvals: () => config().approvals,
-        people: () => config().identity.people,
-        members: (name) => holds.people.members(name),
-        oidcMembers: (group) => identity.oidcMembers(group),
-        admins: () => config().approvals.admins,
-        clock: systemClock,
-        redact,
-        log: say,
-      }),
-      channel: () => config().approvals.channel,
-      expiresInTransactionMs: () => config().approvals.expiresInTransactionMs,
-      endSession: (session, reason) => {
-        const live = registry.get(session);
-        live?.end(reason);
-        return live !== undefined;
-      },
-      redact,
-      limits: holdLimits,
-      clock: systemClock,
-      newId: randomUUID,
-      log: say,
-      onEnd: ({ state, ms }) => metrics.decided(endOf(state), ms),
-    });
-    ends.push(() => holds.stop(CARDS_MS));
-    const gate = metered(
-      metrics,
-      (timed) =>
-        createGate({
-          policy: rulebook.policy,
-          holds: timed,
-          audit,
-          closed,
-          frozen,
-          redact,
-          history,
-          confirm: () => config().approvals.confirm,
-          log: say,
-        }),
-      standing.before(counted(holds, { places: crew.places, limits: holdLimits, audit })),
-      (operation) => registry.asked(operation),
-    );
+    const { holds, gate } = deciding;
+    ends.push(() => deciding.close());
     const door = createDoor({
       gateway: id,
       config,
@@ -270,7 +169,7 @@ export async function startGateway(
       terminal: terminal.door,
       whoIs: terminal.whoIs,
       plans: createPlanDoor({
-        plans: standing.plans,
+        plans: deciding.standing.plans,
         door: () => door,
         authenticator: identity.authenticator,
         closed,
@@ -317,10 +216,10 @@ export async function startGateway(
       holds,
       audit,
       metrics,
-      changes,
-      standing,
-      history,
-      decisions,
+      changes: deciding.changes,
+      standing: deciding.standing,
+      history: deciding.history,
+      decisions: deciding.decisions,
       register: identity.register,
       liveInspector: door.liveInspector,
       worker: crew.number,
@@ -348,7 +247,7 @@ export async function startGateway(
       bury: shared.bury,
     });
     log.info({ ...addresses, connections: first.connections.length }, 'gateway started');
-    endsBeside(dir, id).then(
+    endsBeside(first.audit.dir, id).then(
       (others) => others.length > 0 && note({ kind: 'audit.beside', ends: others }),
       (error) => log.warn(described(error), 'the other audit chains could not be read'),
     );
@@ -356,26 +255,7 @@ export async function startGateway(
     return {
       id,
       addresses,
-      reload: (read) => {
-        try {
-          const next = read();
-          const certificate = secureContext(next.tls);
-          const later = needsRestart(now.config, next);
-          now.config = next;
-          now.certificate = certificate;
-          if (next.tls) web?.renewCertificate({ cert: next.tls.cert, key: next.tls.key.reveal() });
-          keys.update(next);
-          identity.update(next);
-          door.update(next);
-          rulebook.takeFile(next);
-          if (later.length > 0) log.warn({ keys: later }, 'changed, but only read at the next start');
-          log.info({ rules: next.rules.length, connections: next.connections.length }, 'configuration taken up');
-          note({ kind: 'reload', accepted: true, policy: rulebook.policy().version, later });
-        } catch (error) {
-          log.error(described(error), 'the configuration was refused; the one before stays in force');
-          note({ kind: 'reload', accepted: false, why: redact(asGatewayError(error).message.slice(0, 2_000)) });
-        }
-      },
+      reload: (read) => takeUp(read, { now, web, keys, identity, door, rulebook, log, note }),
       drain: async (ms) => {
         now.draining = true;
         log.info({ sessions: registry.size, holds: holds.stats().open }, 'draining');

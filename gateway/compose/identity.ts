@@ -11,6 +11,8 @@ import type { SignedStore } from '../state/signed.ts';
 import { TokenStore } from '../state/tokens.ts';
 import { described } from './log.ts';
 
+export type Identity = ReturnType<typeof createIdentity>;
+
 export function createIdentity(deps: { store: SignedStore; config: () => Config; log: Logger }) {
   const { store, config, log } = deps;
   const onTrouble = (reason: string) => log.warn(described(reason), 'identity');
