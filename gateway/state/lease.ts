@@ -26,6 +26,11 @@ const CLOSE = `${IN_ORDER}redis.call('HDEL', KEYS[2], ARGV[3]) return 1`;
 /** Only while the lease is there: one step, so that nobody can call it lost in between. */
 const RELEASE = `${IN_ORDER}if redis.call('EXISTS', KEYS[3]) == 0 then return 0 end
 redis.call('HSET', KEYS[2], ARGV[3], ARGV[4]) return 1`;
+/**
+ * A lease that vanished by itself (a Redis without its data, an eviction) is taken again; whoever looked twice meanwhile
+ * calls the holds lost. Once is what a restart of Redis does; again within so long, it could have been seen so.
+ */
+const VANISHED_MS = 10 * 60_000;
 const IN_ORDER_MS = 24 * 3_600_000; // longer than any network keeps the bytes of a broken connection
 
 /** Which of this gateway's connections wrote to its index last: a number that grows. */
@@ -76,6 +81,7 @@ export function createLease(deps: LeaseDeps): Lease {
     renewMs: LEASE_RENEW_MS,
   };
   let renewedAt = Number.NEGATIVE_INFINITY;
+  let vanishedAt = Number.NEGATIVE_INFINITY; // when its key was last found missing
   let term = 0;
   let connection = 0; // connections that broke before the one in use
   let reportedLost = true; // nothing is lost before the first renewal
@@ -97,16 +103,18 @@ export function createLease(deps: LeaseDeps): Lease {
     const startedAt = clock.monotonic(); // the lease runs from before the write, not from when its answer came
     const replies = await store.redis
       .multi()
-      .set(leaseKey(gateway), store.sealed({ v: 1, gateway, at: clock.now() }, leaseKey(gateway)), 'PX', leaseMs)
+      .set(leaseKey(gateway), store.sealed({ v: 1, gateway, at: clock.now() }, leaseKey(gateway)), 'PX', leaseMs, 'GET')
       .sadd(GATEWAYS_KEY, gateway)
       .exec();
     const refused = replies?.find(([error]) => error)?.[0];
     if (!replies || refused) throw refused ?? new Error('Redis discarded the renewal of the lease');
     if (stopped) return;
-    if (lapsed()) {
+    const vanished = renewedAt !== Number.NEGATIVE_INFINITY && replies[0]?.[1] === null;
+    if (lapsed() || (vanished && startedAt - vanishedAt < VANISHED_MS)) {
       term += 1;
       tellLost();
     }
+    if (vanished) vanishedAt = startedAt;
     // Renewed before, and yet not among the gateways any more: Redis came back without its data.
     const forgotten = renewedAt !== Number.NEGATIVE_INFINITY && replies[1]?.[1] === 1;
     renewedAt = Math.max(renewedAt, startedAt);

@@ -28,12 +28,13 @@ export class Store {
     return held && held.until > this.#time.now ? held.value : null;
   }
 
-  set(key: string, value: string, ...options: (string | number)[]): 'OK' | null {
-    if (options.includes('NX') && this.get(key) !== null) return null;
+  set(key: string, value: string, ...options: (string | number)[]): string | null {
+    const before = this.get(key);
+    if (options.includes('NX') && before !== null) return null;
     const px = options.indexOf('PX');
     const until = px === -1 ? Number.POSITIVE_INFINITY : this.#time.now + Number(options[px + 1]);
     this.strings.set(key, { value, until });
-    return 'OK';
+    return options.includes('GET') ? before : 'OK';
   }
 
   hash(key: string): Map<string, string> {
