@@ -18,6 +18,14 @@ export const words = (text: string, style?: { bold?: boolean; italic?: boolean; 
 /** A person, shown by their name; in an edit it rings nobody. */
 export const person = (id: string): Element => (isUserId(id) ? { type: 'user', user_id: id } : words(id));
 
+/** Plain text, but for these Slack ids: where one stands alone, it is shown as that person. */
+export function withPeople(text: string, people: readonly string[] = [], style?: { bold?: boolean }): Element[] {
+  const ids = people.filter(isUserId);
+  if (ids.length === 0) return [words(text, style)];
+  const parts = text.split(new RegExp(`(?<!\\w)(${ids.join('|')})(?!\\w)`)); // what is in brackets stays, at odd places
+  return parts.flatMap((part, at) => (part === '' ? [] : at % 2 === 1 ? person(part) : words(part, style)));
+}
+
 /** A moment in the reader's own time zone; `said` where Slack cannot show it. */
 export const moment = (epochMs: number, format: string, said: string): Element => ({
   type: 'date',

@@ -34,6 +34,7 @@ describe('an answer', () => {
       const section: Section = {
         title: long(150),
         lines: Array.from({ length: 60 }, () => long(500)),
+        people: Array.from({ length: 60 }, () => long(32)),
         code: long(3_000),
         link: long(500),
         buttons: Array.from({ length: 5 }, () => ({
@@ -54,6 +55,20 @@ describe('an answer', () => {
     fits(answerViews(undefined, merged(heard([answer()]), 'status')));
     fits(answerViews('', merged(heard([answer({ sections: [{ lines: [] }] })]), 'status')));
     fits(answerViews('status', merged(heard([], { trouble: 'No gateway is running.' }), 'status')));
+  });
+
+  it('shows as people the Slack ids that the gateway says are people, and nothing that only looks like one', () => {
+    const lines = ['report-bot (agent, sponsor U0BOB), since U0BOBBY', 'one: 0 of 2 from U0BOB, U0EVE, @dba'];
+    const of = (people: string[]) => {
+      const views = answerViews('holds', merged(heard([answer({ sections: [{ lines, people }] })]), 'holds'));
+      fits(views);
+      return JSON.stringify(views[0]?.blocks);
+    };
+    const shown = of(['U0BOB', '<!channel>', '.*']);
+    assert.equal(shown.match(/"user_id":"U0BOB"/g)?.length, 2);
+    assert.match(shown, /"text":"\), since U0BOBBY"/);
+    assert.match(shown, /"text":", U0EVE, @dba"/);
+    assert.doesNotMatch(of([]), /user_id/);
   });
 
   it('parses nothing of what gateways say: no mention rings, no link hides', () => {

@@ -2,7 +2,7 @@
 import type { types } from '@slack/bolt';
 import type { Section } from '../queue/asks.ts';
 import { visible } from '../queue/review.ts';
-import { actions, paragraphs, preformatted, sizeOf, smallPrint, words } from './blocks.ts';
+import { actions, paragraphs, preformatted, sizeOf, smallPrint, withPeople, words } from './blocks.ts';
 import type { View } from './cards.ts';
 import { gateButton } from './gate-button.ts';
 import { TOPICS } from './gate-help.ts';
@@ -61,8 +61,8 @@ function sectionBlocks(section: Section): types.KnownBlock[] {
   return whole.map(blocksOf).find((blocks) => sizeOf(blocks) <= MESSAGE_SIZE) ?? [];
 }
 
-function blocksOf({ title, lines, code, link, buttons }: Section): types.KnownBlock[] {
-  const rows = linesOf(lines);
+function blocksOf({ title, lines, people, code, link, buttons }: Section): types.KnownBlock[] {
+  const rows = linesOf(lines, people);
   if (title !== undefined) rows.unshift([words(oneLine(title, 150), { bold: true })]);
   if (link !== undefined && /^https?:\/\/[^\s<>|]+$/.test(link)) {
     rows.push([{ type: 'link', url: link, text: 'Open its card' }]);
@@ -74,17 +74,17 @@ function blocksOf({ title, lines, code, link, buttons }: Section): types.KnownBl
 }
 
 /** Lines until there is no more room; then how many are missing. */
-function linesOf(lines: readonly string[]) {
+function linesOf(lines: readonly string[], people?: readonly string[]) {
   let left = SECTION_SIZE;
   const rows: Parameters<typeof paragraphs>[1][] = [];
   for (const [at, line] of lines.entries()) {
-    const shown = oneLine(line, 500);
-    left -= JSON.stringify(shown).length + 90; // what it takes as a block of its own
+    const shown = withPeople(oneLine(line, 500), people);
+    left -= JSON.stringify(shown).length + 65; // what it takes as a block of its own
     if (left < 0 && at > 0) {
       rows.push([words(`… and ${lines.length - at} more lines`)]);
       break;
     }
-    rows.push([words(shown)]);
+    rows.push(shown);
   }
   return rows;
 }

@@ -2,7 +2,7 @@
 import type { types } from '@slack/bolt';
 import type { Section } from '../queue/asks.ts';
 import { HOME, type HomePart } from '../queue/home.ts';
-import { actions, heading, paragraphs, sizeOf, smallPrint, words } from './blocks.ts';
+import { actions, heading, paragraphs, sizeOf, smallPrint, withPeople } from './blocks.ts';
 import type { Heard } from './gate-ask.ts';
 import { gateButton } from './gate-button.ts';
 import { oneLine } from './text.ts';
@@ -60,10 +60,10 @@ function partBlocks(name: string, part: HomePart, sections: readonly Section[]):
 const order = ({ at }: Section, newestFirst: boolean): number =>
   at === undefined ? Number.MAX_SAFE_INTEGER : newestFirst ? -at : at;
 
-function itemBlocks(id: string, { lines, link, buttons, at }: Section): types.KnownBlock[] {
+function itemBlocks(id: string, { lines, people, link, buttons, at }: Section): types.KnownBlock[] {
   const rows = lines
     .slice(0, 8)
-    .map((line, row) => [words(oneLine(line, 400), { bold: row === 0 && lines.length > 1 })]);
+    .map((line, row) => withPeople(oneLine(line, 400), people, { bold: row === 0 && lines.length > 1 }));
   if (at === undefined)
     return rows.length > 0 ? [smallPrint(id, lines.map((line) => oneLine(line, 400)).join(' '))] : [];
   const linked: types.RichTextLink[] =

@@ -163,7 +163,14 @@ export async function startGateway(
         freezes: () => shared.freezes.trouble(),
         audit: () => audit.trouble(),
       });
-    const terminal = createTerminal({ gateway: id, holds, shared, keys, identity });
+    const terminal = createTerminal({
+      gateway: id,
+      holds,
+      shared,
+      keys,
+      identity,
+      people: () => config().identity.people,
+    });
     ends.push(() => terminal.close());
     const web = createWebDoor({
       terminal: terminal.door,

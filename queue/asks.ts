@@ -102,6 +102,8 @@ const button = z.strictObject({
 const sectionSchema = z.strictObject({
   title: text(150).optional(),
   lines: z.array(text(500)).max(60),
+  /** Slack ids: where one of them stands alone in `lines`, it is shown as that person. */
+  people: z.array(text(32)).max(60).optional(),
   /** Shown as code, as it is. */
   code: text(3_000).optional(),
   /** A message in Slack that it is about. */

@@ -16,7 +16,7 @@ const rules = [
     id: 'drops',
     match: { action: ['ddl'] },
     verdict: 'hold',
-    approvers: ['oidc:data-science', PEOPLE.guest],
+    approvers: ['oidc:data-science', PEOPLE.bob, PEOPLE.guest],
     why: 'Looked at',
   },
   { id: 'by-group', match: { object: 'grouped' }, verdict: 'hold', approvers: ['@dba-oncall'], why: 'DBAs look' },
@@ -76,11 +76,13 @@ describe('countersign approve, with Slack down', { timeout: 180_000 }, () => {
 
   it('lists what waits, shows it whole, and releases it on exactly what was shown', async () => {
     const { psql, id } = await held('DROP TABLE t1;');
+    await as('bob'); // who has shown a token is known by name
     const list = await as('alice');
     assert.match(list.text, new RegExp(`^${id}  \\S+  PRODUCTION · orders: .*t1`, 'm'));
     const unasked = await as('alice', id);
     assert.equal(unasked.code, 2);
     assert.match(unasked.text, /DROP TABLE t1/);
+    assert.match(unasked.text, /from oidc:data-science, .+ \(U0BOB\), U0GUEST/);
     assert.match(unasked.text, /nobody is there to ask: read it, then give --yes/);
     const digest = digestOf(unasked.text);
     const wrong = await as('alice', id, '--yes', '0'.repeat(64));

@@ -140,6 +140,7 @@ describe('/gate', { timeout: 300_000 }, () => {
     const listed = await gate(PEOPLE.carol, 'sessions orders');
     const shown = shownBy(listed);
     assert.match(shown, /report-bot on orders/);
+    assert.match(JSON.stringify(listed.blocks), /"user_id":"U0BOB"/, 'its sponsor, as a person');
     assert.match(shown, /Since \d\d:\d\d:\d\d UTC/);
     assert.match(shown, /Last: .*public\.orders/);
     assert.equal(hasButton(await gate(PEOPLE.bob, 'sessions'), 'gate.0'), false, 'who is no admin gets no Kill');

@@ -3,6 +3,7 @@ import type { Answer, Section } from '../../queue/asks.ts';
 
 const MOST_SECTIONS = 100;
 const MOST_LINES = 60;
+const MOST_PEOPLE = 60;
 const MOST_BUTTONS = 5;
 /** All of it; a job of a queue is no place for a book. */
 const MOST_CHARACTERS = 200_000;
@@ -30,13 +31,14 @@ export function bounded(answer: Answer): Answer {
   return { ...answer, text: cut(answer.text, 2_900), sections: fitting };
 }
 
-function fitted({ title, lines, code, link, buttons, at }: Section): Section {
+function fitted({ title, lines, people, code, link, buttons, at }: Section): Section {
   const shown = lines.slice(0, MOST_LINES).map((line) => cut(line, 500));
   if (lines.length > MOST_LINES) shown[MOST_LINES - 1] = `… and ${lines.length - MOST_LINES + 1} more lines.`;
   // A line that is cut says something else, and a link that is cut leads nowhere: rather none.
   const said = buttons?.filter(({ line }) => line.length <= 500).slice(0, MOST_BUTTONS);
   return {
     lines: shown,
+    ...(people === undefined ? {} : { people: people.slice(0, MOST_PEOPLE) }),
     ...(title === undefined ? {} : { title: cut(title, 150) }),
     ...(code === undefined ? {} : { code: cut(code, 3_000) }),
     ...(link === undefined || link.length > 500 ? {} : { link }),

@@ -4,7 +4,7 @@ import type { Holds, OpenHold } from '../holds/broker.ts';
 import { utc } from '../holds/clock.ts';
 import { principalKey } from '../operation.ts';
 import type { Answers } from './asks.ts';
-import { duration, who } from './words.ts';
+import { duration, peopleAmong, who } from './words.ts';
 
 const MOST_SHOWN = 50;
 
@@ -30,6 +30,7 @@ export function holdsAnswers({ gateway, holds, redact, now }: OpenHoldsDeps): Pi
         ...(unseen === undefined ? [] : [`Nobody sees its card: ${unseen}`]),
         ...(posted || unseen !== undefined ? [] : ['Its card is not up yet']),
       ],
+      ...peopleAmong(operation.principal.sponsor, ...demands.flatMap(({ approvers }) => approvers)),
       ...(posted?.permalink === undefined ? {} : { link: posted.permalink }),
       at: openedAt,
     };

@@ -11,7 +11,7 @@ import { isGroupName } from '../holds/quorum.ts';
 import type { SessionRegistry } from '../listeners/listener.ts';
 import type { Reviews } from '../state/reviews.ts';
 import type { Answers, Asker } from './asks.ts';
-import { count, who } from './words.ts';
+import { count, peopleAmong, who } from './words.ts';
 
 const WEEK_MS = 7 * 86_400_000;
 
@@ -79,6 +79,7 @@ function shown({ redact }: HomeDeps, { operation, shortId, openedAt, deadline, p
       `${who(operation.principal)}, since ${utc(openedAt)}, until ${utc(deadline.at)}. Request ${shortId}.`,
       ...(unseen === undefined ? [] : [`Nobody sees its card: ${unseen}`]),
     ],
+    ...peopleAmong(operation.principal.sponsor),
     ...(link === undefined ? {} : { link }),
     at: openedAt,
   };

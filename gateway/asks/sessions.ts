@@ -3,7 +3,7 @@ import type { Section } from '../../queue/asks.ts';
 import type { LiveSession, SessionRegistry } from '../listeners/listener.ts';
 import { type Principal, principalKey } from '../operation.ts';
 import type { Answers } from './asks.ts';
-import { ago, argument, count, who } from './words.ts';
+import { ago, argument, count, peopleAmong, who } from './words.ts';
 
 const MOST_SHOWN = 25; // more than that nobody reads on a phone: a connection narrows it down
 const MOST_NAMED = 10;
@@ -49,8 +49,9 @@ export function sessionsAnswers(deps: SessionsDeps): Pick<Answers, 'sessions' | 
         .slice(0, MOST_NAMED)
         .map(({ principal, connection, id }) => `${who(principal)} on ${connection}, session ${id}`);
       if (ended.length > MOST_NAMED) named.push(`… and ${ended.length - MOST_NAMED} more`);
+      const people = peopleAmong(...ended.map(({ principal }) => principal.sponsor));
       const title = `${count(ended.length, 'session')} ended on gateway ${deps.gateway}`;
-      return { ok: true, text: `${title}.`, sections: [{ title, lines: named }] };
+      return { ok: true, text: `${title}.`, sections: [{ title, lines: named, ...people }] };
     },
   };
 }
@@ -68,6 +69,7 @@ function shown(session: LiveSession, { redact, now, gateway }: SessionsDeps, adm
   return {
     title: `${principal.name} on ${connection}`,
     lines: [who(principal), `Since ${ago(startedAt, now())}, gateway ${gateway}`, asked],
+    ...peopleAmong(principal.sponsor),
     at: startedAt,
     ...(admin
       ? {

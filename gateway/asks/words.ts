@@ -1,4 +1,5 @@
 /** How times and people are said in answers. Pure. */
+import type { Section } from '../../queue/asks.ts';
 import { utc } from '../holds/clock.ts';
 import type { Principal } from '../operation.ts';
 
@@ -22,10 +23,16 @@ export function ago(at: number, now: number): string {
 export const count = (n: number, one: string, many = `${one}s`): string =>
   `${n.toLocaleString('en-US')} ${n === 1 ? one : many}`;
 
-/** `report-bot (agent, answered for by U0BOB)` */
+/** `report-bot (agent, sponsor U0BOB)`; its section says who that is: `peopleAmong` */
 export function who({ name, kind, sponsor }: Principal): string {
   const answers = sponsor === undefined ? (kind === 'agent' ? ', nobody answers for it' : '') : `, sponsor ${sponsor}`;
   return `${name} (${kind}${answers})`;
+}
+
+/** Those among these names that are Slack ids of people: a section with them shows who they are. */
+export function peopleAmong(...names: readonly (string | undefined)[]): Pick<Section, 'people'> {
+  const people = [...new Set(names)].flatMap((name) => (name && /^[UW][A-Z0-9]{2,30}$/.test(name) ? name : []));
+  return people.length === 0 ? {} : { people };
 }
 
 /** An argument of a `/gate` line, quoted where it would not be read as one word. */

@@ -10,7 +10,12 @@ import { type Command, Misuse, parse } from './command.ts';
 
 const TIMEOUT_MS = 30_000; // a vote may wait 15 s for the gateway that holds it
 
-const listSchema = z.object({ holds: z.array(cardSchema) });
+const listSchema = z.object({
+  holds: z.array(cardSchema),
+  /** Names by Slack id. */
+  people: z.record(z.string(), z.string()).default({}),
+});
+type People = Readonly<Record<string, string>>;
 const decidedSchema = z.object({ counted: z.boolean(), text: z.string() });
 const errorSchema = z.object({ message: z.string(), hint: z.string().optional() });
 
@@ -45,7 +50,7 @@ count for a minute after the gateway last read them. The card says so once Slack
     if (values.yes !== undefined && !/^[0-9a-f]{12,64}$/.test(values.yes))
       throw new Misuse('--yes takes the digest as it was shown, at least 12 characters of it');
     const gateway = await reach(values.url, values['token-file']);
-    const { holds } = listSchema.parse(await gateway('GET', '/v1/holds'));
+    const { holds, people } = listSchema.parse(await gateway('GET', '/v1/holds'));
     if (id === undefined) {
       for (const card of holds) out(row(card));
       if (holds.length === 0) out('Nothing waits for you.');
@@ -56,7 +61,7 @@ count for a minute after the gateway last read them. The card says so once Slack
     if (!card) throw new GatewayError('WITHDRAWN', `nothing called ${id} waits for you`);
     if (found.length > 1)
       throw new Misuse(`${id} is not the only one; give all of it: ${found.map(({ hold }) => hold).join(', ')}`);
-    out(whole(card));
+    out(whole(card, people));
     const decision = values.deny ? 'deny' : 'approve';
     if (values.yes === undefined ? !(await agreed(card, decision)) : !card.digest.startsWith(values.yes)) {
       out(values.yes === undefined ? 'Not voted.' : 'Not voted: the digest is another one now. Read it again.');
@@ -116,10 +121,11 @@ const title = (card: Card): string =>
   `${plain(card.environment).toUpperCase()} · ${plain(card.connection)}: ${plain(card.headline)}`;
 
 /** Everything that is voted on, with whatever could hide or move the cursor written out. */
-function whole(card: Card): string {
+function whole(card: Card, people: People): string {
+  const named = (id: string) => (people[id] === undefined ? plain(id) : `${plain(people[id])} (${plain(id)})`);
   const votes = card.demands.map(
     ({ rule, why, counted, quorum, approvers }) =>
-      `  ${plain(rule)}: ${plain(why)} (${counted} of ${quorum} from ${approvers.map(plain).join(', ')})`,
+      `  ${plain(rule)}: ${plain(why)} (${counted} of ${quorum} from ${approvers.map(named).join(', ')})`,
   );
   return [
     title(card),

@@ -8,9 +8,10 @@ import { LeaseWatch, openHolds } from '../../queue/leases.ts';
 import type { SigningKey, VerifyingKey } from '../../queue/sign.ts';
 import { GatewayError } from '../errors.ts';
 import type { Holds } from '../holds/broker.ts';
+import type { LinkedPerson } from '../holds/linked.ts';
 import type { GatewayAuthenticator } from '../identity/authenticator.ts';
 import type { AgentRegister } from '../state/agents.ts';
-import type { Decided, Decision, TerminalDoor, Voter } from '../web/votes.ts';
+import type { Decided, Decision, TerminalDoor, Voter, Waiting } from '../web/votes.ts';
 
 const ANSWER_MS = 15_000; // as long as anybody waits at a terminal without thinking it is stuck
 const MOST_LISTED = 200;
@@ -22,8 +23,10 @@ export type TerminalDeps = {
   readonly keys: { readonly own: SigningKey; readonly gateways: () => readonly VerifyingKey[] };
   readonly identity: {
     readonly authenticator: Pick<GatewayAuthenticator, 'authenticate'>;
-    readonly register: Pick<AgentRegister, 'seen'>;
+    readonly register: Pick<AgentRegister, 'seen' | 'namesOf'>;
   };
+  /** Whose Slack account is whose, as configured. */
+  readonly people: () => readonly LinkedPerson[];
 };
 
 export type Terminal = {
@@ -33,7 +36,7 @@ export type Terminal = {
   close(): Promise<void>;
 };
 
-export function createTerminal({ gateway, holds, shared, keys, identity }: TerminalDeps): Terminal {
+export function createTerminal({ gateway, holds, shared, keys, identity, people }: TerminalDeps): Terminal {
   const { redis } = shared;
   const asks = askPublisher({ ...shared, key: keys.own, gatewayKeys: keys.gateways });
   const leases = new LeaseWatch(redis, keys.gateways);
@@ -49,15 +52,22 @@ export function createTerminal({ gateway, holds, shared, keys, identity }: Termi
       throw new GatewayError('UNAVAILABLE', 'Redis is not reachable, so nothing can be approved now', { cause });
     }
   };
-  const list = async (voter: Voter): Promise<Card[]> => {
+  const readable = async (voter: Voter): Promise<Card[]> => {
     const mine: Card[] = [];
     for (const card of (await reachable()).sort((a, b) => a.openedAt - b.openedAt)) {
       if (mine.length < MOST_LISTED && (await holds.mayRead(card, voter))) mine.push(card);
     }
     return mine;
   };
+  const list = async (voter: Voter): Promise<Waiting> => {
+    const mine = await readable(voter);
+    const asked = new Set(mine.flatMap(({ demands }) => demands.flatMap(({ approvers }) => approvers)));
+    const linked = people().filter(({ slack }) => asked.has(slack));
+    const names = await identity.register.namesOf(linked).catch(() => new Map<string, string>());
+    return { holds: mine, people: Object.fromEntries(names) };
+  };
   const decide = async (voter: Voter, decision: Decision): Promise<Decided> => {
-    const card = (await list(voter)).find(({ hold }) => hold === decision.hold);
+    const card = (await readable(voter)).find(({ hold }) => hold === decision.hold);
     if (!card) return { counted: false, text: 'Not counted: nothing of that id waits for you.' };
     const vote = {
       kind: 'terminal',

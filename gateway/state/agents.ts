@@ -101,6 +101,21 @@ export class AgentRegister {
     });
   }
 
+  /** Their names as their last verified tokens had them, by Slack id. @throws when Redis is gone. */
+  async namesOf(
+    people: readonly { readonly slack: string; readonly issuer: string; readonly subject: string }[],
+  ): Promise<Map<string, string>> {
+    if (people.length === 0) return new Map();
+    const found = await this.#store.redis.hmget(KEY, ...people.map(fieldOf));
+    return new Map(
+      people.flatMap((person, i) => {
+        const raw = found[i];
+        const name = raw ? this.#open(raw, fieldOf(person))?.name : undefined;
+        return name === undefined ? [] : [[person.slack, name] as const];
+      }),
+    );
+  }
+
   #entry(
     principal: Principal,
     connection: string | undefined,

@@ -26,9 +26,15 @@ const decisionSchema = z.strictObject({
 export type Decision = z.infer<typeof decisionSchema>;
 export type Decided = { readonly counted: boolean; readonly text: string };
 
+export type Waiting = {
+  readonly holds: readonly Card[];
+  /** Names of those whom the cards call by their Slack ids, as far as they are known here. */
+  readonly people: Readonly<Record<string, string>>;
+};
+
 export type TerminalDoor = {
   /** What waits and this person may see, oldest first. @throws GatewayError UNAVAILABLE */
-  list(voter: Voter): Promise<readonly Card[]>;
+  list(voter: Voter): Promise<Waiting>;
   /** @throws GatewayError UNAVAILABLE */
   decide(voter: Voter, decision: Decision): Promise<Decided>;
 };
@@ -58,7 +64,7 @@ export function votes(app: FastifyInstance, { whoIs, terminal, door }: VotesOpti
         return door.refuse(request, reply, asGatewayError(thrown));
       }
     };
-  const list = answering(async (voter) => ({ holds: await terminal.list(voter) }));
+  const list = answering((voter) => terminal.list(voter));
   const decide = answering((voter, { body }) => terminal.decide(voter, bodyIn(body, decisionSchema, 'the vote')));
   app.get('/v1/holds', list);
   app.post('/v1/votes', decide);
