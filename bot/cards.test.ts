@@ -5,6 +5,7 @@ import { MAX_CARD_CHARACTERS } from '../queue/review.ts';
 import { blockErrors, blocksTooLong, viewErrors } from '../test/slack/blocks.ts';
 import { aCard } from '../test/support/bot-stage.ts';
 import { cardView, MAX_CARD_SIZE, minimalView } from './cards.ts';
+import { menu } from './menu.ts';
 import { detailsModal, noteModal, pageCount, reasonModal } from './modals.ts';
 import { buttonValue, parseActionsBlockId, parseButtonValue } from './pressed.ts';
 
@@ -310,6 +311,37 @@ describe('a card', () => {
     ])
       assert.ok(text.includes(part), part);
     assert.deepEqual(actionIds(cardView(card).blocks), []);
+  });
+});
+
+describe('the menu beside the buttons', () => {
+  it('asks once more with a sentence for each choice there is, and for no other, within Slack’s 300 characters', () => {
+    const vote = { user: 'U0ALICE', decision: 'approve' as const, at: 1 };
+    const asks = (changes: Parameters<typeof aCard>[0]) => {
+      const { options = [], confirm } = menu(aCard(changes), true) ?? {};
+      const text = confirm?.text.text ?? '';
+      assert.ok(text.length <= 300);
+      const said = text.split('\n').map((line) => line.split(':')[0]);
+      return { said, chosen: options.map(({ text }) => text.text) };
+    };
+    const all = asks({
+      grants: [15, 60],
+      votes: [vote],
+      breakGlass: true,
+      requester: { ...aCard().requester, name: long('W', 200) },
+    });
+    assert.deepEqual(all, {
+      said: ['Approve this shape', 'Take back', 'Break the glass', 'Kill session'],
+      chosen: [
+        'Approve this shape for 15 min',
+        'Approve this shape for 1 h',
+        'Take back my approval',
+        'Break the glass…',
+        'Kill session',
+      ],
+    });
+    assert.deepEqual(asks({}).said, ['Kill session']);
+    assert.deepEqual(asks({ protocol: 'gate', votes: [vote] }).said, ['Take back']);
   });
 });
 

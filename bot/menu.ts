@@ -33,14 +33,15 @@ export function menu(card: Card, reviewed: boolean): types.Overflow | undefined 
   if (card.breakGlass) put('Break the glass…', 'glass');
   if (card.protocol !== 'gate') put('Kill session', 'kill'); // a change of the gateway itself has none
   if (options.length === 0) return undefined;
-  const who = oneLine(card.requester.name, 60);
-  const shape = options.some(({ value }) => value?.startsWith('grant:'))
-    ? ` Approving the shape lets ${who} run the like again for that time without asking.`
-    : '';
-  const kill =
-    card.protocol === 'gate'
-      ? 'A vote taken back does not count any more.'
-      : `Kill session ends the whole session of ${who}, not only this request.`;
+  // One dialog asks about whatever was chosen: it says of each choice what it does.
+  const who = oneLine(card.requester.name, 40);
+  const says: Readonly<Record<string, string>> = {
+    grant: `Approve this shape: ${who} may run the like again for that time without asking.`,
+    undo: 'Take back: your approval does not count any more.',
+    glass: 'Break the glass: you are asked for a reason first.',
+    kill: `Kill session: ends the whole session of ${who}, not only this request.`,
+  };
+  const kinds = new Set(options.map(({ value }) => (value ?? '').replace(/:.*/, '')));
   return {
     type: 'overflow',
     action_id: 'more',
@@ -49,7 +50,7 @@ export function menu(card: Card, reviewed: boolean): types.Overflow | undefined 
       title: { type: 'plain_text', text: 'Are you sure?' },
       text: {
         type: 'plain_text',
-        text: cut(`${kill}${shape}`, 300),
+        text: cut([...kinds].map((kind) => says[kind]).join('\n'), 300),
       },
       confirm: { type: 'plain_text', text: 'Yes' },
       deny: { type: 'plain_text', text: 'No' },
