@@ -13,6 +13,7 @@ const MAX_CLICKS = 30; // by one person on one hold; nobody needs more to approv
 const MAX_VOTERS = 50; // as many as a card has room for
 const ATTEST_MS = 8_000; // the clicker sees nothing meanwhile
 const DIRECTORY_MS = 5_000;
+const TOO_LONG = 'it took too long to ask Slack about you; click again';
 const TOO_OFTEN = 'you have clicked too often on this request';
 
 type VoteOf = Extract<VoteMessage, { kind: 'vote' }>;
@@ -65,15 +66,16 @@ async function count(book: Book, hold: Hold, click: VoteOf, terminal: TerminalVo
   let { voter } = click;
   let attestedAt = clock.monotonic() - Math.abs(clock.now() - voter.readAt);
   if (isStale(voter, click.clickedAt, clock.now())) {
-    const fresh = await attestAgain(book, hold, voter);
-    if (!fresh) return refuse(book, hold, click, voter, 'it took too long to ask Slack about you; click again');
-    voter = fresh;
     attestedAt = clock.monotonic();
+    const fresh = await attestAgain(book, hold, voter);
+    if (!fresh) return refuse(book, hold, click, voter, TOO_LONG);
+    voter = fresh;
   }
   await knowApprovers(book, hold);
   await book.loadOidc(hold);
 
-  // Time has passed: from here to the end of this function nothing waits.
+  // Time has passed, more than was waited for where the process stood still: from here on nothing waits.
+  if (clock.monotonic() - attestedAt > FRESH_MS) return refuse(book, hold, click, voter, TOO_LONG);
   const late = mismatch(hold, click);
   if (late) return refuse(book, hold, click, voter, late);
   if (click.decision === 'undo') return takeBack(book, hold, click, voter);
@@ -145,9 +147,9 @@ async function breakGlass(book: Book, hold: Hold, click: VoteOf, attested: Attes
   const no = (voter: Attestation) =>
     mismatch(hold, click) ?? objection(glass, hold, click, voter, book.authority(hold));
   if (!glass) return refuse(book, hold, click, attested, 'this cannot be released by one person alone');
-  const voter = await attestAgain(book, hold, attested, [glass]);
-  if (!voter) return refuse(book, hold, click, attested, 'it took too long to ask Slack about you; click again');
   const attestedAt = clock.monotonic();
+  const voter = await attestAgain(book, hold, attested, [glass]);
+  if (!voter || clock.monotonic() - attestedAt > FRESH_MS) return refuse(book, hold, click, attested, TOO_LONG);
   const reason = redact(click.reason ?? '');
   const early = no(voter);
   if (early) return refuse(book, hold, click, voter, early);
@@ -269,11 +271,10 @@ async function kill(book: Book, hold: Hold, click: KillOf): Promise<Receipt> {
   const [first] = hold.demands;
   const admins = first ? [{ ...first, rule: 'admins', approvers: deps.admins() }] : [];
   const demands = [...hold.demands, ...admins];
-  const late = 'it took too long to ask Slack about you; click again';
   let { voter } = click;
   if (isStale(voter, click.clickedAt, deps.clock.now())) {
     const fresh = await attestAgain(book, hold, voter, demands);
-    if (!fresh) return refuse(book, hold, click, voter, late);
+    if (!fresh) return refuse(book, hold, click, voter, TOO_LONG);
     voter = fresh;
   }
   await knowApprovers(book, hold);
@@ -282,7 +283,7 @@ async function kill(book: Book, hold: Hold, click: KillOf): Promise<Receipt> {
   if (!entitled.ok && groupNames(admins).length > 0) {
     // The bot attested what the card names; groups of admins are asked about here.
     const fresh = await attestAgain(book, hold, voter, demands);
-    if (!fresh) return refuse(book, hold, click, voter, late);
+    if (!fresh) return refuse(book, hold, click, voter, TOO_LONG);
     voter = fresh;
     entitled = entitlement(voter, hold.operation.principal, demands, book.authority(hold));
   }

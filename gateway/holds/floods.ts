@@ -204,7 +204,7 @@ function cardOf(collection: Collection, over: boolean, { clock, redact }: Floods
   collection.sequence += 1;
   const { sequence } = collection;
   const waiting = [...open.values()].slice(-MOST_LISTED).reverse();
-  const headline = `${total} requests within minutes, ${open.size} of them waiting`;
+  const headline = `${total === 1 ? 'one request' : `${total} requests`} within minutes, ${open.size || 'none'} of them waiting`;
   const expiresAt = Math.max(base.expiresAt, ...waiting.map(({ deadline }) => Math.round(deadline.at)));
   return {
     ...base,

@@ -4,6 +4,7 @@ import { after, before, beforeEach, describe, it } from 'node:test';
 import { demand, type HoldStage, holding, operation, policyOf, startHoldStage } from '../../test/support/hold-stage.ts';
 import { asUsual } from '../../test/support/hold-usual.ts';
 import { rejection } from '../../test/support/rejection.ts';
+import { systemClock } from './clock.ts';
 
 describe('a vote on a hold', () => {
   let stage: HoldStage;
@@ -179,4 +180,27 @@ describe('a vote on a hold', () => {
     assert.equal((await stage.vote(card, 'U0ERIN')).counted, true);
     await answer;
   });
+});
+
+it('does not count what Slack said of a clicker before the gateway stood still for long', async () => {
+  let paused = 0;
+  const stage = await startHoldStage({ clock: { ...systemClock, monotonic: () => systemClock.monotonic() + paused } });
+  const { answer, card, waiting } = await stage.hold();
+  const answers = { ...stage.workspace.answers };
+  stage.workspace.answers = {
+    ...answers,
+    get attest() {
+      paused += 70_000; // a bot has answered; the process goes on only then
+      return answers.attest;
+    },
+  };
+  const old = Date.now() - 61_000;
+  const late = await stage.vote(card, 'U0ALICE', { clickedAt: old, voter: stage.attest('U0ALICE', { readAt: old }) });
+  assert.deepEqual(
+    [late.counted, late.text],
+    [false, 'Not counted: it took too long to ask Slack about you; click again.'],
+  );
+  waiting.controller.abort();
+  await rejection(answer);
+  await stage.stop();
 });

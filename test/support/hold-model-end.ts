@@ -37,7 +37,7 @@ export async function comeToRest(world: World, settle: () => Promise<void>): Pro
   world.check();
 }
 
-/** Nothing waits any more. A dead gateway takes its lease's time, and two looks. */
+/** Nothing waits any more. A dead gateway takes its lease's time, and two looks; an emptied collecting card lingers. */
 function resting(world: World, passed: number): boolean {
   const dead = world.gateways.filter(({ process }) => process.state === 'dead');
   if (dead.length > 0 && passed < 65_000) return false;
@@ -48,7 +48,7 @@ function resting(world: World, passed: number): boolean {
     ({ process, holds, id, trail }) =>
       process.state === 'dead' ||
       (holds.stats().open === 0 &&
-        ((trail.broken && passed > 20_000) ||
+        ((trail.broken && passed > 40_000) ||
           (world.redis.hash(holdsKey(id)).size === 0 && world.time.of(process) <= OWN_TIMERS))),
   );
 }
