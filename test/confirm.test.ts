@@ -18,6 +18,8 @@ const TABLES = `
   INSERT INTO stock SELECT n, 'x' FROM generate_series(1, 3) n;
   ANALYZE stock;
   INSERT INTO stock SELECT n, 'x' FROM generate_series(4, 400) n;
+  CREATE TABLE fresh (id int);
+  INSERT INTO fresh VALUES (1), (2);
 `;
 const rules = [
   {
@@ -109,6 +111,18 @@ describe('a rule with confirm: rows', { timeout: 240_000 }, () => {
       [400],
     );
     assert.ok(trail.some(({ kind, note }) => kind === 'outcome' && note === 'committed after confirmation'));
+    await psql.close();
+  });
+
+  it('asks about any row of a table that nobody has counted', async () => {
+    const psql = new Psql(await world.downstream({ gateway: world.gateways[0] }));
+    psql.send('DELETE FROM fresh WHERE id = 1;');
+    const first = await open('DELETE FROM fresh');
+    await message(first, /Rows affected: no estimate: nobody has counted the rows of its tables/);
+    assert.equal((await slack.click(alice, { ts: first.ts }, 'approve')).ok, true);
+    const second = await open('no estimate, touched 1: commit?');
+    assert.equal((await slack.click(carol, { ts: second.ts }, 'approve')).ok, true);
+    await psql.until('DELETE 1');
     await psql.close();
   });
 

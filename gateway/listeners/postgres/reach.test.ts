@@ -35,6 +35,8 @@ const SCHEMA = `
   create function wipe() returns boolean language plpgsql as $$ begin insert into log values ('ran'); return true; end $$;
   create function sneaky() returns boolean language plpgsql immutable as $$ begin return wipe(); end $$;
   create table never_counted (id int);
+  create view never_seen as select id from never_counted;
+  create table counted_empty (id int);
   insert into customers select g, 'c' || g || '@example.com' from generate_series(1, 5000) g;
   insert into orders select g, 1 + g % 5000 from generate_series(1, 12000) g;
   insert into payments select g, 1 + g % 12000 from generate_series(1, 8000) g;
@@ -43,7 +45,8 @@ const SCHEMA = `
   create role poor login password 'poor';
   grant all on all tables in schema public to gate;
   grant select on customers to poor;
-  analyze customers; analyze orders; analyze payments; analyze events; analyze ruled;
+  analyze customers; analyze orders; analyze payments; analyze events; analyze ruled; analyze counted_empty;
+  insert into counted_empty select generate_series(1, 3000);
 `;
 
 describe('the reach of a write', () => {
@@ -148,7 +151,7 @@ describe('the reach of a write', () => {
       ['INSERT INTO notes SELECT id, customer_id FROM orders', 'about 12,000 rows'],
       ['INSERT INTO notes VALUES (1, 1)', 'about 1 row'],
       [
-        'MERGE INTO notes USING orders ON notes.id = orders.id WHEN NOT MATCHED THEN INSERT VALUES (1, 1)',
+        'MERGE INTO payments p USING orders o ON p.id = o.id WHEN NOT MATCHED THEN INSERT VALUES (1, 1)',
         'about 12,000 rows',
       ],
       ['SELECT * FROM customers FOR UPDATE', 'about 5,000 rows'],
@@ -166,6 +169,23 @@ describe('the reach of a write', () => {
   it('plans bound statements without their values', async () => {
     assert.equal((await asked('DELETE FROM customers WHERE id = $1')).estimate, 'about 1 row');
     assert.match((await asked('DELETE FROM customers WHERE id < $1 AND email <> $2')).estimate, /^about 1,700 rows$/);
+  });
+
+  it('has no estimate of what reads rows that nobody has counted', async () => {
+    const none = 'no estimate: nobody has counted the rows of its tables';
+    for (const [sql, wanted] of [
+      ['DELETE FROM never_counted', none],
+      ['DELETE FROM never_counted WHERE id = $1', none],
+      ['UPDATE never_seen SET id = 1', none],
+      ['DELETE FROM customers USING never_counted n WHERE customers.id = n.id', none],
+      ['INSERT INTO notes SELECT id, 1 FROM never_counted', none],
+      ['DELETE FROM counted_empty', none], // what has come since nobody knows
+      ['TRUNCATE counted_empty', none],
+      ['INSERT INTO never_counted VALUES (1), (2)', 'about 2 rows'],
+    ] as const) {
+      const { rows, estimate } = await asked(sql);
+      assert.deepEqual([estimate, rows], [wanted, wanted === none ? undefined : 2], sql);
+    }
   });
 
   it('names what TRUNCATE empties too, what DROP takes along, and rules', async () => {

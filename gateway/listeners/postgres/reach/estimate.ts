@@ -7,7 +7,8 @@ import type { Action, Operation } from '../../../operation.ts';
 import type { Inspector, StatementFacts } from '../types.ts';
 import { aboutRows } from './amounts.ts';
 import { apart, ask, type ReachClient } from './client.ts';
-import { writtenBy } from './plan.ts';
+import { scannedBy, writtenBy } from './plan.ts';
+import { UNCOUNTED } from './questions.ts';
 
 export type Estimate = { readonly rows: number | undefined; readonly text: string };
 
@@ -15,6 +16,9 @@ export const none = (why: string): Estimate => ({ rows: undefined, text: `no est
 
 const PLANNABLE: ReadonlySet<Action> = new Set(['read', 'insert', 'update', 'delete']);
 const WRITES: ReadonlySet<Action> = new Set(['insert', 'update', 'delete']);
+/** What is said of tables that were never analysed: of those a planner's number is its default, and no guess. */
+export const NOBODY_COUNTED = 'nobody has counted the rows of its tables';
+const EXPLAIN = 'EXPLAIN (FORMAT JSON, VERBOSE)'; // with the schemas of what it reads
 const PREPARED = 'countersign_estimate';
 
 export type Planning = {
@@ -55,20 +59,23 @@ export async function estimateOf(
   if (!statement) return none('the statement could not be read once more');
   const { text, parameters } = statement;
   const bound = parameters > 0;
-  const planned = bound ? `PREPARE ${PREPARED} AS ${text}` : `EXPLAIN (FORMAT JSON) ${text}`;
+  const planned = bound ? `PREPARE ${PREPARED} AS ${text}` : `${EXPLAIN} ${text}`;
   if (!(await isPlanning(planned, searchPath, inspector))) return none('it cannot be planned by itself');
-  return apart(client, async () => {
+  const plan = await apart(client, async () => {
     await ask(
       client,
       `select pg_catalog.set_config('search_path', $1, true), pg_catalog.set_config('plan_cache_mode', 'force_generic_plan', true)`,
       [searchPath.map((schema) => `"${schema.replaceAll('"', '""')}"`).join(', ')],
     );
-    if (!bound) return readPlan(await ask(client, planned));
+    if (!bound) return planIn(await ask(client, planned));
     // Not GENERIC_PLAN: by this protocol it takes bound values, and a NULL for one plans no row at all.
     await ask(client, planned);
     const values = Array.from({ length: parameters }, () => 'NULL').join(', ');
-    return readPlan(await ask(client, `EXPLAIN (FORMAT JSON) EXECUTE ${PREPARED}(${values})`));
+    return planIn(await ask(client, `${EXPLAIN} EXECUTE ${PREPARED}(${values})`));
   });
+  const scanned = scannedBy(plan);
+  const uncounted = await ask(client, UNCOUNTED, [scanned.map((one) => one.schema), scanned.map((one) => one.name)]);
+  return uncounted.length > 0 ? none(NOBODY_COUNTED) : readPlan(plan);
 }
 
 /** Is what is about to be sent one statement that only plans, by the classifier's word? */
@@ -86,9 +93,13 @@ async function isPlanning(text: string, searchPath: readonly string[], inspector
   return session.kind === 'none' && effects.every(({ action }) => action === 'read');
 }
 
-function readPlan(rows: readonly Record<string, unknown>[]): Estimate {
+function planIn(rows: readonly Record<string, unknown>[]): unknown {
   const explained = rows[0]?.['QUERY PLAN'];
-  const written = writtenBy(typeof explained === 'string' ? (JSON.parse(explained) as unknown) : explained);
+  return typeof explained === 'string' ? (JSON.parse(explained) as unknown) : explained;
+}
+
+function readPlan(plan: unknown): Estimate {
+  const written = writtenBy(plan);
   const total = written.reduce((sum, one) => sum + one.rows, 0);
   if (written.length === 0) return none('the plan writes no rows');
   const text =

@@ -1,4 +1,4 @@
-/** A plan as EXPLAIN (FORMAT JSON) prints it, to the rows it would write. Knows numbers alone: no condition is read. */
+/** A plan as EXPLAIN (FORMAT JSON) prints it, to the rows it would write. Knows numbers and names of relations: no condition is read. */
 
 type Node = { readonly [key: string]: unknown };
 
@@ -25,6 +25,23 @@ function gather(node: unknown, found: Written[]): void {
     if (Number.isFinite(rows)) found.push({ operation, rows });
   }
   for (const child of below) gather(child, found);
+}
+
+/** A relation that a plan reads, and so counts the rows of. */
+export type Scanned = { readonly schema: string; readonly name: string };
+
+/** Every relation whose rows it reads, where EXPLAIN was VERBOSE; those only written to are none of them. */
+export function scannedBy(explained: unknown): readonly Scanned[] {
+  const found = new Map<string, Scanned>();
+  const look = (node: unknown): void => {
+    if (typeof node !== 'object' || node === null) return;
+    const { Plans, 'Node Type': type, Schema: schema, 'Relation Name': name } = node as Node;
+    if (type !== 'ModifyTable' && typeof schema === 'string' && typeof name === 'string')
+      found.set(JSON.stringify([schema, name]), { schema, name });
+    if (Array.isArray(Plans)) Plans.forEach(look);
+  };
+  look(Array.isArray(explained) ? (explained[0] as Node | undefined)?.Plan : undefined);
+  return [...found.values()];
 }
 
 const FEEDS = new Set(['Outer', 'Member']);

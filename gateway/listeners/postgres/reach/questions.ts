@@ -1,5 +1,8 @@
 /** What is asked of the target's catalogue about a write's reach. They lock no relation but where sizes are asked for. */
 
+/** Rows as they were counted, negative where nobody did: up to release 13 such a one has none in no pages, as has one counted empty. */
+const COUNTED = `case when c.reltuples = 0 and c.relpages <= 0 then -1 else c.reltuples end::float8`;
+
 /** The named relations, each with what is below it by partitioning and inheritance. $1 schemas, $2 names. */
 export const RELATIONS = `with recursive named as (
     select c.oid from unnest($1::text[], $2::text[]) as o (schema, name)
@@ -9,8 +12,14 @@ export const RELATIONS = `with recursive named as (
     select oid, oid from named union select root, inhrelid from tree join pg_inherits on inhparent = tree.oid
   )
   select t.root::int8 as root, t.oid::int8 as oid, n.nspname as schema, c.relname as name, c.relkind::text as kind,
-    c.reltuples::float8 as rows, c.relpages::float8 * current_setting('block_size')::int as bytes
+    ${COUNTED} as rows, c.relpages::float8 * current_setting('block_size')::int as bytes
   from tree t join pg_class c on c.oid = t.oid join pg_namespace n on n.oid = c.relnamespace limit 5000`;
+
+/** One of these that nobody has counted: the planner invents its rows. $1 schemas, $2 names. */
+export const UNCOUNTED = `select n.nspname as schema, c.relname as name
+  from unnest($1::text[], $2::text[]) as o (schema, name) join pg_namespace n on n.nspname = o.schema
+    join pg_class c on c.relnamespace = n.oid and c.relname = o.name
+  where ${COUNTED} < 0 order by 1, 2 limit 1`;
 
 /** What the server says they take up, indexes and long values included; waits for who has one locked. $1 oids. */
 export const SIZES = `select oid::int8 as oid, pg_total_relation_size(oid)::float8 as bytes
@@ -41,7 +50,7 @@ export const CASCADES = `with recursive reached (oid, event, columns, depth) as 
     where r.event <> 'update' or r.columns is null or r.columns && k.confkey
   )
   select l.cause, l.of::int8 as of, l.oid::int8 as oid, l.depth, l.action, n.nspname as schema, c.relname as name,
-    c.reltuples::float8 as rows, c.relkind::text as kind, pn.nspname as of_schema, p.relname as of_name
+    ${COUNTED} as rows, c.relkind::text as kind, pn.nspname as of_schema, p.relname as of_name
   from links l join pg_class c on c.oid = l.oid join pg_namespace n on n.oid = c.relnamespace
     join pg_class p on p.oid = l.of join pg_namespace pn on pn.oid = p.relnamespace
   where not c.relispartition and not p.relispartition

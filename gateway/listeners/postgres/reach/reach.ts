@@ -7,7 +7,7 @@ import { LOCK_MODES } from '../inspect/locks.ts';
 import type { Inspector, StatementFacts } from '../types.ts';
 import { aboutRows, packed } from './amounts.ts';
 import { beginReading, type ReachClient } from './client.ts';
-import { type Estimate, estimateOf, failed, none, obstacleTo, type Planning } from './estimate.ts';
+import { type Estimate, estimateOf, failed, NOBODY_COUNTED, none, obstacleTo, type Planning } from './estimate.ts';
 import { lockLine } from './locking.ts';
 import { consequences, measure, type Table, tableLine, tablesOf, touchedBy } from './objects.ts';
 import { transactionLines } from './transaction.ts';
@@ -140,7 +140,7 @@ function wholeTables({ facts }: Planning, tables: readonly Table[]): Estimate | 
   const taken = tables.filter(({ event }) => event === 'truncate' || event === 'drop');
   if (facts?.length !== 1 || taken.length === 0 || taken.length < tables.length) return undefined;
   const counts = taken.map(({ rows }) => rows);
-  if (counts.some((rows) => rows === undefined)) return none('nobody has counted the rows of its tables');
+  if (counts.some((rows) => rows === undefined)) return none(NOBODY_COUNTED);
   const rows = counts.reduce<number>((total, count) => total + (count ?? 0), 0);
   return { rows: Math.round(rows), text: `all of them, ${aboutRows(rows)}` };
 }
