@@ -58,6 +58,9 @@ export class ScriptedGate implements Gate {
   admit(operation: Operation, context: AdmitContext): Permit | Promise<Permit> {
     this.admitted.push(operation);
     this.#wake();
+    if (this.confirmed && operation.unconfirmable !== undefined) {
+      throw new GatewayError('UNSUPPORTED', operation.unconfirmable);
+    }
     switch (this.decide(operation)) {
       case 'allow':
         return this.#permit(operation, undefined);

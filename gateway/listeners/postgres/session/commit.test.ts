@@ -220,6 +220,38 @@ describe('in the extended protocol', () => {
     assert.deepEqual([world.gate.touched, await target.rows()], [[1, 8, 8], 1]);
   });
 
+  it('a Query behind messages without a Sync is refused: nobody knows which transaction it would be in', async () => {
+    for (const [before, first] of [
+      ['begin', 'commit'],
+      ['select 1', 'begin'],
+      ['select 1', 'insert into t values (11)'],
+    ] as const) {
+      const client = await world.raw();
+      await client.send(build.query(before)).until('Z');
+      client.send(...run(first), build.query('delete from t'));
+      assert.match(await until(client, 'Z'), /^1 2 C\([A-Z]+( 0 1)?\) E\(0A000\) Z\([IE]\)$/, first);
+      assert.deepEqual([await target.rows(), world.gate.holds.length], [10, 0], first);
+    }
+    assert.deepEqual(outcomes().slice(-1), ['undone: another part of the same pipeline failed']);
+  });
+
+  it('is not said to be committed where its pipeline began a transaction that is still open', async () => {
+    for (const [index, messages] of [
+      [...run('begin'), ...run('delete from t')],
+      [...run('delete from t'), ...run('begin')],
+    ].entries()) {
+      const client = await world.raw();
+      client.send(...messages, build.sync());
+      (await open(index)).approve();
+      assert.match(await until(client, 'Z'), /Z\(T\)$/);
+      assert.ok(outcomes().includes('confirmed in its transaction'), String(outcomes()));
+      assert.ok(!outcomes().includes('committed after confirmation'));
+      await client.send(build.query('rollback')).until('Z');
+      assert.equal(await target.rows(), 10);
+      world.gate.outcomes.length = 0;
+    }
+  });
+
   it('whose rows are read in parts, it is asked about with the first', async () => {
     const client = await world.raw();
     client.send(...run('delete from t returning id', 2), build.sync());

@@ -13,6 +13,9 @@ import type { ReplyOf } from './replies.ts';
 import type { Run } from './run.ts';
 import type { Stay } from './stay.ts';
 
+/** What is said of it where its COMMIT is the client's. */
+export const CONFIRMED_ONLY = 'confirmed in its transaction';
+
 type Showing = ReplyOf<'execute'> | ReplyOf<'query'>;
 type Query = ReplyOf<'query'>;
 
@@ -100,7 +103,7 @@ export class Commit {
       this.refuse(reply, run, refused);
     } else {
       run.passed = true;
-      run.note = stay.status === 'T' && !isOwn(reply) ? 'confirmed in its transaction' : 'committed after confirmation';
+      run.note = stay.status === 'T' && !isOwn(reply) ? CONFIRMED_ONLY : 'committed after confirmation';
     }
     goOn();
   }

@@ -5,6 +5,7 @@ import type { Scrubbed } from '../mask/errors.ts';
 import type { Column, ServerMessage, TransactionStatus } from '../messages.ts';
 import type { SessionEffect, StatementFacts } from '../types.ts';
 import type { Frame } from '../wire.ts';
+import { CONFIRMED_ONLY } from './commit.ts';
 import { CopyMeter } from './copy.ts';
 import type { Portal } from './names.ts';
 import { changesSchema, NOTHING_BOUND, opaque, SHADOWED, subjectOf } from './operation.ts';
@@ -120,7 +121,7 @@ export class Confirm implements ReplyEvents {
       stay.names.statements.confirm('', undefined);
       stay.names.confirmPortal('', undefined);
     }
-    this.#settleFinished();
+    this.#settleFinished(status);
     if (status === 'I') {
       stay.shield.transactionOver();
       stay.names.transactionEnded(!stay.failed);
@@ -193,12 +194,15 @@ export class Confirm implements ReplyEvents {
   }
 
   /** What runs outside of a transaction block commits, or is undone, with its Sync. */
-  #settleFinished(): void {
+  #settleFinished(status: TransactionStatus): void {
     const stay = this.#stay;
     const undone = stay.failed && stay.status === 'I' && !stay.transactionVerb;
     for (const run of stay.finished) {
       if (undone) run.failed('25P02', 'undone: another part of the same pipeline failed');
-      else run.done();
+      else {
+        if (run.note !== undefined && status !== 'I') run.note = CONFIRMED_ONLY; // a BEGIN beside it keeps it open
+        run.done();
+      }
     }
     if (stay.finished.length > 0) stay.finished = [];
     stay.transactionVerb = false;

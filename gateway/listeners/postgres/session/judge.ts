@@ -63,6 +63,7 @@ export class Judge {
       id: randomUUID(),
       frame: stay.frame.text,
       inTransaction: stay.inTransaction,
+      unsynced: style === 'simple' && stay.dirty,
       shadowed:
         stay.shadowed || (stay.schemaChanged && !leavesTransaction(statements)) || changesItsOwnGround(statements),
       foreign: stay.foreignEncoding,

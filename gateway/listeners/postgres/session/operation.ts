@@ -260,6 +260,7 @@ export function unsettles({ session, effects }: StatementFacts, judged = effects
 /** What the inspector of a target's committed schema cannot know. */
 export const SHADOWED: Effect = { action: 'call', object: '' };
 const FOREIGN: Effect = { action: 'unknown', object: 'encoding' };
+const UNSYNCED = 'send a Sync before it, what was sent in front has none';
 const BEYOND_ASCII = /[^\0-\x7f]/;
 
 export function operationOf(
@@ -269,6 +270,8 @@ export function operationOf(
     id: string;
     frame: string;
     inTransaction: boolean;
+    /** A Query behind messages without a Sync: whether a transaction block is open, only the target knows. */
+    unsynced?: boolean;
     shadowed: boolean;
     foreign: boolean;
     caps: Caps;
@@ -321,7 +324,7 @@ export function operationOf(
     reveal,
     caps: copyIn ? now.caps : undefined,
     stopped: undefined,
-    unconfirmable: subject.unconfirmable,
+    unconfirmable: now.unsynced ? UNSYNCED : subject.unconfirmable,
     uncounted: subject.uncounted,
     shape: now.shape,
   };
