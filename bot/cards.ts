@@ -93,9 +93,9 @@ function summary(card: Card): string {
   const asked = `${notification(card.requester.name, 100)} (${card.requester.kind})`;
   const what = notification(headlineWithRows(card), 700);
   if (isOpen(card))
-    return `${what}. ${asked} waits for approval until ${clock(card.expiresAt)}. Request ${notification(card.shortId, 12)}.`;
+    return `${sentence(what)} ${asked} waits for approval until ${clock(card.expiresAt)}. Request ${notification(card.shortId, 12)}.`;
   // Not through `notification`: made of our own words, numbers and an identifier; its clocks keep their colons.
-  return `${what}. Asked by ${asked}. ${status(card).word}. ${result(card)} Request ${notification(card.shortId, 12)}.`;
+  return `${sentence(what)} Asked by ${asked}. ${status(card).word}. ${result(card)} Request ${notification(card.shortId, 12)}.`;
 }
 
 /** Block ids are new with every edit, as Slack asks. */
@@ -125,8 +125,11 @@ function layout(card: Card, review: Review, room: Room, options: CardOptions): t
     blocks.push(buttons(card, review, id));
   }
   // Below the buttons: what comes or goes later must not move them under a thumb.
+  // What has begun already, and what is no statement, is not estimated; a record says as of when these lines are true.
   const estimate = card.estimate ? oneLine(card.estimate, room.line) : 'not estimated';
-  if (isOpen(card) || card.estimate) blocks.push(smallPrint(id('estimate'), `Rows affected: ${estimate}`));
+  const when = isOpen(card) ? '' : 'When it was asked · ';
+  if ((isOpen(card) && !card.stopped && card.protocol !== 'gate') || card.estimate)
+    blocks.push(smallPrint(id('estimate'), `${when}Rows affected: ${estimate}`));
   blocks.push(...blastLines(card, room.rules, id));
   const votes = votesOf(card, room);
   if (votes.length > 0) blocks.push(paragraphs(id('votes'), ...votes));

@@ -24,7 +24,7 @@ export function collectingView(
   const end = card.settled?.reason ?? 'decided or withdrawn';
   const text = over
     ? `${notification(headline(card), 700)}. Asked by ${asked}. All are over: ${notification(end, 300)}.`
-    : `${notification(headline(card), 700)}. ${asked} asks for more than one card each would be good for. Request ${notification(card.shortId, 12)}.`;
+    : `${notification(headline(card), 700)}. ${asked} asks for so much at once that it shares one card. Request ${notification(card.shortId, 12)}.`;
   const blocks: types.KnownBlock[] = [heading(id('headline'), headline(card))];
   const row = [words('Asked by '), words(oneLine(requester.name, 200), { bold: true }), words(` (${requester.kind})`)];
   if (requester.sponsor) row.push(words(', answered for by '), person(requester.sponsor));

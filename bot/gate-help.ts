@@ -32,7 +32,7 @@ export const TOPICS: Readonly<Record<string, Topic>> = {
     more: [ADMINS, 'They may connect again; freeze keeps them from doing anything.'],
   },
   grants: {
-    usage: 'grants',
+    usage: 'grants [revoke <grant>]',
     about: 'Approvals that cover what has the same shape for a while: what is left of each, and a button to revoke it.',
     examples: ['grants', 'grants revoke 3fa85f64'],
   },

@@ -90,7 +90,7 @@ function freeze([what, ...rest]: readonly string[]): Line {
 
 function revoke([grant, ...more]: readonly string[]): Line {
   if (grant === undefined || grant === '')
-    return wrong('revoke needs the id of a grant, as `grants` lists it', 'grants');
+    return wrong('revoke needs the id of a grant, as /gate grants lists it', 'grants');
   if (more.length > 0) return tooMuch('grants', more);
   if (grant.length > 64) return wrong(`${cut(grant, 80)} is no id of a grant`, 'grants');
   return command({ do: 'revoke', grant }, `grants revoke ${argument(grant)}`);

@@ -36,6 +36,7 @@ export function notification(raw: string, max: number): string {
     oneLine(raw, max)
       .replace(/[*`~]/g, ' ')
       .replace(/:(?=\S)/g, ': ')
+      .replace(/\b(\d\d): (\d\d): (\d\d) UTC\b/g, '$1:$2:$3 UTC') // a time of day stays one
       .replace(/(^|\s)_+|_+(?=\s|$)/g, '$1'),
     max,
   );

@@ -55,7 +55,7 @@ export function grantsAnswers({ store, grants, now }: GrantsAnswersDeps): Pick<A
         });
       }
       if (seen.length > MOST_SHOWN) sections.push({ lines: [`… and ${seen.length - MOST_SHOWN} more.`] });
-      return { ok: true, text: 'Nothing passes by a grant now.', sections };
+      return { ok: true, text: sections.length > 0 ? '' : 'Nothing passes by a grant now.', sections };
     },
 
     revoke: async ({ grant: id }, { admin, user, name }) => {

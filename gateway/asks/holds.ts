@@ -45,7 +45,8 @@ export function holdsAnswers({ gateway, holds, redact, now }: OpenHoldsDeps): Pi
       if (open.length > MOST_SHOWN) {
         sections.push({ lines: [`… and ${open.length - MOST_SHOWN} younger ones on gateway ${gateway}.`] });
       }
-      return { ok: true, text: `Nothing${all ? '' : ' of yours'} waits for approval.`, sections };
+      const text = sections.length > 0 ? '' : `Nothing${all ? '' : ' of yours'} waits for approval.`;
+      return { ok: true, text, sections };
     },
   };
 }

@@ -36,7 +36,7 @@ export function sessionsAnswers(deps: SessionsDeps): Pick<Answers, 'sessions' | 
       }
       const on = connection === undefined ? '' : ` to ${connection}`;
       const whose = admin || approver ? '' : ' of yours';
-      return { ok: true, text: `Nobody${whose} is connected${on}.`, sections };
+      return { ok: true, text: sections.length > 0 ? '' : `Nobody${whose} is connected${on}.`, sections };
     },
 
     kill: async ({ what }, { name }) => {

@@ -117,7 +117,7 @@ export class Plans implements Standing {
       of,
       by: plan.by,
     });
-    const more = step === of ? 'That was the last.' : `The next within ${utc(plan.until)}.`;
+    const more = step === of ? 'That was the last.' : `The next may run until ${utc(plan.until)}.`;
     this.#say(plan, `plan-${plan.id}-${step}`, `Plan ${plan.id}, ${step} of ${of}: ${operation.headline}. ${more}`);
     return permit;
   }
