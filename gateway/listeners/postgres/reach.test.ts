@@ -34,6 +34,10 @@ const SCHEMA = `
   create view customer_ids as select id from customers;
   create function wipe() returns boolean language plpgsql as $$ begin insert into log values ('ran'); return true; end $$;
   create function sneaky() returns boolean language plpgsql immutable as $$ begin return wipe(); end $$;
+  create table defaulted (id int, n boolean default sneaky());
+  create view through as select id from defaulted;
+  create function next_id() returns int language plpgsql as $$ begin return 1; end $$;
+  create table numbered (id int default next_id(), at timestamptz default now(), n int);
   create table never_counted (id int);
   create view never_seen as select id from never_counted;
   create table counted_empty (id int);
@@ -212,6 +216,20 @@ describe('the reach of a write', () => {
       assert.match((await asked(sql)).estimate, /^no estimate: it runs code/, sql);
     }
     assert.equal(await logged(), before);
+  });
+
+  it('gives none where planning would run the default of a column, and one where it would not', async () => {
+    await owner.query('insert into defaulted select 1, true; analyze defaulted');
+    for (const sql of [
+      'INSERT INTO defaulted (id) VALUES (1)',
+      'INSERT INTO through VALUES ($1)',
+      'UPDATE defaulted SET n = DEFAULT',
+      'WITH d AS (INSERT INTO defaulted (id) VALUES (1) RETURNING id) INSERT INTO notes SELECT id, 1 FROM d',
+    ]) {
+      assert.match((await asked(sql)).estimate, /^no estimate: defaults of its columns run code/, sql);
+    }
+    assert.equal((await asked('INSERT INTO numbered (n) VALUES (1)')).estimate, 'about 1 row');
+    assert.equal((await asked('DELETE FROM defaulted')).estimate, 'about 1 row');
   });
 
   it('gives none for several statements in one text, for COPY, EXECUTE, temporary tables, definitions, another role', async () => {

@@ -7,8 +7,9 @@ import type { Action, Operation } from '../../../operation.ts';
 import type { Inspector, StatementFacts } from '../types.ts';
 import { aboutRows } from './amounts.ts';
 import { apart, ask, type ReachClient } from './client.ts';
+import { partsOf } from './objects.ts';
 import { scannedBy, writtenBy } from './plan.ts';
-import { UNCOUNTED } from './questions.ts';
+import { RUNNING_DEFAULTS, UNCOUNTED } from './questions.ts';
 
 export type Estimate = { readonly rows: number | undefined; readonly text: string };
 
@@ -52,7 +53,7 @@ export function obstacleTo({ operation, facts, searchPath }: Planning): string |
  */
 export async function estimateOf(
   client: ReachClient,
-  { facts, searchPath }: Planning,
+  { operation, facts, searchPath }: Planning,
   inspector: Inspector,
 ): Promise<Estimate> {
   const [statement] = facts ?? [];
@@ -61,6 +62,11 @@ export async function estimateOf(
   const bound = parameters > 0;
   const planned = bound ? `PREPARE ${PREPARED} AS ${text}` : `${EXPLAIN} ${text}`;
   if (!(await isPlanning(planned, searchPath, inspector))) return none('it cannot be planned by itself');
+  const given = [...operation.effects, ...statement.effects].flatMap(({ action, object }) =>
+    action === 'insert' || action === 'update' ? (partsOf(object) ?? []) : [],
+  );
+  const running = await ask(client, RUNNING_DEFAULTS, [given.map((one) => one.schema), given.map((one) => one.name)]);
+  if (running.length > 0) return none('defaults of its columns run code, and planning could run it too');
   const plan = await apart(client, async () => {
     await ask(
       client,

@@ -21,6 +21,20 @@ export const UNCOUNTED = `select n.nspname as schema, c.relname as name
     join pg_class c on c.relnamespace = n.oid and c.relname = o.name
   where ${COUNTED} < 0 order by 1, 2 limit 1`;
 
+/**
+ * One default of these, or generated column, that a planner may run code of to insert or update: it evaluates what is not
+ * volatile, and looks into SQL. Of PostgreSQL's own functions no dependency is kept. $1 schemas, $2 names.
+ */
+export const RUNNING_DEFAULTS = `select 1 as one
+  from unnest($1::text[], $2::text[]) as o (schema, name) join pg_namespace n on n.nspname = o.schema
+    join pg_class c on c.relnamespace = n.oid and c.relname = o.name
+    join pg_attrdef a on a.adrelid = c.oid
+    join pg_depend d on d.classid = 'pg_attrdef'::regclass and d.objid = a.oid
+    left join pg_operator op on d.refclassid = 'pg_operator'::regclass and op.oid = d.refobjid
+    join pg_proc p on p.oid = op.oprcode or (d.refclassid = 'pg_proc'::regclass and p.oid = d.refobjid)
+    join pg_language l on l.oid = p.prolang
+  where p.provolatile <> 'v' or l.lanname = 'sql' limit 1`;
+
 /** What the server says they take up, indexes and long values included; waits for who has one locked. $1 oids. */
 export const SIZES = `select oid::int8 as oid, pg_total_relation_size(oid)::float8 as bytes
   from unnest($1::int8[]::oid[]) as t (oid)`;
