@@ -210,6 +210,20 @@ describe('a card', () => {
     assert.equal(record.match(/outcome unknown/g)?.length, 1);
   });
 
+  it('says of an estimate as of when it is true, and asks for none where something was touched already or nothing can be', () => {
+    const estimate = 'about 40 rows';
+    const shown = (changes: Parameters<typeof aCard>[0]) => JSON.stringify(cardView(aCard(changes)).blocks);
+    assert.match(shown({}), /"Rows affected: not estimated"/);
+    assert.match(shown({ estimate }), /"Rows affected: about 40 rows"/);
+    const settled = { at: 0, executed: 'no' as const };
+    assert.match(shown({ estimate, state: 'denied', settled }), /"When it was asked · Rows affected: about 40 rows"/);
+    assert.doesNotMatch(shown({ protocol: 'gate' }), /Rows affected/);
+    const stopped = { after: '41,207 rows', preview: [], commits: true };
+    const { text, blocks } = cardView(aCard({ stopped, headline: 'DELETE: estimated 3, touched 41,207: commit?' }));
+    assert.doesNotMatch(JSON.stringify(blocks), /Rows affected/);
+    assert.match(text, /commit\? report-bot/);
+  });
+
   it('keeps everything above the buttons where it was when votes and estimate come', () => {
     const card = aCard();
     const types = (it: typeof card) => cardView(it).blocks.map(({ type }) => type);
