@@ -8,6 +8,7 @@ import {
   namesWithoutIssuer,
   quorums,
   sharedKeys,
+  sharedSecret,
   tooManyPatterns,
   unknownConnections,
   untrustworthyIssuers,
@@ -118,6 +119,7 @@ export function readConfig(
     ...(identity ? duplicates(indexed(identity.agents), 'identity.agents', 'subject', principalKey) : []),
     ...(audit ? keyBesideEvidence(file.audit, audit.dir) : []),
     ...(keys ? sharedKeys(signingKey(keys.own.reveal()).public, keys.bots, keys.gateways) : []),
+    ...sharedSecret(keys?.masking, [keys?.own, audit?.key]),
     ...(approvals ? quorums(rules, approvals.approvers) : []),
     // Names of connections that did not parse are not known: then every rule about them would be blamed too.
     ...(Array.isArray(file.connections) && connections.length === file.connections.length

@@ -3,6 +3,7 @@ import { constants } from 'node:fs';
 import { access, statfs } from 'node:fs/promises';
 import { connectCommands, connected, durabilityWarnings } from '../../queue/connection.ts';
 import { postgresConnection } from '../compose/connections.ts';
+import { hashesDiffer } from '../compose/masking.ts';
 import { configPath } from '../config/path.ts';
 import { type Config, type ConnectionConfig, loadConfig } from '../config.ts';
 import { connectUpstream } from '../listeners/postgres/upstream.ts';
@@ -30,6 +31,8 @@ something failed.
     const path = configPath(values.config);
     const config = loadConfig(path);
     out(`ok     ${path}: ${config.connections.length} connections, ${config.rules.length} rules`);
+    const differ = hashesDiffer(config);
+    if (differ) out(`warn   ${differ}`);
     const findings = (await Promise.all(trials(config))).flat();
     for (const { result, part, text } of findings) {
       (result === 'FAILED' ? err : out)(`${result.padEnd(6)} ${part}: ${text}`);

@@ -9,6 +9,7 @@ export const keygen: Command = {
 
 Prints a new Ed25519 key pair: the secret for the one that signs (keys.own, audit.key,
 COUNTERSIGN_BOT_KEY), the public key for everyone who checks (keys.bots, keys.gateways, audit verify --key).
+keys.masking is a secret of its own pair, of which nobody needs the public key.
 
   --out FILE   write the secret to FILE, readable by its owner only, and print the public key alone;
                a file that exists is never overwritten`,

@@ -1,5 +1,6 @@
 /** What is masked for whom: the masking room tied to the configuration in force, for every listener's sessions. */
 import { hkdfSync } from 'node:crypto';
+import { signingKey } from '../../queue/sign.ts';
 import type { Config } from '../config.ts';
 import type { Masker, Tally } from '../listeners/postgres/mask/rows.ts';
 import { type Masking, UNMASKED } from '../listeners/postgres/session/shield.ts';
@@ -77,6 +78,19 @@ export class MaskingBook {
   }
 }
 
-/** Equal values stay equal under `hash`, on every connection of this gateway; nobody without its key can try values out. */
-const formatterOf = ({ keys }: Config): Formatter =>
-  createFormatter(Buffer.from(hkdfSync('sha256', keys.own.reveal(), '', 'countersign masking hash', 32)));
+/**
+ * Equal values stay equal under `hash`, on every connection of every gateway with the same `keys.masking`; without one, of
+ * this gateway alone. Nobody without the key can try values out.
+ */
+const formatterOf = ({ keys }: Pick<Config, 'keys'>): Formatter =>
+  createFormatter(
+    Buffer.from(hkdfSync('sha256', (keys.masking ?? keys.own).reveal(), '', 'countersign masking hash', 32)),
+  );
+
+/** Said where several gateways would give the same value different hashes; undefined where they would not. */
+export function hashesDiffer({ keys, masking }: Pick<Config, 'keys' | 'masking'>): string | undefined {
+  const own = signingKey(keys.own.reveal()).public;
+  const alone = keys.gateways.every((key) => key === own);
+  if (keys.masking || alone || masking.every(({ as }) => as.kind !== 'hash')) return undefined;
+  return 'masking as hash: every gateway hashes with its own key, so that equal values differ from one to the other; give all of them the same keys.masking (countersign keygen)';
+}

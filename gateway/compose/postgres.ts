@@ -15,7 +15,7 @@ import { createPostgresListener, type DoorEvent, LIMITS } from '../listeners/pos
 import type { Inspector } from '../listeners/postgres/types.ts';
 import { type Principal, principalKey } from '../operation.ts';
 import { described, redact } from './log.ts';
-import { MaskingBook } from './masking.ts';
+import { hashesDiffer, MaskingBook } from './masking.ts';
 import { Refusals } from './refusals.ts';
 import { Targets } from './targets.ts';
 
@@ -60,6 +60,11 @@ export function createDoor(deps: DoorDeps): Door {
   const { config, registry, audit, log } = deps;
   const targets = new Targets(config(), redact);
   const masking = new MaskingBook(config(), { onMasked: deps.onMasked });
+  const warn = (about: Config) => {
+    const differ = hashesDiffer(about);
+    if (differ) log.warn(differ);
+  };
+  warn(config());
   const cancelKeys = new CancelKeys({ gatewayId: deps.gateway, forwardCancel: deps.forwardCancel });
   const sessions = createSessions({
     registry,
@@ -121,6 +126,7 @@ export function createDoor(deps: DoorDeps): Door {
     update: (next) => {
       targets.update(next);
       masking.update(next);
+      warn(next);
       for (const session of registry.list()) {
         if (targets.mayUse(session.connection, session.principal)) continue;
         log.warn({ session: session.id, connection: session.connection }, 'a session lost its access');

@@ -5,6 +5,7 @@ import { glob } from '../policy/glob.ts';
 import { tellingNames } from '../policy/match.ts';
 import type { Rule } from '../policy/policy.ts';
 import { tooFewPeople } from '../policy/schema.ts';
+import type { Secret } from '../secrets.ts';
 import { MAX_PATTERNS } from './masking.ts';
 import type { Problem } from './problems.ts';
 
@@ -103,6 +104,14 @@ export function sharedKeys(own: string, bots: readonly string[], gateways: reado
         ]
       : [],
   );
+}
+
+/** What every gateway has must not be what one of them signs with. */
+export function sharedSecret(masking: Secret | undefined, others: readonly (Secret | undefined)[]): Problem[] {
+  const signs = masking !== undefined && others.some((other) => other?.equals(masking));
+  return signs
+    ? [{ path: 'keys.masking', message: 'this key signs, too: expected one of its own, the same for every gateway' }]
+    : [];
 }
 
 /** Whoever can rewrite the evidence must not find the key that signs it there. `written` is the section as it stands. */

@@ -207,6 +207,7 @@ export function sections(sources: SecretSources) {
       own: privateKey,
       bots: z.array(publicKey, { error: 'expected a list of public keys' }).max(100).default([]),
       gateways: z.array(publicKey, { error: 'expected a list of public keys' }).max(100).default([]),
+      masking: privateKey.optional(),
     }),
     audit: section({
       dir: absolutePath,

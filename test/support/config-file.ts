@@ -5,6 +5,7 @@ import { readConfig } from '../../gateway/config.ts';
 import { newKeyPair } from '../../queue/sign.ts';
 
 export const own = newKeyPair();
+const hashing = newKeyPair();
 export const CERTIFICATE = '-----BEGIN CERTIFICATE-----\nMA==\n-----END CERTIFICATE-----\n';
 const PRIVATE_KEY = '-----BEGIN PRIVATE KEY-----\nMA==\n-----END PRIVATE KEY-----\n';
 export const sources = {
@@ -12,6 +13,7 @@ export const sources = {
   readFile: (path: string) => {
     if (path.endsWith('.crt') || path.endsWith('.pem')) return CERTIFICATE;
     if (path.endsWith('tls.key')) return PRIVATE_KEY;
+    if (path.endsWith('masking.key')) return `${hashing.secret}\n`;
     if (path.endsWith('.key')) return `${own.secret}\n`;
     throw Object.assign(new Error('no such file'), { code: 'ENOENT' });
   },
