@@ -53,7 +53,7 @@ function warned({ card, fallback }: Entry): Card {
   const why =
     fallback === 'no_dm'
       ? 'no direct message reached anybody who may decide: asked here instead'
-      : `its own channel (${card.channel}) could not take it, ${remedy(fallback)}: asked here instead`;
+      : `its own channel (${card.channel}) could not take it (${remedy(fallback)}); asked here instead`;
   return { ...card, warnings: [why.slice(0, 300), ...card.warnings] };
 }
 

@@ -17,6 +17,7 @@ const pictures = process.env.UPDATE_SCREENSHOTS
 const at = Date.now();
 const vote = { user: 'U0ALICE', decision: 'approve' as const, at };
 const [demand = assert.fail()] = aCard().demands;
+const counted = [{ ...demand, counted: 1 }];
 const ended = (
   state: Card['state'],
   settled: Partial<NonNullable<Card['settled']>> = {},
@@ -34,15 +35,37 @@ const STATES: readonly (readonly [name: string, changes: Partial<Card>, shows: R
   ['state-open', { estimate: 'about 41,000 rows', blast: ['public.orders: 41,207 rows, 12 MB'] }, /about 41,000 rows/],
   ['state-deceptive', { statement: 'DELETE FROM \u043erders -- \u202e harmless' }, /hides something/],
   ['state-one-of-two', { demands: [{ ...demand, quorum: 2, counted: 1 }], votes: [vote] }, /1 of 2/],
-  ['state-approved', { state: 'approved', votes: [vote] }, /Approved/],
+  ['state-approved', { state: 'approved', votes: [vote], demands: counted }, /Approved/],
   [
     'state-outcome',
-    ended('done', { executed: 'yes' }, { votes: [vote], outcome, releasedAt: at }),
+    ended('done', { executed: 'yes' }, { votes: [vote], demands: counted, outcome, releasedAt: at }),
     /41,207 rows in 1\.3 s/,
   ],
   ['state-denied', ended('denied', { by: 'U0ALICE', reason: 'Not while the books are open' }), /Not while the books/],
   ['state-expired', ended('expired'), /Nothing was run/],
   ['state-lost', ended('lost'), /Nothing was run/],
+  [
+    'state-confirm',
+    {
+      headline: 'DELETE on public.orders: estimated 3, touched 41,207: commit?',
+      risks: [
+        'its locks are kept until this is decided, 60 s at most',
+        'rows changed by triggers and cascades are not counted',
+      ],
+      stopped: { after: '41,207 rows', preview: [], commits: true },
+    },
+    /estimated 3, touched 41,207: commit\?(?![^]*Rows affected)/,
+  ],
+  [
+    'state-plan',
+    {
+      headline: 'Plan of 2 statements (1 delete, 1 update), worst: DELETE on public.orders',
+      statement:
+        "-- Reason given: monthly clean-up\n/* 1 of 2 */ UPDATE orders SET status = 'closed' WHERE id = 17;\n/* 2 of 2 */ DELETE FROM orders WHERE id = 18;",
+      risks: [],
+    },
+    /Plan of 2 statements/,
+  ],
 ];
 
 describe('a card on its page', { timeout: 120_000 }, () => {
