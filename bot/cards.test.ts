@@ -218,7 +218,7 @@ describe('a card', () => {
     const settled = { at: 0, executed: 'no' as const };
     assert.match(shown({ estimate, state: 'denied', settled }), /"When it was asked · Rows affected: about 40 rows"/);
     assert.doesNotMatch(shown({ protocol: 'gate' }), /Rows affected/);
-    const stopped = { after: '41,207 rows', preview: [], commits: true };
+    const stopped = { after: '41,207 rows', preview: [], commits: true as const };
     const { text, blocks } = cardView(aCard({ stopped, headline: 'DELETE: estimated 3, touched 41,207: commit?' }));
     assert.doesNotMatch(JSON.stringify(blocks), /Rows affected/);
     assert.match(text, /commit\? report-bot/);
