@@ -117,6 +117,7 @@ async function count(book: Book, hold: Hold, click: VoteOf, terminal: TerminalVo
     remark,
     voter,
     attestedAt,
+    estimated: hold.reach?.rows,
     ...(terminal ? { terminal } : {}),
     ...(grantMinutes === undefined ? {} : { grantMinutes }),
   });
@@ -170,7 +171,16 @@ async function breakGlass(book: Book, hold: Hold, click: VoteOf, attested: Attes
   hold.names ??= new Map();
   hold.names.set(voter.user, voter.name);
   const remark = 'broke the glass';
-  hold.votes.set(voter.user, { user: voter.user, reason, at: clock.now(), remark, voter, attestedAt, breaks: true });
+  hold.votes.set(voter.user, {
+    user: voter.user,
+    reason,
+    at: clock.now(),
+    remark,
+    voter,
+    attestedAt,
+    estimated: hold.reach?.rows,
+    breaks: true,
+  });
   book.followers.tell('voted', hold);
   if (book.recount(hold).met) confirm(book, hold, voter.user);
   return receipt(

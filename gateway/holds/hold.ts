@@ -29,6 +29,8 @@ export type Vote = {
   readonly grantMinutes?: number;
   /** Given to release it alone: counts for no rule, and for nothing but breaking the glass. */
   readonly breaks?: boolean;
+  /** What was estimated when it was given, rows: what comes later is no number that its voter saw. */
+  readonly estimated?: number | undefined;
   /** Given at a signed-in terminal: attested by the issuer's token, where Slack may be out of reach. */
   readonly terminal?: TerminalVoter;
 };

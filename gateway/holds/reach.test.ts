@@ -56,6 +56,22 @@ describe('what is learnt of a held operation', () => {
     return stage.hold(operation(change), { ...waiting, context });
   };
 
+  it('is compared with what a confirmed write touched only where every voter could see it', async () => {
+    stage.settings.policy = holding(demand({ quorum: 2, confirm: 'rows' }));
+    const early = await held();
+    assert.equal((await stage.vote(early.card, 'U0ALICE')).counted, true);
+    answer(REACH);
+    await stage.card(({ hold, estimate }) => hold === early.card.hold && estimate !== undefined);
+    await stage.vote(early.card, 'U0CAROL');
+    assert.deepEqual((await early.answer).confirm, { estimate: undefined });
+    const late = await held();
+    answer(REACH);
+    await stage.card(({ hold, estimate }) => hold === late.card.hold && estimate !== undefined);
+    await stage.vote(late.card, 'U0ALICE');
+    await stage.vote(late.card, 'U0CAROL');
+    assert.deepEqual((await late.answer).confirm, { estimate: 41_207 });
+  });
+
   it('comes onto the card as a later edit of the same revision: a click made before counts', async () => {
     const { card } = await held();
     assert.equal(card.estimate, undefined);

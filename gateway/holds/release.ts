@@ -210,9 +210,15 @@ function permitFor(book: Book, hold: Hold): Permit {
   return {
     operation: hold.operation,
     hold: hold.id,
-    confirm: confirms && !hold.operation.stopped ? { estimate: hold.reach?.rows } : undefined,
+    confirm: confirms && !hold.operation.stopped ? { estimate: seenEstimate(hold) } : undefined,
     settle: (outcome) => settle(book, hold, outcome),
   };
+}
+
+/** Rows that every voter was told of at least; undefined where one voted before anybody had counted. */
+function seenEstimate({ votes }: Hold): number | undefined {
+  const seen = [...votes.values()].map(({ estimated }) => estimated);
+  return seen.length > 0 && seen.every((rows) => rows !== undefined) ? Math.min(...seen) : undefined;
 }
 
 /** Once; later calls change nothing. */
