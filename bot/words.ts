@@ -1,5 +1,5 @@
 /** What a card says in words: headline, status, record. One sentence each, from typed facts; no markup, no literals. */
-import type { Card } from '../queue/cards.ts';
+import { type Card, saidByTarget } from '../queue/cards.ts';
 import { notification, oneLine } from './text.ts';
 
 /** States in which a vote can still change something. */
@@ -38,7 +38,7 @@ export function status(card: Card): { word: string; mark: string } {
       return { word: 'Approved', mark: '✅' };
     case 'done':
       return card.outcome?.kind === 'failed'
-        ? { word: 'Approved, but it failed', mark: '⚠️' }
+        ? { word: saidByTarget(card.outcome.text) ? 'Approved, but it failed' : 'Approved, but not kept', mark: '⚠️' }
         : { word: 'Approved', mark: '✅' };
     case 'unknown':
       return { word: 'Approved, outcome unknown', mark: '⚠️' };
@@ -57,7 +57,8 @@ export function status(card: Card): { word: string; mark: string } {
 export function ran(card: Card): string | undefined {
   if (card.outcome) {
     const text = oneLine(card.outcome.text, 300);
-    if (card.outcome.kind === 'failed') return `Failed on the target: ${text}`;
+    if (card.outcome.kind === 'failed' && saidByTarget(text)) return `Failed on the target: ${text}`;
+    if (card.outcome.kind === 'failed') return text.charAt(0).toUpperCase() + text.slice(1);
     if (card.outcome.kind === 'done') return text;
     const why = text.replace(/^outcome unknown, check the target(?:: )?/i, '');
     return `${afterRelease(card)}${why && `: ${why}`}`;

@@ -162,7 +162,7 @@ export function createGate(deps: GateDeps): Gate {
     if (!permit.confirm && !wantsConfirm(verdict.demands)) return permit;
     if (operation.unconfirmable === undefined) return new ConfirmingPermit(permit);
     const message = `the rules changed, and have its rows confirmed before COMMIT: ${operation.unconfirmable}`;
-    permit.settle({ kind: 'failed', sqlstate: '0A000', message: `not sent: ${message}`, ms: 0 });
+    permit.settle({ kind: 'failed', sqlstate: '0A000', message: `not sent: ${message}`, ms: 0, here: true });
     throw new GatewayError('UNSUPPORTED', message, { hint: 'Nothing was run.' });
   };
 
@@ -215,6 +215,7 @@ async function committed(
     sqlstate: gone.sqlstate,
     message: `not sent: ${gone.message}`,
     ms: 0,
+    here: true,
   });
   throw gone;
 }

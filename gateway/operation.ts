@@ -156,5 +156,12 @@ export type Outcome =
       /** `committed after confirmation`. */
       readonly note?: string;
     }
-  | { readonly kind: 'failed'; readonly sqlstate: string; readonly message: string; readonly ms: number }
+  | {
+      readonly kind: 'failed';
+      readonly sqlstate: string;
+      readonly message: string;
+      readonly ms: number;
+      /** The gateway's own doing: rolled back, stopped, not sent. Absent: the target said so. */
+      readonly here?: true;
+    }
   | { readonly kind: 'unknown'; readonly reason: string; readonly ms: number };

@@ -226,6 +226,9 @@ export const cardJob = (card: Card): CardJob => ({
   card,
 });
 
+/** Is the text of a failed outcome the target's? It begins with its SQLSTATE then; the gateway's own does not. */
+export const saidByTarget = (text: string): boolean => /^[0-9A-Z]{5}: /.test(text);
+
 /** What version 1 does not know. */
 const SECOND = [
   'stopped',

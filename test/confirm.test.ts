@@ -132,7 +132,10 @@ describe('a rule with confirm: rows', { timeout: 240_000 }, () => {
     assert.equal((await slack.deny(carol, second.ts, 'not that many')).ok, true);
     await psql.until('not that many');
     assert.match(await message(second, /Denied/), /Rolled back: nothing of it was kept\./);
-    assert.match(await message(first, /rolled back/), /rolled back: not confirmed: denied by/);
+    const record = await message(first, /Rolled back/);
+    assert.match(record, /Approved, but not kept/);
+    assert.match(record, /Rolled back: not confirmed: denied by/);
+    assert.doesNotMatch(record, /Failed on the target/);
     assert.equal(await rows(), 400);
     psql.send('SELECT 41 + 1;');
     await psql.until('42');

@@ -119,7 +119,7 @@ export class Proposals {
     } catch (thrown) {
       const { sqlstate, message } = asGatewayError(thrown);
       log('an approved change was not done', { hold: permit.hold, error: message });
-      permit.settle({ kind: 'failed', sqlstate, message: redact(message), ms: took() });
+      permit.settle({ kind: 'failed', sqlstate, message: redact(message), ms: took(), here: true });
     }
   }
 

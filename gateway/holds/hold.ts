@@ -243,7 +243,12 @@ function outcomeOf(
       };
     }
     case 'failed':
-      return { kind: 'failed', text: cut(`${outcome.sqlstate}: ${redact(outcome.message)}`, 500), ms };
+      // Without a SQLSTATE before it: what the gateway did itself.
+      return {
+        kind: 'failed',
+        text: cut(`${outcome.here ? '' : `${outcome.sqlstate}: `}${redact(outcome.message)}`, 500),
+        ms,
+      };
     case 'unknown':
       return { kind: 'unknown', text: cut(`outcome unknown, check the target: ${redact(outcome.reason)}`, 500), ms };
   }

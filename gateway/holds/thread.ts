@@ -1,4 +1,5 @@
 /** What follows a card goes under it, so that the channel stays quiet: votes, changes of the rules, release, outcome. */
+import { saidByTarget } from '../../queue/cards.ts';
 import { utc } from './clock.ts';
 import type { Follower } from './follower.ts';
 import { cardOf, type Hold, type Vote } from './hold.ts';
@@ -97,7 +98,9 @@ export function endOf(hold: Hold, gateway: string, redact: (text: string) => str
     case 'done':
     case 'unknown': {
       const text = oneLine(card.outcome?.text ?? '');
-      return card.outcome?.kind === 'failed' ? `Failed on the target: ${text}.` : `${sentence(text)}.`;
+      return card.outcome?.kind === 'failed' && saidByTarget(text)
+        ? `Failed on the target: ${text}.`
+        : `${sentence(text)}.`;
     }
     case 'denied':
       return `Denied by ${oneLine(hold.names?.get(phase.by) ?? phase.by)}${why}. ${nothing}`;

@@ -93,7 +93,7 @@ export class Ask {
     return new Run(
       // The gate may have permitted it at the same moment: it goes nowhere, and the trail says so.
       await this.#await(answer, (late, { message }) =>
-        new Run(late).failed('57014', `not sent to the target: ${message}`),
+        new Run(late).failedHere('57014', `not sent to the target: ${message}`),
       ),
     );
   }

@@ -112,7 +112,7 @@ export class Commit {
   refuse(reply: Showing, run: Run, error: GatewayError): void {
     reply.stopped = error;
     reply.substitute = refusal(error);
-    run.failed(error.sqlstate, `rolled back: not confirmed: ${error.message}`);
+    run.failedHere(error.sqlstate, `rolled back: not confirmed: ${error.message}`);
   }
 
   /** The target is ready again after one of a transaction of the gateway's own; true where that has to be ended first. */
@@ -140,7 +140,7 @@ export class Commit {
     const { reply, failed } = due;
     const { run } = reply;
     if (stay.over) {
-      run?.failed('57P01', 'rolled back: the session ended before it was committed');
+      run?.failedHere('57P01', 'rolled back: the session ended before it was committed');
       return;
     }
     const commit = reply.stage === 'statement' && !failed && !reply.stopped;
@@ -148,7 +148,7 @@ export class Commit {
       this.#held = undefined; // its error went out
     else if (reply.stage === 'statement' && reply.stopped) this.#held = refusal(reply.stopped);
     if (commit && run) run.uncommitted = false;
-    else if (reply.stopped) run?.failed(reply.stopped.sqlstate, `rolled back: ${reply.stopped.message}`);
+    else if (reply.stopped) run?.failedHere(reply.stopped.sqlstate, `rolled back: ${reply.stopped.message}`);
     stay.open = true;
     stay.toTarget.add(build.query(commit ? 'COMMIT' : 'ROLLBACK'));
     stay.replies.push(ownQuery(commit ? 'commit' : 'rollback', commit ? run : undefined));
@@ -178,11 +178,11 @@ export async function inOwnTransaction(stay: Stay, run: Run, send: () => void): 
   toTarget.flush();
   while (!replies.empty && !stay.over) await replies.changed();
   if (stay.over) {
-    run.failed('57014', 'not sent to the target: the session ended');
+    run.failedHere('57014', 'not sent to the target: the session ended');
     return;
   }
   if (stay.status !== 'T') {
-    run.failed('25000', 'not sent to the target: no transaction could be begun');
+    run.failedHere('25000', 'not sent to the target: no transaction could be begun');
     toClient.add(build.readyForQuery(stay.status));
     toClient.flush();
     return;

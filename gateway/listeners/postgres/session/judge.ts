@@ -107,7 +107,7 @@ export class Judge {
       return this.refuse(asGatewayError(error), frame, style);
     }
     if (this.#stay.over) {
-      run.failed('57014', 'not sent to the target: the session ended');
+      run.failedHere('57014', 'not sent to the target: the session ended');
       return;
     }
     const wait = go(run);

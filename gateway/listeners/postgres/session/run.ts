@@ -31,7 +31,7 @@ export class Run {
   #settled = false;
   /** Time in which nobody but people had anything to do, ms. */
   #waited = 0;
-  #stopped: { readonly sqlstate: string; readonly message: string } | undefined;
+  #stopped: { readonly sqlstate: string; readonly message: string; readonly here: true } | undefined;
   #showing: Showing | undefined;
 
   constructor(permit: Permit) {
@@ -61,7 +61,7 @@ export class Run {
   /** Its result was stopped: that is how it ended, unless it did more than read and was done with that. */
   stopped(error: GatewayError): void {
     const rows = amount('rows', this.permit.budget?.passed.rows ?? 0);
-    this.#stopped = { sqlstate: error.sqlstate, message: `stopped after ${rows}: ${error.message}` };
+    this.#stopped = { sqlstate: error.sqlstate, message: `stopped after ${rows}: ${error.message}`, here: true };
   }
 
   /** Everything asked for was done; `tag` where no CommandComplete said so. Where nobody was asked, the client's answer goes first. */
@@ -89,15 +89,24 @@ export class Run {
   }
 
   failed(sqlstate: string, message: string): void {
+    this.#failed({ sqlstate, message });
+  }
+
+  /** By the gateway: not sent, or not let be committed. */
+  failedHere(sqlstate: string, message: string): void {
+    this.#failed({ sqlstate, message, here: true });
+  }
+
+  #failed(how: { readonly sqlstate: string; readonly message: string; readonly here?: true }): void {
     if (this.#settled) return;
     this.#settled = true;
-    this.permit.settle({ kind: 'failed', sqlstate, message, ...this.#stopped, ms: this.#ms() });
+    this.permit.settle({ kind: 'failed', ...how, ...this.#stopped, ms: this.#ms() });
   }
 
   unknown(reason: string): void {
     if (this.#settled) return;
     if (this.uncommitted) {
-      this.failed('08006', `rolled back, for it was never committed: ${reason}`);
+      this.failedHere('08006', `rolled back, for it was never committed: ${reason}`);
       return;
     }
     this.#settled = true;
