@@ -8,6 +8,7 @@ import { createGate, type Gate } from '../gate.ts';
 import { createHolds, type Holds } from '../holds/broker.ts';
 import { systemClock } from '../holds/clock.ts';
 import { Decisions } from '../holds/decisions.ts';
+import { keepingNotices } from '../holds/notices.ts';
 import type { SessionRegistry } from '../listeners/listener.ts';
 import type { Operation } from '../operation.ts';
 import { Reviews } from '../state/reviews.ts';
@@ -54,7 +55,7 @@ export function createDeciding(deps: {
 }): Deciding {
   const { gateway, config, keys, shared, rulebook, identity, registry, metrics, audit, places, closed, say } = deps;
   const frozen = (operation: Operation) => shared.freezes.refusal(operation);
-  const publish = cardPublisher(shared.redis, keys.own);
+  const publish = keepingNotices(cardPublisher(shared.redis, keys.own), { clock: systemClock, log: say });
   const reviews = new Reviews(shared.store);
   const history = new History();
   const decisions = new Decisions(systemClock.now);

@@ -1,12 +1,15 @@
 /** Redis goes, comes back, or comes back empty: what waits, what is refused, what is given up. */
 import assert from 'node:assert/strict';
+import { randomUUID } from 'node:crypto';
 import { after, before, describe, it } from 'node:test';
+import type { CardJob } from '../../queue/cards.ts';
 import { holdsKey, openHolds } from '../../queue/leases.ts';
 import { verifyingKey } from '../../queue/sign.ts';
 import { demand, type HoldStage, holding, operation, policyOf, startHoldStage } from '../../test/support/hold-stage.ts';
 import { startRedis, type TestRedis } from '../../test/support/redis.ts';
 import { GatewayError } from '../errors.ts';
 import { systemClock } from './clock.ts';
+import { keepingNotices } from './notices.ts';
 
 const refusedWith = (code: string) => (error: unknown) => {
   assert.ok(error instanceof GatewayError, String(error));
@@ -75,6 +78,73 @@ describe('without Redis', () => {
     );
     waiting.controller.abort();
     await assert.rejects(answer, refusedWith('WITHDRAWN'));
+  });
+});
+
+describe('what follows a card while Redis is away', () => {
+  let redis: TestRedis;
+  let stage: HoldStage;
+  before(async () => {
+    redis = await startRedis();
+    stage = await startHoldStage({ redis });
+  });
+  after(async () => {
+    await stage.stop();
+    await redis.stop();
+  });
+  /** A gateway's publisher, on a clock that runs ahead by `later`. */
+  const keeping = (later: () => number, mostKept?: number) => {
+    const logs: Record<string, unknown>[] = [];
+    const clock = { ...systemClock, monotonic: () => performance.now() + later() };
+    const log = (_: string, details: Record<string, unknown> = {}) => void logs.push(details);
+    // Closed with the stage: it is the stage's own underneath.
+    return { logs, publish: keepingNotices(stage.publish, { clock, log, ...(mostKept ? { mostKept } : {}) }) };
+  };
+  const notice = (id: string): CardJob => ({
+    kind: 'notice',
+    v: 2,
+    id,
+    channel: 'C0APPROVALS',
+    text: id,
+    at: 1,
+    ring: ['@dba-oncall'],
+  });
+  const reply = (id: string) => ({ kind: 'reply', v: 2, id, user: 'U0BOB', text: id, hold: randomUUID() }) as const;
+  const said = (prefix: string) =>
+    stage.jobs.filter((job) => (job.kind === 'notice' || job.kind === 'reply') && job.id.startsWith(prefix));
+
+  it('is said when it is back, in its order; nobody is rung that late', async () => {
+    let later = 0;
+    const { publish, logs } = keeping(() => later);
+    await redis.kill();
+    for (const id of ['kept-1', 'kept-2']) await publish.send(notice(id), id);
+    await publish.send(reply('kept-3'), 'kept-3');
+    later = 60_000;
+    await publish.send(notice('kept-4'), 'kept-4');
+    await assert.rejects(publish.send({ kind: 'forget', v: 1, hold: randomUUID() } as never, 'kept-no'));
+    await redis.start();
+    await stage.until('what was kept', () => said('kept').length === 4);
+    const sent = said('kept').sort((a, b) => ('id' in a && 'id' in b ? a.id.localeCompare(b.id) : 0));
+    assert.deepEqual(
+      sent.map((job) => job.kind === 'notice' && job.ring !== undefined),
+      [false, false, false, true],
+    );
+    assert.deepEqual(logs, []);
+  });
+
+  it('is bounded: the oldest is given up, and how many is logged', async () => {
+    const { publish, logs } = keeping(() => 0, 2);
+    await redis.kill();
+    for (const id of ['full-1', 'full-2', 'full-3', 'full-4']) await publish.send(notice(id), id);
+    await redis.start();
+    await stage.until('what was kept', () => said('full').length === 2);
+    assert.deepEqual(
+      said('full')
+        .map((job) => 'id' in job && job.id)
+        .sort(),
+      ['full-3', 'full-4'],
+    );
+    await eventually(async () => assert.deepEqual(logs, [{ notices: 2 }]));
   });
 });
 

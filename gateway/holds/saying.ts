@@ -1,4 +1,4 @@
-/** What is said beside a card: sentences under it, rung or not, and to one person. Sent once; a failure is logged. */
+/** What is said beside a card: sentences under it, rung or not, and to one person. Sent once; what cannot be sent now is kept by `notices.ts`. */
 import type { CardPublisher } from '../../queue/carry.ts';
 import type { Clock } from './clock.ts';
 import type { Hold } from './hold.ts';
