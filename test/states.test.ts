@@ -54,7 +54,7 @@ const STATES: readonly (readonly [name: string, changes: Partial<Card>, shows: R
       ],
       stopped: { after: '41,207 rows', preview: [], commits: true },
     },
-    /estimated 3, touched 41,207: commit\?(?![^]*Rows affected)/,
+    /estimated 3, touched 41,207: commit\?(?![\s\S]*Rows affected)/,
   ],
   [
     'state-plan',
