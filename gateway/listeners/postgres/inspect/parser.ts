@@ -88,9 +88,16 @@ export class Parser {
       const grammar = this.#require(entry) as Grammar;
       await grammar.loadModule();
       this.#inline = grammar;
-    })().finally(() => {
-      this.#loading = undefined;
-    });
+    })()
+      .catch((cause: unknown) => {
+        throw new GatewayError('UNPARSEABLE', `The statement was refused: ${this.#grammar} cannot be loaded`, {
+          hint: 'The gateway’s installation is damaged: its operator has to install its packages again.',
+          cause, // names paths, which are no client's business
+        });
+      })
+      .finally(() => {
+        this.#loading = undefined;
+      });
     await this.#loading;
     if (!this.#inline) throw unreadable('the parser is being replaced; send the statement again');
     return this.#inline;
