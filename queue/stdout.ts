@@ -1,5 +1,5 @@
 /** Where a process's log goes: stdout, never waiting for whoever reads it. A reader that stands still loses lines. */
-import { constants, openSync, readlinkSync, writeSync } from 'node:fs';
+import { constants, fstatSync, openSync, writeSync } from 'node:fs';
 import type { Logger } from 'pino';
 
 const MAX_WAITING = 1 << 20; // bytes: some thousand lines, for a reader that is slow or begins anew
@@ -100,29 +100,17 @@ export class LogOut {
  * the property is set, and holds as long as no other process takes it back.
  */
 function openStdout(): number {
-  const kind = kindOfStdout();
-  if (kind === 'pipe or terminal') {
+  // As bigint: after a plain fstat of a socket, Node 20.20 follows no symbolic link when it next requires a package.
+  const kind = fstatSync(1, { bigint: true });
+  if (kind.isFIFO() || kind.isCharacterDevice()) {
     try {
-      return openSync(STDOUT, constants.O_WRONLY | constants.O_NONBLOCK | constants.O_NOCTTY);
+      return openSync('/proc/self/fd/1', constants.O_WRONLY | constants.O_NONBLOCK | constants.O_NOCTTY);
     } catch {
-      // It belongs to another user.
+      // Not Linux, or it belongs to another user.
     }
   }
-  if (kind !== 'file') void process.stdout; // looked at, it becomes one that does not block
+  if (!kind.isFile()) void process.stdout; // looked at, it becomes one that does not block
   return 1;
-}
-
-const STDOUT = '/proc/self/fd/1';
-
-/** By the name that Linux gives it; another system has none. */
-function kindOfStdout(): 'pipe or terminal' | 'file' | 'other' {
-  try {
-    const name = readlinkSync(STDOUT);
-    if (/^(pipe:|\/dev\/(pts\/|tty|console))/.test(name)) return 'pipe or terminal';
-    return name.startsWith('/') ? 'file' : 'other';
-  } catch {
-    return 'other';
-  }
 }
 
 /** A logger on `out`, which says itself what was lost. */
