@@ -104,7 +104,10 @@ describe('who is asked, and where', { timeout: 180_000 }, () => {
   it('asks in the default channel, and says why, where the rule’s own cannot be used', async () => {
     const psql = await drop('elsewhere');
     const shown = await card('elsewhere', world.channel, 'asked here instead');
-    assert.match(shownBy(shown), /Its own channel \(C0GENERAL\) could not take it \(the bot is not in the channel: invite it/);
+    assert.match(
+      shownBy(shown),
+      /Its own channel \(C0GENERAL\) could not take it \(the bot is not in the channel: invite it/,
+    );
     await click('U0ALICE', world.channel, shown.ts, 'approve');
     await psql.until('DROP TABLE');
   });
