@@ -3,9 +3,9 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { describe, it } from 'node:test';
-import { fileURLToPath } from 'node:url';
 import { pino } from 'pino';
 import { stage, until } from '../test/support/bot-stage.ts';
+import { cliArgs } from '../test/support/cli.ts';
 import { freePort } from '../test/support/ports.ts';
 import { readBotConfig } from './config.ts';
 import { startBot } from './main.ts';
@@ -33,7 +33,6 @@ describe('a bot that would go deaf', () => {
 
   it('exits with 1 on a rejection that nobody handled, and with 0 on SIGTERM', async () => {
     const on = await stage({ bots: 0 });
-    const main = fileURLToPath(new URL('main.ts', import.meta.url));
     const reject = "process.on('SIGUSR2', () => void Promise.reject(new Error('a reconnect failed')))";
     try {
       for (const [signal, expected] of [
@@ -43,7 +42,7 @@ describe('a bot that would go deaf', () => {
         const health = `127.0.0.1:${await freePort()}`;
         const child = spawn(
           process.execPath,
-          ['--import', 'tsx', '--import', `data:text/javascript,${encodeURIComponent(reject)}`, main],
+          ['--import', `data:text/javascript,${encodeURIComponent(reject)}`, ...cliArgs('bot')],
           { env: { ...process.env, ...on.env, BOT_HEALTH: health, LOG_LEVEL: 'silent' }, stdio: 'ignore' },
         );
         const ended = once(child, 'exit');

@@ -325,8 +325,10 @@ async function run(config: BotConfig): Promise<number> {
   const log = newLog(config.logLevel);
   const ending = new AbortController();
   let code = 0;
+  /** The first reason is the reason: what a stop cuts short may fail afterwards, and says nothing about the bot. */
   const end = (exitCode: number) => {
-    code = Math.max(code, exitCode);
+    if (ending.signal.aborted) return;
+    code = exitCode;
     ending.abort();
   };
   process.once('SIGTERM', () => end(0));

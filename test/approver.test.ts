@@ -5,7 +5,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { type Browser, chromium, type Page } from 'playwright-core';
+import type { Browser, Page } from 'playwright-core';
+import { launchBrowser, opened } from './support/browser.ts';
 import { Psql } from './support/psql.ts';
 import { withClient } from './support/seed.ts';
 import { startWorld, type World } from './support/world.ts';
@@ -24,10 +25,7 @@ describe('an approver in a browser', { timeout: 120_000 }, () => {
     await mkdir(pictures, { recursive: true });
     world = await startWorld();
     world.setTerminal(await world.downstream());
-    browser = await chromium.launch({
-      executablePath: '/usr/bin/chromium',
-      args: ['--no-sandbox', '--disable-gpu', '--disable-background-networking', '--no-first-run'],
-    });
+    browser = await launchBrowser();
     page = await browser.newPage({
       viewport: { width: 1180, height: 860 },
       colorScheme: 'light',
@@ -71,8 +69,7 @@ describe('an approver in a browser', { timeout: 120_000 }, () => {
     const psql = new Psql(await world.downstream());
     psql.send('DROP TABLE payments;');
     await page.getByText('DROP TABLE payments').last().waitFor();
-    await page.getByRole('button', { name: /^Deny/ }).last().click();
-    const dialog = page.getByRole('dialog');
+    const dialog = await opened(page, page.getByRole('button', { name: /^Deny/ }).last());
     await dialog.getByRole('textbox').fill('Not while the books are open');
     await picture('deny');
     await dialog.getByRole('button', { name: /^Deny/ }).click();
@@ -95,9 +92,7 @@ describe('an approver in a browser', { timeout: 120_000 }, () => {
       .getByText(/reasons/)
       .last()
       .waitFor();
-    await details.click();
-    const dialog = page.getByRole('dialog');
-    await dialog.waitFor();
+    const dialog = await opened(page, details);
     await picture('details');
     for (let pages = 0; pages < 20; pages++) {
       const next = dialog.getByRole('button', { name: /next/i });

@@ -1,17 +1,15 @@
 /** The card that tells the truth, end to end: rows, cascades and history arrive below buttons that stay where they are. */
 import assert from 'node:assert/strict';
-import { existsSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { chromium } from 'playwright-core';
+import { CHROMIUM, launchBrowser } from './support/browser.ts';
 import { Psql } from './support/psql.ts';
 import { withClient } from './support/seed.ts';
 import { eventually, type Message, shownBy, Workspace } from './support/workspace.ts';
 import { PEOPLE, startWorld, type World } from './support/world.ts';
 
-const CHROMIUM = '/usr/bin/chromium';
 const FOREIGN_KEYS = `
   DELETE FROM payments WHERE order_id NOT IN (SELECT id FROM orders);
   ALTER TABLE orders ADD FOREIGN KEY (customer_id) REFERENCES customers ON DELETE CASCADE;
@@ -120,13 +118,10 @@ describe('a card of a write', { timeout: 120_000 }, () => {
     await psql.close();
   });
 
-  it('looks like this', { skip: existsSync(CHROMIUM) ? false : 'no Chromium on this machine' }, async () => {
+  it('looks like this', { skip: CHROMIUM ? false : 'no Chromium on this machine' }, async () => {
     const dir = join(tmpdir(), 'countersign-screenshots');
     await mkdir(dir, { recursive: true });
-    const browser = await chromium.launch({
-      executablePath: CHROMIUM,
-      args: ['--no-sandbox', '--disable-gpu', '--disable-background-networking', '--no-first-run'],
-    });
+    const browser = await launchBrowser();
     try {
       const page = await browser.newPage({ viewport: { width: 1180, height: 900 }, colorScheme: 'light' });
       await page.goto(world.slack?.url ?? '');

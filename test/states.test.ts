@@ -5,9 +5,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { type Browser, chromium } from 'playwright-core';
+import type { Browser } from 'playwright-core';
 import type { Card } from '../queue/cards.ts';
 import { aCard, type Stage, stage } from './support/bot-stage.ts';
+import { launchBrowser } from './support/browser.ts';
 
 /** With UPDATE_SCREENSHOTS=1 the README's pictures are taken anew; else they go to the temporary directory. */
 const pictures = process.env.UPDATE_SCREENSHOTS
@@ -75,10 +76,7 @@ describe('a card on its page', { timeout: 120_000 }, () => {
   before(async () => {
     await mkdir(pictures, { recursive: true });
     on = await stage();
-    browser = await chromium.launch({
-      executablePath: '/usr/bin/chromium',
-      args: ['--no-sandbox', '--disable-gpu', '--disable-background-networking', '--no-first-run'],
-    });
+    browser = await launchBrowser();
   });
   after(async () => {
     await browser?.close();

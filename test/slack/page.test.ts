@@ -1,18 +1,14 @@
 /** The page in headless Chromium: a card arrives, is clicked, changes; modals, confirm dialogs, phone width, the terminal. */
 import assert from 'node:assert/strict';
-import { existsSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { type Browser, chromium, type Page } from 'playwright-core';
+import type { Browser, Page } from 'playwright-core';
 import { WebSocket } from 'ws';
+import { CHROMIUM, launchBrowser } from '../support/browser.ts';
 import type { Slack } from './server.ts';
 import { actions, BareApp, button, CHANNEL, call, modal, reasonInput, start } from './test-app.ts';
 import type { Json } from './workspace.ts';
-
-const executablePath = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find((path) =>
-  existsSync(path),
-);
 
 const plain = (text: string): Json => ({ type: 'plain_text', text });
 const mrkdwn = (text: string): Json => ({ type: 'mrkdwn', text, verbatim: true });
@@ -61,7 +57,7 @@ const card = (decided?: string): Json[] => [
 
 const picture = (name: string): string => join(tmpdir(), `countersign-slack-${name}.png`);
 
-describe('the page', { skip: executablePath === undefined ? 'no Chromium on this machine' : false }, () => {
+describe('the page', { skip: CHROMIUM ? false : 'no Chromium on this machine' }, () => {
   let slack: Slack;
   let browser: Browser;
   let page: Page;
@@ -106,10 +102,7 @@ describe('the page', { skip: executablePath === undefined ? 'no Chromium on this
         await call(slack, 'chat.postMessage', { channel: CHANNEL, text: 'Denied: *too much* at once' });
       return {};
     });
-    browser = await chromium.launch({
-      executablePath: String(executablePath),
-      args: ['--no-sandbox', '--disable-gpu', '--disable-background-networking', '--no-first-run'],
-    });
+    browser = await launchBrowser();
     page = await browser.newPage({ viewport: { width: 1180, height: 820 }, colorScheme: 'light' });
     await page.goto(slack.url);
   });
