@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import process from 'node:process';
 import { fileURLToPath } from 'node:url';
 import { tsImport } from 'tsx/esm/api';
+import { compiledSuite } from './compile.mjs';
 
 process.chdir(fileURLToPath(new URL('..', import.meta.url)));
 const only = process.argv.slice(2);
@@ -36,8 +37,9 @@ if (only.length === 0) {
 }
 
 // Gateways and bots that tests start run compiled, as in production; and so do the tests. Both start in half the time.
-const { builtProduct, compiledSuite } = await tsImport('./support/built.ts', import.meta.url);
-const [built, suite] = await Promise.all([builtProduct({ types: false }), compiledSuite()]);
+const { builtProduct } = await tsImport('./support/built.ts', import.meta.url);
+const built = await builtProduct({ types: false });
+const suite = compiledSuite(process.cwd());
 
 // A client library's reconnect timer must not keep a file that has passed alive for ever: force-exit.
 // Three at a time: each file may have a PostgreSQL, a Redis and a few processes of its own, and often waits for them.
@@ -51,7 +53,7 @@ const child = spawn(
     '--test-reporter=spec',
     ...files.map((file) => file.replace(/\.ts$/, '.js')),
   ],
-  { cwd: suite.dist, stdio: ['ignore', 'pipe', 'inherit'], env: { ...process.env, COUNTERSIGN_BUILT: built.dist } },
+  { cwd: suite.dir, stdio: ['ignore', 'pipe', 'inherit'], env: { ...process.env, COUNTERSIGN_BUILT: built.dist } },
 );
 let tail = '';
 child.stdout.on('data', (chunk) => {
@@ -60,7 +62,8 @@ child.stdout.on('data', (chunk) => {
 });
 for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => child.kill(signal));
 child.on('close', async (code) => {
-  await Promise.all([built.remove(), suite.remove()]);
+  suite.remove();
+  await built.remove();
   const ran = Number(/^ℹ pass (\d+)$/m.exec(tail)?.[1] ?? 0);
   if (code === 0 && ran === 0) {
     console.error('the runner passed without running a test');

@@ -32,6 +32,8 @@ export type Decoder = (evidence: Evidence) => readonly string[];
 /** Looks for many canaries in a text at once, by their runs of six characters. */
 export class Finder {
   readonly #runs = new Map<string, { canary: Canary; at: number }[]>();
+  /** The first four characters of every run, as numbers of base 36: most of a text is passed over by this alone. */
+  readonly #begins = new Uint8Array(36 ** 4);
 
   constructor(readonly canaries: readonly Canary[]) {
     for (const canary of canaries) {
@@ -40,13 +42,17 @@ export class Finder {
         const places = this.#runs.get(run) ?? [];
         places.push({ canary, at });
         this.#runs.set(run, places);
+        this.#begins[Number.parseInt(run.slice(0, 4), 36)] = 1;
       }
     }
   }
 
   /** @param text already folded to lower-case letters and digits */
   in(text: string, how: string, into: Map<Canary, Found>, least = PART): void {
-    for (let from = 0; from + PART <= text.length; from++) {
+    let begin = 0;
+    for (let from = -3; from + PART <= text.length; from++) {
+      begin = (begin % 36 ** 3) * 36 + digit36(text.charCodeAt(from + 3));
+      if (from < 0 || this.#begins[begin] === 0) continue;
       const places = this.#runs.get(text.slice(from, from + PART));
       if (places === undefined) continue;
       for (const { canary, at } of places) {
@@ -61,11 +67,20 @@ export class Finder {
   }
 }
 
+/** Of one of 0-9 and a-z, as base 36 has it. */
+const digit36 = (code: number): number => (code < 58 ? code - 48 : code - 87);
+
 /** Every canary, whole or in part, that the evidence gives away. */
 export function recover(evidence: Evidence, finder: Finder, own?: Decoder): readonly Found[] {
   const found = new Map<Canary, Found>();
+  const looked = new Map<string, number>();
   const reading: Reading = {
-    look: (text, how, least) => finder.in(fold(text), how, found, least),
+    look: (text, how, least) => {
+      const folded = fold(text);
+      if (folded.length < PART || (looked.get(folded) ?? Number.POSITIVE_INFINITY) <= least) return;
+      looked.set(folded, least);
+      finder.in(folded, how, found, least);
+    },
     once: MOST_DECODED,
     twice: MOST_TWICE,
     seen: new Set(),
@@ -119,6 +134,7 @@ function readPlain(text: string, name: string, { look }: Reading, least: number)
 /** Compatibility forms made one, invisible things and separators gone: what is left are letters and digits. */
 function fold(text: string): string {
   if (/^[0-9a-z]*$/.test(text)) return text;
+  if (/^[\0-\x7f]*$/.test(text)) return text.toLowerCase().replace(/[^0-9a-z]+/g, '');
   return text
     .normalize('NFKC')
     .replace(/\p{Nd}/gu, digitOf)

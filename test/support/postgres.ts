@@ -1,5 +1,6 @@
 /** A real PostgreSQL 18 on a free loopback port, in a directory of its own, never as root. */
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { constants, existsSync } from 'node:fs';
 import { chmod, chown, cp, mkdtemp, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
@@ -11,6 +12,8 @@ import { ready } from './redis.ts';
 
 const run = promisify(execFile);
 const NOBODY = 65_534; // PostgreSQL refuses to run as root; every Linux has this user
+const PASSWORD = 'superuser-of-a-test';
+const asUser = process.getuid?.() === 0 ? { uid: NOBODY, gid: NOBODY } : {};
 
 export type TestPostgres = {
   readonly host: '127.0.0.1';
@@ -35,21 +38,11 @@ export async function startPostgres(
   options: { port?: number; settings?: Record<string, string>; ownGroup?: boolean; bin?: string | undefined } = {},
 ): Promise<TestPostgres> {
   const port = options.port ?? (await freePort());
-  const password = 'superuser-of-a-test';
-  const asUser = process.getuid?.() === 0 ? { uid: NOBODY, gid: NOBODY } : {};
   const bin = options.bin ?? (await binaries()); // another release, where the machine has one
   const dir = await mkdtemp(join(tmpdir(), 'countersign-pg-'));
   const tidy = () => rm(dir, { recursive: true, force: true });
   const data = join(dir, 'data');
-  const initialise = async () => {
-    await writeFile(join(dir, 'password'), password);
-    if ('uid' in asUser) for (const path of [dir, join(dir, 'password')]) await chown(path, NOBODY, NOBODY);
-    // biome-ignore format: one flag a word
-    const flags = ['--pgdata', data, '--username', 'postgres', '--pwfile', join(dir, 'password'), '--auth', 'scram-sha-256',
-      '--encoding', 'UTF8', '--locale', 'C', '--no-sync'];
-    await run(join(bin, 'initdb'), flags, { ...asUser, cwd: dir });
-  };
-
+  if ('uid' in asUser) await chown(dir, NOBODY, NOBODY);
   let server: ChildProcess | undefined;
   const settings = {
     fsync: 'off',
@@ -79,7 +72,7 @@ export async function startPostgres(
   const endWithParent = () => server?.kill('SIGQUIT');
   process.once('exit', endWithParent);
   try {
-    await initialise();
+    await run('cp', ['-a', await cluster(bin), data]);
     await start();
   } catch (error) {
     process.off('exit', endWithParent);
@@ -90,8 +83,8 @@ export async function startPostgres(
     host: '127.0.0.1',
     port,
     user: 'postgres',
-    password,
-    url: (database, user = 'postgres', secret = password) =>
+    password: PASSWORD,
+    url: (database, user = 'postgres', secret = PASSWORD) =>
       `postgres://${encodeURIComponent(user)}:${encodeURIComponent(secret)}@127.0.0.1:${port}/${database}`,
     start,
     kill: () => end('SIGKILL'),
@@ -101,6 +94,30 @@ export async function startPostgres(
       await tidy();
     },
   };
+}
+
+/** A new cluster of these programs, made once on this machine: a copy of it is there ten times as soon as another. */
+async function cluster(bin: string): Promise<string> {
+  const key = createHash('sha256')
+    .update(`${bin} ${(await stat(join(bin, 'initdb'))).mtimeMs} ${PASSWORD} ${process.getuid?.()}`)
+    .digest('hex')
+    .slice(0, 12);
+  const kept = join(tmpdir(), `countersign-pgdata-${key}`);
+  if ((await stat(kept).catch(() => undefined))?.isDirectory()) return kept;
+  const staging = await mkdtemp(join(tmpdir(), 'countersign-pgdata-new-'));
+  try {
+    await writeFile(join(staging, 'password'), PASSWORD);
+    if ('uid' in asUser) for (const path of [staging, join(staging, 'password')]) await chown(path, NOBODY, NOBODY);
+    const data = join(staging, 'data');
+    // biome-ignore format: one flag a word
+    const flags = ['--pgdata', data, '--username', 'postgres', '--pwfile', join(staging, 'password'), '--auth', 'scram-sha-256',
+      '--encoding', 'UTF8', '--locale', 'C', '--no-sync'];
+    await run(join(bin, 'initdb'), flags, { ...asUser, cwd: staging });
+    await rename(data, kept).catch(() => undefined); // another test file was faster
+  } finally {
+    await rm(staging, { recursive: true, force: true });
+  }
+  return kept;
 }
 
 /** Where initdb and postgres are, on a path that an ordinary user can reach (a checkout below /root is not). */
