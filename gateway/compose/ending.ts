@@ -31,6 +31,24 @@ export function askedToEnd(log: Logger, atOnce: () => void = () => {}): Promise<
   });
 }
 
+/** SIGHUP, from now on: one that comes before `begin` is kept for it, one after `end` means nothing; none ends the process. */
+export function askedToReload(): { begin(reload: () => unknown): void; end(): void } {
+  let early = false;
+  let act: () => unknown = () => {
+    early = true;
+  };
+  process.on('SIGHUP', () => act());
+  return {
+    begin: (reload) => {
+      act = reload;
+      if (early) reload();
+    },
+    end: () => {
+      act = () => {};
+    },
+  };
+}
+
 /** What no part of the product handled is logged, and then it is over in order. */
 export function whenUnforeseen(log: Logger, end: () => void): void {
   const failed = (error: unknown) => {

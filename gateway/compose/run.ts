@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { WORKER_ENV, workerCount, workersLine } from '../config/workers.ts';
-import { askedToEnd, DRAIN_MS, within } from './ending.ts';
+import { askedToEnd, askedToReload, DRAIN_MS, within } from './ending.ts';
 
 /** Runs until told to stop; resolves with the exit status. @throws GatewayError when it cannot start */
 export async function runGateway(path: string): Promise<0 | 1> {
@@ -21,15 +21,18 @@ async function runAlone(path: string): Promise<0 | 1> {
   ]);
   const id = randomUUID();
   const log = newLog(id);
+  // Listened for before there is anything to end or to reload: no signal may cut the start short, or be lost.
+  const asked = askedToEnd(log);
+  const reloads = askedToReload();
+  const text = readFileSync(path, 'utf8');
   const gateway = await startGateway(loadConfig(path), { id, log });
   const reload = () => gateway.reload(() => loadConfig(path));
-  const file = watchContent(path, readFileSync(path, 'utf8'), reload);
-  process.on('SIGHUP', reload);
+  const file = watchContent(path, text, reload);
+  reloads.begin(reload);
 
-  const status = await askedToEnd(log);
+  const status = await asked;
   file.close();
-  process.off('SIGHUP', reload);
-  process.on('SIGHUP', () => {}); // without a listener it would end the drain
+  reloads.end();
   await within(log, () => gateway.drain(DRAIN_MS));
   log.info('gateway stopped');
   return status;

@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import type { Logger } from 'pino';
 import { type ErrorCode, GatewayError } from '../../errors.ts';
-import { askedToEnd, within } from '../ending.ts';
+import { askedToEnd, askedToReload, within } from '../ending.ts';
 import { newLog } from '../log.ts';
 import { watchContent } from '../watch.ts';
 import { Member } from './member.ts';
@@ -25,6 +25,7 @@ export async function runPrimary(path: string, size: number): Promise<0 | 1> {
   const first = read();
   const fleet = new Fleet(size, first, log);
   const ended = askedToEnd(log, () => fleet.kill());
+  const reloads = askedToReload();
   const failed = await Promise.race([fleet.start(), ended]);
   if (typeof failed === 'number') {
     await within(
@@ -36,13 +37,12 @@ export async function runPrimary(path: string, size: number): Promise<0 | 1> {
   }
   const reload = () => void fleet.reload(read);
   const file = watchContent(path, first.text, reload);
-  process.on('SIGHUP', reload);
+  reloads.begin(reload);
   log.info({ workers: size, ...(await fleet.addresses()) }, 'all workers have started');
 
   const status = await Promise.race([ended, fleet.hopeless]);
   file.close();
-  process.off('SIGHUP', reload);
-  process.on('SIGHUP', () => {}); // without a listener it would end the drain
+  reloads.end();
   await within(
     log,
     () => fleet.drain(),
