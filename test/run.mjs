@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import process from 'node:process';
 import { fileURLToPath } from 'node:url';
 import { tsImport } from 'tsx/esm/api';
-import { compiledSuite } from './compile.mjs';
+import { bundled, compiledSuite } from './compile.mjs';
 
 process.chdir(fileURLToPath(new URL('..', import.meta.url)));
 const only = process.argv.slice(2);
@@ -39,6 +39,7 @@ if (only.length === 0) {
 // Gateways and bots that tests start run compiled, as in production; and so do the tests. Both start in half the time.
 const { builtProduct } = await tsImport('./support/built.ts', import.meta.url);
 const built = await builtProduct({ types: false });
+const bundle = await bundled(built.dist);
 const suite = compiledSuite(process.cwd());
 
 // A client library's reconnect timer must not keep a file that has passed alive for ever: force-exit.
@@ -53,7 +54,11 @@ const child = spawn(
     '--test-reporter=spec',
     ...files.map((file) => file.replace(/\.ts$/, '.js')),
   ],
-  { cwd: suite.dir, stdio: ['ignore', 'pipe', 'inherit'], env: { ...process.env, COUNTERSIGN_BUILT: built.dist } },
+  {
+    cwd: suite.dir,
+    stdio: ['ignore', 'pipe', 'inherit'],
+    env: { ...process.env, COUNTERSIGN_BUILT: built.dist, COUNTERSIGN_BUNDLE: bundle },
+  },
 );
 let tail = '';
 child.stdout.on('data', (chunk) => {
