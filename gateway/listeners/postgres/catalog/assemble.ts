@@ -5,7 +5,7 @@ import { madeOfExpression, madeOfView, type Runs } from './made.ts';
 import type { Columns, Memory } from './memory.ts';
 import { type TreeReferences, treeReferences } from './nodetree.ts';
 import type { LoadedRows } from './queries.ts';
-import { groupBy, isUser, truthy } from './rows.ts';
+import { edges, groupBy, isUser, truthy } from './rows.ts';
 import { rowsIn } from './rowtypes.ts';
 import { REVEALING_FUNCTIONS, SENSITIVE_COLUMNS } from './sensitive.ts';
 import {
@@ -32,6 +32,10 @@ const KINDS: Readonly<Record<string, Relation['kind']>> = {
 
 const NO_COLUMNS: Columns = new Map();
 const NOTHING_MADE: ReadonlyMap<number, Made> = new Map();
+/** Most relations have no rule, child or foreign key, and there may be very many: they share what is empty. */
+const NONE: readonly never[] = [];
+const NOBODY: ReadonlySet<string> = new Set();
+const NO_RULES: ReadonlySet<WriteKind> = new Set();
 
 /** `memory`: of the same server, or a new one. `vouched`: what an administrator answers for. */
 export function assemble(rows: LoadedRows, version: string, memory: Memory, vouched: Vouched): Snapshot {
@@ -63,24 +67,27 @@ function relationsOf(
 ): Relation[] {
   const byOid = new Map(rows.relations.map((row) => [row[0]!, row]));
   const columns = (oid: string): readonly Column[] => [...(columnsOf.get(oid)?.values() ?? [])];
-  const ancestors = groupBy(rows.inherits, 0);
   const rules = groupBy(rows.rules, 0);
   const policies = groupBy(rows.policies, 0);
   const generated = groupBy(rows.generated, 0);
-  const parents = groupBy([...rows.inherits, ...rows.indexes], 0); // an index is part of its table, for DDL
-  const children = groupBy(rows.inherits, 1);
+  const children = edges(rows.inherits, 1, 0);
+  const ancestors = edges(rows.inherits, 0, 1);
+  const parents = edges([...rows.inherits, ...rows.indexes], 0, 1); // an index is part of its table, for DDL
   const planned = groupBy(
     rows.planned.filter(([, tree]) => tree !== null),
     0,
   );
   const classes = groupBy([...rows.indexes.map(([, table, list]) => [table!, list!]), ...rows.partitionKeys], 0);
   const referencing = groupBy(rows.foreignKeys, 1);
+  const referrers = edges(rows.foreignKeys, 1, 0);
   const keys = groupBy(rows.uniqueKeys, 0);
   const rowTypes = new Map(rows.types.map((row) => [row[6]!, row[0]!]));
   const objectOf = (oid: string): string => {
     const row = byOid.get(oid);
     return row ? objectName(schemaOf(row[2]!), row[1]!) : '?.?';
   };
+
+  const objectsOf = (oids: ReadonlySet<string>) => (oids.size === 0 ? NONE : [...oids].map(objectOf));
 
   /** Expressions that run when this one relation is read. */
   const trees = (oid: string): string[] => [
@@ -93,25 +100,35 @@ function relationsOf(
     ...(generated.get(oid) ?? []).filter(([, , , when]) => when === 'v').map(([, tree]) => tree!),
   ];
   const kindOf = (oid: string): string => byOid.get(oid)?.[3] ?? '';
-  const descend = (oid: string, edges: (oid: string) => readonly string[], seen = new Set<string>()): Set<string> => {
-    for (const next of edges(oid)) {
-      if (seen.has(next)) continue;
-      seen.add(next);
-      descend(next, edges, seen);
-    }
+  const descend = (oid: string, next: (oid: string) => readonly string[]): ReadonlySet<string> => {
+    if (next(oid).length === 0) return NOBODY;
+    const seen = new Set<string>();
+    const from = (at: string): void => {
+      for (const one of next(at)) {
+        if (seen.has(one)) continue;
+        seen.add(one);
+        from(one);
+      }
+    };
+    from(oid);
     return seen;
   };
+  const haveTrees = new Set([...rules.keys(), ...policies.keys(), ...generated.keys()]);
   const referenced = new Map<string, readonly TreeReferences[]>();
   const referencesOf = (oid: string): readonly TreeReferences[] => {
-    if (!isUser(oid)) return [];
+    if (!haveTrees.has(oid) || !isUser(oid)) return NONE;
     const found = referenced.get(oid) ?? trees(oid).map((tree) => memory.references.of(tree));
     referenced.set(oid, found);
     return found;
   };
-  const childrenOf = (oid: string) => (children.get(oid) ?? []).map(([child]) => child!);
-  const inherited = (oid: string) => (ancestors.get(oid) ?? []).map(([, parent]) => parent!);
-  const parentsOf = (oid: string) => (parents.get(oid) ?? []).map(([, parent]) => parent!);
-  const below = (oid: string) => [...referencesOf(oid).flatMap((r) => r.relations), ...childrenOf(oid)];
+  const childrenOf = (oid: string) => children.get(oid) ?? NONE;
+  const inherited = (oid: string) => ancestors.get(oid) ?? NONE;
+  const parentsOf = (oid: string) => parents.get(oid) ?? NONE;
+  const referrersOf = (oid: string) => referrers.get(oid) ?? NONE;
+  const below = (oid: string): readonly string[] => {
+    const references = referencesOf(oid);
+    return references.length === 0 ? childrenOf(oid) : [...references.flatMap((r) => r.relations), ...childrenOf(oid)];
+  };
   /** Many tables have the same columns, and then share one object for them. */
   const badly = new Map<Columns, readonly string[]>();
   const heldBadly = (of: Columns): readonly string[] => {
@@ -120,7 +137,7 @@ function relationsOf(
     badly.set(of, found);
     return found;
   };
-  const hazardsOf = (oid: string): string[] => [
+  const hazardsOf = remembered((oid: string): readonly string[] => [
     ...referencesOf(oid).flatMap(code.hazards),
     ...(kindOf(oid) === 'f' ? [`foreign table ${objectOf(oid)}`] : []),
     ...(planned.get(oid) ?? []).flatMap(([, tree]) => code.plannedHazards(tree!)),
@@ -130,10 +147,12 @@ function relationsOf(
     ...(byOid.has(oid) ? [] : ['a relation the catalogue does not know']),
     ...(code.castsAway(rowTypes.get(oid) ?? '') ? [`type ${objectOf(oid)}`] : []),
     ...(isUser(oid) ? heldBadly(columnsOf.get(oid) ?? NO_COLUMNS) : []),
-  ];
+  ]);
 
   const reveals = revealing(rows, columns);
   const made = (oid: string): ReadonlyMap<number, Made> => {
+    const isView = kindOf(oid) === 'v' || kindOf(oid) === 'm';
+    if (!isView && !generated.has(oid)) return NOTHING_MADE;
     const runsOf = (references: TreeReferences): Runs => ({
       allHarmless: code.hazards(references).length === 0,
       harmless: (part) => code.hazards(treeReferences(part)).length === 0,
@@ -143,7 +162,7 @@ function relationsOf(
     for (const [, tree, number] of generated.get(oid) ?? []) {
       found.set(Number(number), madeOfExpression(tree!, Number(oid), runsOf(memory.references.of(tree!))));
     }
-    if (kindOf(oid) !== 'v' && kindOf(oid) !== 'm') return found;
+    if (!isView) return found;
     const action = (rules.get(oid) ?? []).find(([, event]) => event === '1')?.[2];
     const references = referencesOf(oid)[0]; // the first of its trees
     const runs = references && runsOf(references);
@@ -154,14 +173,20 @@ function relationsOf(
     return found;
   };
 
+  const rulesOf = (oids: readonly string[]): ReadonlySet<WriteKind> => {
+    if (!oids.some((oid) => rules.has(oid))) return NO_RULES;
+    const events = oids.flatMap((oid) => rules.get(oid) ?? []).map(([, event]) => RULE_EVENTS[event!]);
+    return new Set(events.filter((event) => event !== undefined));
+  };
+
   return rows.relations.map(([oid, name, schema, kind, , triggers]) => {
-    const reads = isUser(oid!) ? descend(oid!, below) : new Set<string>();
-    reads.delete(oid!);
-    const hazards = isUser(oid!) ? [oid!, ...reads].flatMap(hazardsOf) : [];
+    const reads = isUser(oid!) ? apart(descend(oid!, below), oid!) : NOBODY;
+    const hazards = isUser(oid!) ? new Set([oid!, ...reads].flatMap(hazardsOf)) : NOBODY;
     // A view is written through to what it shows; a partition is part of its parents, a parent made of partitions.
-    const writes = new Set<string>(kind === 'v' ? reads : [...descend(oid!, parentsOf), ...descend(oid!, childrenOf)]);
-    writes.delete(oid!);
-    const cascades = [oid!, ...writes].flatMap((target) => cascadesOf(target, referencing, objectOf));
+    const kin = () => apart(union(descend(oid!, parentsOf), descend(oid!, childrenOf)), oid!);
+    const writes = kind === 'v' ? reads : kin();
+    const written = [oid!, ...writes];
+    const cascades = written.flatMap((target) => cascadesOf(target, referencing, objectOf));
     return {
       oid: Number(oid),
       schema: schemaOf(schema!),
@@ -173,21 +198,31 @@ function relationsOf(
         columns!.split(' ').slice(0, Number(count)).map(Number),
       ),
       kin: [...childrenOf(oid!), ...inherited(oid!)].map(Number),
-      reads: [...reads].map(objectOf),
-      hazards: [...new Set(hazards)],
-      writes: [...writes].map(objectOf),
+      reads: objectsOf(reads),
+      hazards: hazards.size === 0 ? NONE : [...hazards],
+      writes: objectsOf(writes),
       cascades,
-      referencedBy: [...descend(oid!, (one) => (referencing.get(one) ?? []).map(([table]) => table!))].map(objectOf),
+      referencedBy: objectsOf(descend(oid!, referrersOf)),
       triggers: truthy(triggers) || [...writes].some((target) => truthy(byOid.get(target)?.[5])),
-      rules: new Set(
-        [oid!, ...writes]
-          .flatMap((target) => rules.get(target) ?? [])
-          .map(([, event]) => RULE_EVENTS[event!])
-          .filter((event) => event !== undefined),
-      ),
+      rules: rulesOf(written),
     };
   });
 }
+
+function remembered<V>(make: (oid: string) => V): (oid: string) => V {
+  const known = new Map<string, V>();
+  return (oid) => {
+    const value = known.get(oid) ?? make(oid);
+    known.set(oid, value);
+    return value;
+  };
+}
+
+const union = (one: ReadonlySet<string>, other: ReadonlySet<string>): ReadonlySet<string> =>
+  other.size === 0 ? one : one.size === 0 ? other : new Set([...one, ...other]);
+
+const apart = (all: ReadonlySet<string>, one: string): ReadonlySet<string> =>
+  all.has(one) ? new Set([...all].filter((each) => each !== one)) : all;
 
 /** Functions that show what a view of PostgreSQL's hides, by oid: as good as that view's columns. */
 function revealing(
@@ -215,6 +250,7 @@ function cascadesOf(
   referencing: ReadonlyMap<string, readonly (readonly string[])[]>,
   objectOf: (oid: string) => string,
 ): Relation['cascades'] {
+  if (!referencing.has(oid)) return NONE;
   const found: { on: WriteKind; action: WriteKind; object: string }[] = [];
   const follow = (target: string, on: WriteKind, current: WriteKind, seen: Set<string>): void => {
     for (const [table, , onUpdate, onDelete] of referencing.get(target) ?? []) {

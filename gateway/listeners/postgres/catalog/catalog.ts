@@ -3,12 +3,15 @@ import { GatewayError } from '../../../errors.ts';
 import { assemble } from './assemble.ts';
 import { NOTHING_VOUCHED, type Vouched } from './harmless.ts';
 import { Memory } from './memory.ts';
-import { LOAD_QUERIES, type LoadedRows, VERSION_QUERY } from './queries.ts';
+import { LOAD_QUERIES, type LoadedRows, PACKED, unpacked, VERSION_QUERY } from './queries.ts';
 import type { Snapshot } from './snapshot.ts';
+
+/** Of pg: rows as arrays, every value as PostgreSQL writes it. */
+type Question = { text: string; rowMode: 'array'; types: { getTypeParser(): (value: string) => string } };
 
 /** What the catalogue needs of a connected `pg.Client`. */
 export type CatalogClient = {
-  query(question: { text: string; rowMode: 'array' }): Promise<unknown>;
+  query(question: Question): Promise<unknown>;
   end(): Promise<void>;
   on(event: 'error' | 'end', listener: () => void): unknown;
 };
@@ -149,16 +152,23 @@ async function load(client: CatalogClient): Promise<{ rows: LoadedRows; version:
   const names = Object.keys(LOAD_QUERIES) as (keyof LoadedRows)[];
   const questions = [VERSION_QUERY, ...names.map((name) => LOAD_QUERIES[name])];
   const text = `begin isolation level repeatable read read only; ${questions.join('; ')}; commit`;
-  const answers = ((await client.query({ text, rowMode: 'array' })) as { rows: unknown[][] }[]).slice(1).map(textsOf);
-  const rows: unknown = Object.fromEntries(names.map((name, index) => [name, answers[index + 1] ?? []]));
+  const answers = ((await client.query(asTexts(text))) as { rows: string[][] }[]).slice(1).map(({ rows }) => rows);
+  const rows: unknown = Object.fromEntries(
+    names.map((name, index) => {
+      const [answer, packed] = [answers[index + 1] ?? [], PACKED[name]];
+      return [name, packed ? answer.map(([row]) => unpacked(row ?? '', packed)) : answer];
+    }),
+  );
   return { rows: rows as LoadedRows, version: answers[0]?.[0]?.[0] ?? '' };
 }
 
 async function ask(client: CatalogClient, text: string): Promise<string[][]> {
-  return textsOf((await client.query({ text, rowMode: 'array' })) as { rows: unknown[][] });
+  return ((await client.query(asTexts(text))) as { rows: string[][] }).rows;
 }
 
 /** Nulls stay null: the readers of a column that may hold them compare, never call. */
-function textsOf({ rows }: { rows: unknown[][] }): string[][] {
-  return rows.map((row) => row.map((value) => (value === null ? value : String(value)) as string));
-}
+const asTexts = (text: string): Question => ({
+  text,
+  rowMode: 'array',
+  types: { getTypeParser: () => (value) => value },
+});

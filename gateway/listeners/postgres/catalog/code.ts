@@ -33,9 +33,10 @@ export function codeOf(
   vouched: Vouched,
 ): Code {
   const riskyTypes = new Set<string>();
+  const extensions = new Map(rows.ofExtensions.map(([oid, name]) => [oid!, name!]));
   const functionsWith = (anyRisky: boolean) =>
     new Map(
-      rows.functions.map(([oid, name, schema, kind, volatility, extension, language, set]) => {
+      rows.functions.map(([oid, name, schema, kind, volatility, language, set]) => {
         const builtin = !isUser(oid!) && ['pg_catalog', 'information_schema'].includes(schemaOf(schema!));
         const traits = {
           name: name!,
@@ -43,7 +44,7 @@ export function codeOf(
           builtin,
           kind: kind!,
           volatility: volatility!,
-          extension: extension ?? undefined,
+          extension: extensions.get(oid!),
           language: language!,
         };
         const harmless = isHarmless(traits, anyRisky, vouched);
@@ -59,6 +60,7 @@ export function codeOf(
     ]),
   );
   const byOid = new Map(rows.types.map((row) => [row[0]!, row]));
+  const ranges = new Map(rows.ranges.map((row) => [row[0]!, row]));
   const checks = groupBy(rows.domainChecks, 0);
   const badCasts = rows.casts.filter(([, , fn]) => runs(fn!));
   const castEnds = new Set(badCasts.flatMap(([source, target]) => [source!, target!]));
@@ -83,7 +85,7 @@ export function codeOf(
     const row = byOid.get(type);
     if (!row) return true;
     if ((making ? castEnds : castSources).has(type) || badlyOrdered.has(type)) return true;
-    const [oid, , , kind, base, element, relation, input, output, ...range] = row as string[];
+    const [oid, , , kind, base, element, relation, input, output] = row as string[];
     const within = (part: string | undefined) => part !== undefined && bad(part, making, seen);
     if (kind === 'd') {
       const checked = (checks.get(oid!) ?? []).some(([, tree]) => hazards(treeReferences(tree!)).length > 0);
@@ -93,7 +95,7 @@ export function codeOf(
       return isUser(relation!) && [...(columnsOf.get(relation!)?.values() ?? [])].some((one) => within(`${one.type}`));
     }
     if (kind === 'r') {
-      const [subtype, canonical = '0', subdiff = '0', subclass = '0'] = range;
+      const [, subtype, canonical = '0', subdiff = '0', subclass = '0'] = ranges.get(oid!) ?? [];
       return runs(canonical) || runs(subdiff) || badClasses.has(subclass) || within(subtype);
     }
     if (element !== '0') return within(element);

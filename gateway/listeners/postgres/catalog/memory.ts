@@ -44,8 +44,15 @@ export class Memory {
   }
 }
 
-/** `[[name, number, not null, type], …]` in JSON. */
+/** `["1!23 id", …]` in JSON: number, `!` where it is not null (else a blank), type and name. */
 function columnsOf(json: string): Columns {
-  const parsed = JSON.parse(json) as [string, number, boolean, number][];
-  return new Map(parsed.map(([name, number, notNull, type]) => [name, { name, number, notNull, type }]));
+  const columns = new Map<string, Column>();
+  for (const text of JSON.parse(json) as string[]) {
+    const number = Number.parseInt(text, 10);
+    const mark = `${number}`.length;
+    const space = text.indexOf(' ', mark + 1);
+    const name = text.slice(space + 1);
+    columns.set(name, { name, number, notNull: text[mark] === '!', type: Number(text.slice(mark + 1, space)) });
+  }
+  return columns;
 }

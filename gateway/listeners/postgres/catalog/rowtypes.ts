@@ -16,11 +16,13 @@ export function rowsIn(
     if (known) known.push(whole);
     else wholes.set(part, [whole]);
   };
-  for (const [oid, , , , base, element, relation, , , subtype, , , , multirange] of rows.types) {
-    built(base, oid!);
-    built(element, oid!);
+  for (const [oid, subtype, , , , multirange] of rows.ranges) {
     built(subtype, oid!);
     if (multirange && multirange !== '0') built(oid, multirange);
+  }
+  for (const [oid, , , , base, element, relation] of rows.types) {
+    built(base, oid!);
+    built(element, oid!);
     // A relation is followed by its columns, when it is asked what of it is masked.
     if (relation === '0' || relations.has(relation!)) continue;
     for (const part of columnsOf.get(relation!)?.values() ?? []) built(String(part.type), oid!);
