@@ -133,6 +133,12 @@ describe('a mistake', () => {
     ['a missing section', { audit: undefined }, 'audit: missing; expected a section with dir, key'],
     ['a key in the file', { 'keys.own': own.secret }, `keys.own: expected \${env:NAME} or \${file:/path}`],
     ['a key that is none', { 'audit.key': `\${env:ORDERS_PW}` }, 'audit.key: expected ed25519-secret:…'],
+    [
+      'a hashing key in the file',
+      { 'keys.masking': own.secret },
+      `keys.masking: expected \${env:NAME} or \${file:/path}`,
+    ],
+    ['a hashing key that is none', { 'keys.masking': `\${env:ORDERS_PW}` }, 'keys.masking: expected ed25519-secret:…'],
     ['a public key that is none', { 'keys.bots': ['abc'] }, 'keys.bots[0]: expected ed25519:…'],
     ['a secret as public key', { 'keys.bots': [own.secret] }, 'keys.bots[0]: expected ed25519:…'],
     [
