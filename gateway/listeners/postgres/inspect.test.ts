@@ -44,6 +44,18 @@ describe('the parser', () => {
     await hurried.close();
   });
 
+  it('refuses a tree too deep for it at once, and makes nobody wait for the deadline', async () => {
+    const patient = new Parser({ serverMajor: 18, deadlineMs: 3_600_000 });
+    const joined = `select 1 from a${' join b on true'.repeat(3_000)}`;
+    const [deep, next] = await Promise.allSettled([
+      patient.parse(joined),
+      patient.parse(`select 1 -- ${'x'.repeat(9_000)}`),
+    ]);
+    assert.match(deep.status === 'rejected' ? String(deep.reason) : 'read', /nested too deeply/);
+    assert.equal(next.status, 'fulfilled');
+    await patient.close();
+  });
+
   it('refuses NUL and lone surrogates, which it would read differently from the server', () => {
     assert.throws(() => parser.parse('select 1\0; drop table x'), unparseable);
     assert.throws(() => parser.parse('select \ud800'), unparseable);

@@ -161,6 +161,10 @@ export class Parser {
       for (const [id, settle] of this.#waiting) settle({ id, broken: 'it broke the parser' });
     };
     thread.on('message', (answer: Answer) => this.#waiting.get(answer.id)?.(answer));
+    // A tree that the thread could write, and this one cannot read: its stack is the smaller.
+    thread.on('messageerror', () => {
+      for (const [id, settle] of this.#waiting) settle({ id, broken: 'it is nested too deeply' });
+    });
     thread.on('error', fail);
     thread.on('exit', fail);
     thread.unref();
