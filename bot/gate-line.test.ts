@@ -104,10 +104,10 @@ describe('a /gate line', () => {
   it('names what was not understood', () => {
     assert.match(wrongOf('frobnicate now'), /no subcommand “frobnicate”/);
     assert.match(wrongOf('frezze orders'), /did you mean freeze\?/);
-    assert.match(wrongOf('status please'), /“please” after status/);
+    assert.match(wrongOf('status please'), /nothing belongs after status, but there is “please”\.$/);
     assert.match(wrongOf('kill'), /kill needs to be told what/);
     assert.match(wrongOf('kill report bot'), /“bot” after kill; what has blanks needs quotes/);
-    assert.match(wrongOf('kill “report bot'), /a quote is opened and never closed: “report bot/);
+    assert.match(wrongOf('kill “report bot'), /a quote is opened and never closed, at “report bot/);
     assert.match(wrongOf('unfreeze'), /unfreeze needs to be told what/);
     assert.match(wrongOf('rules remove'), /needs the id of one rule, not nothing/);
     assert.match(wrongOf('rules revert yesterday'), /needs a version number, not yesterday/);

@@ -25,7 +25,7 @@ export function parseLine(raw: string, { escaped }: { escaped: boolean }): Line 
   if (name === 'rules' || name === 'rule') return rules(rest, escaped);
   const plain = escaped ? withIds(rest) : rest;
   const parsed = split(plain);
-  if (!parsed.ok) return wrong(`a quote is opened and never closed: ${cut(parsed.open, 80)}`, known(name));
+  if (!parsed.ok) return wrong(`a quote is opened and never closed, at ${cut(parsed.open, 80)}`, known(name));
   return simple(name, parsed.words);
 }
 
@@ -33,7 +33,7 @@ function simple(name: string, words: readonly string[]): Line {
   switch (name) {
     case 'status':
     case 'holds':
-      return words.length === 0 ? command({ do: name }, name) : tooMuch(name, words);
+      return words.length === 0 ? command({ do: name }, name) : nothingAfter(name, words);
     case 'sessions': {
       const [connection, ...more] = words;
       if (connection === undefined) return command({ do: 'sessions' }, name);
@@ -54,7 +54,7 @@ function simple(name: string, words: readonly string[]): Line {
     case 'grants':
     case 'grant':
       if (words.length === 0) return command({ do: 'grants' }, 'grants');
-      return words[0] === 'revoke' ? revoke(words.slice(1)) : tooMuch('grants', words);
+      return words[0] === 'revoke' ? revoke(words.slice(1)) : nothingAfter('grants', words);
     case 'revoke':
       return revoke(words);
     case 'review': {
@@ -105,7 +105,7 @@ function rules(rest: string, escaped: boolean): Line {
   switch (sub) {
     case '':
     case 'list':
-      return after === '' ? command({ do: 'rules' }, 'rules') : tooMuch('rules', [after]);
+      return after === '' ? command({ do: 'rules' }, 'rules') : nothingAfter('rules list', [after]);
     case 'add':
       if (line === '') return { kind: 'builder', rule: undefined };
       return withLine(line, 'add', { do: 'rule-add', line });
@@ -170,6 +170,8 @@ const wrong = (what: string, topic: string | undefined): Line => ({
 });
 const tooMuch = (name: string, words: readonly string[]): Line =>
   wrong(`“${cut(words.join(' '), 80)}” after ${name}; what has blanks needs quotes`, known(name));
+const nothingAfter = (name: string, words: readonly string[]): Line =>
+  wrong(`nothing belongs after ${name}, but there is “${cut(words.join(' '), 80)}”`, known(name.split(' ')[0] ?? ''));
 
 function noSuch(name: string, what: string): Line {
   const meant = nearest(name);
