@@ -54,7 +54,11 @@ function simple(name: string, words: readonly string[]): Line {
     case 'grants':
     case 'grant':
       if (words.length === 0) return command({ do: 'grants' }, 'grants');
-      return words[0] === 'revoke' ? revoke(words.slice(1)) : nothingAfter('grants', words);
+      if (words[0] === 'revoke') return revoke(words.slice(1));
+      return wrong(
+        `“${cut(words.join(' '), 80)}” after grants; it is followed by nothing, or by revoke and an id`,
+        'grants',
+      );
     case 'revoke':
       return revoke(words);
     case 'review': {
