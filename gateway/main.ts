@@ -92,6 +92,7 @@ export async function startGateway(
       onFreezes: ({ version, by, frozen }) => {
         note({ kind: 'frozen', version, by, frozen });
         holds.withdrawWhere('FROZEN', (operation) => shared.freezes.refusal(operation));
+        changes.proposals.withdrawMoot();
       },
       onLeaseBack: () => holds.republish(),
       onLeaseLost: () => holds.withdrawAll('UNAVAILABLE', 'the gateway lost touch with Redis'),
@@ -133,7 +134,7 @@ export async function startGateway(
       closed,
       say,
     });
-    const { holds, gate } = deciding;
+    const { holds, gate, changes } = deciding;
     ends.push(() => deciding.close());
     const door = createDoor({
       gateway: id,
@@ -223,7 +224,7 @@ export async function startGateway(
       holds,
       audit,
       metrics,
-      changes: deciding.changes,
+      changes,
       standing: deciding.standing,
       history: deciding.history,
       decisions: deciding.decisions,

@@ -39,6 +39,8 @@ export type Change = {
   readonly why: string;
   /** Runs once it is approved; what it resolves to becomes the card's outcome. */
   readonly apply: (approvedBy: readonly string[]) => Promise<string>;
+  /** Why there is nothing left to decide, once that is so; asked whenever what it is about may have changed. */
+  readonly moot?: () => string | undefined;
   /** What the card offers once it is done. */
   readonly offers?: readonly { readonly label: string; readonly line: string; readonly confirm?: string }[];
 };

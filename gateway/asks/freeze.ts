@@ -50,6 +50,7 @@ export function freezeAnswers(deps: FreezeDeps): Pick<Answers, 'freeze' | 'unfre
         text: `Lift the freeze of ${frozenSentence(freeze)}`,
         risks: ['lifts a freeze'],
         why: 'What one admin froze, two lift',
+        moot: () => (freezes.list().some((one) => sameAs(one, freeze)) ? undefined : 'the freeze is lifted already'),
         apply: async () => {
           await freezes.lift(freeze, asker.user);
           return `Lifted: ${frozenName(freeze)} passes again`;
@@ -108,5 +109,8 @@ function notFrozen(frozen: readonly Freeze[], what: string) {
   const sections = frozen.slice(0, 50).map((freeze) => ({ lines: [`🧊 ${frozenSentence(freeze)}`] }));
   return { ok: true, text: `${what} is not frozen by that name. Frozen are:`, sections };
 }
+
+const sameAs = (one: Freeze, other: Freeze): boolean =>
+  one.of === other.of && one.name === other.name && one.at === other.at;
 
 const upper = (text: string): string => text.charAt(0).toUpperCase() + text.slice(1);

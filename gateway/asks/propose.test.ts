@@ -120,6 +120,22 @@ describe('a change that needs a second admin', { timeout: 60_000 }, () => {
     assert.deepEqual([outcome?.kind, outcome?.text], ['failed', 'Redis is gone']);
   });
 
+  it('is withdrawn when there is nothing left to decide, and says why; others wait on', async () => {
+    let lifted = false;
+    const [first, other] = [
+      await proposed({ moot: () => (lifted ? 'it is lifted already' : undefined) }),
+      await proposed(),
+    ];
+    proposals.withdrawMoot();
+    lifted = true;
+    proposals.withdrawMoot();
+    const { state, settled } = await ended(first.hold);
+    assert.deepEqual([state, settled?.reason], ['withdrawn', 'it is lifted already']);
+    assert.equal((await stage.vote(other, 'U0GRACE')).counted, true);
+    assert.equal((await ended(other.hold)).state, 'done');
+    assert.deepEqual(applied, [['U0GRACE']]);
+  });
+
   it('expires undone', async () => {
     expiresMs = 300;
     const card = await proposed();

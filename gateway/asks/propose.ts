@@ -27,7 +27,12 @@ export type ProposalsDeps = {
   readonly log: (message: string, details?: Record<string, unknown>) => void;
 };
 
-type UnderWay = { hold?: Hold; readonly opened: (hold: Hold) => void };
+type UnderWay = {
+  hold?: Hold;
+  readonly opened: (hold: Hold) => void;
+  readonly signal: End;
+  readonly moot: Change['moot'];
+};
 
 export class Proposals {
   readonly #deps: ProposalsDeps;
@@ -49,13 +54,15 @@ export class Proposals {
     const operation = this.#operation(change);
     return new Promise<string>((resolve, reject) => {
       const underWay: UnderWay = {
+        signal: new End(),
+        moot: change.moot,
         opened: (hold) => {
           underWay.hold = hold;
           resolve(hold.shortId);
         },
       };
       this.#underWay.set(operation.id, underWay);
-      this.#held(operation, change)
+      this.#held(operation, change, underWay.signal)
         .then((permit) => this.#apply(permit, change, underWay.hold))
         // Before its card was on its way the asker hears of it; after that, the card says it.
         .catch(reject)
@@ -63,7 +70,15 @@ export class Proposals {
     });
   };
 
-  async #held(operation: Operation, { why }: Change): Promise<Permit> {
+  /** What these were about has changed: cards that have nothing left to decide are closed, and say why. */
+  withdrawMoot(): void {
+    for (const { hold, moot, signal } of this.#underWay.values()) {
+      const why = hold?.phase.kind === 'open' ? moot?.() : undefined;
+      if (why !== undefined) signal.abort(new GatewayError('WITHDRAWN', why));
+    }
+  }
+
+  async #held(operation: Operation, { why }: Change, signal: End): Promise<Permit> {
     const verdict = () => this.#verdict(why);
     const asked = verdict();
     this.#deps.audit.append({
@@ -80,7 +95,7 @@ export class Proposals {
       rules: asked.rules,
     });
     return this.#deps.holds().open(operation, asked, {
-      signal: new End(),
+      signal,
       tell: () => {}, // whoever asks sees the card
       credentialEndsAt: () => Number.POSITIVE_INFINITY,
       judge: verdict,
