@@ -232,10 +232,14 @@ describe('/gate', { timeout: 300_000 }, () => {
     const psql = await psqlAt(0);
     psql.send('SELECT 1;');
     await psql.until(/report-bot is frozen, by Alice Moreau/);
+    await gate(PEOPLE.alice, 'unfreeze report-bot');
+    const second = await slack.message((shown, { ts }) => ts !== card.ts && /pass again[\s\S]*0 of 1/.test(shown));
     await slack.click(PEOPLE.carol, { ts: card.ts }, 'approve');
     const record = await slack.message(
       (shown, { ts }) => ts === card.ts && shown.includes('Lifted: report-bot passes again'),
     );
+    const moot = await slack.message((shown, { ts }) => ts === second.ts && /lifted already/.test(shown));
+    assert.match(shownBy(moot), /Withdrawn/, 'nothing is left to decide');
     const again = await press(PEOPLE.carol, record);
     assert.match(shownBy(again), /Frozen: report-bot/, 'the record offers to take it back');
     await lifted('report-bot', PEOPLE.carol, PEOPLE.alice);
