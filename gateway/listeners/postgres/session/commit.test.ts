@@ -197,6 +197,22 @@ describe('in the extended protocol', () => {
     assert.equal(await until(client.send(...run('select 1'), build.sync()), 'Z'), '1 2 D×1 C(SELECT 1) Z(I)');
   });
 
+  it('a constraint that fails at its Sync is the error of all that Sync would have committed', async () => {
+    world.gate.confirmed = undefined;
+    const client = await world.raw();
+    client.send(...run('insert into t values (11)'), ...run('insert into child values (1, 7)'), build.sync());
+    assert.equal(await until(client, 'Z'), '1 2 C(INSERT 0 1) 1 2 C(INSERT 0 1) E(23503) Z(I)');
+    assert.equal(await target.rows(), 10);
+    for (const outcome of outcomes()) assert.match(outcome ?? '', /violates foreign key/);
+    assert.equal(outcomes().length, 2);
+    client.send(...run('insert into t values (12)'), ...run('select 1 / 0'), build.sync());
+    await until(client, 'Z');
+    assert.deepEqual(outcomes().slice(2).sort(), [
+      'division by zero',
+      'undone: another part of the same pipeline failed',
+    ]);
+  });
+
   it('it is undone in a transaction block of the client', async () => {
     const client = await world.raw();
     await client.send(build.query('begin')).until('Z');

@@ -25,6 +25,8 @@ export type ConfirmHooks = {
 export class Confirm implements ReplyEvents {
   readonly #stay: Stay;
   readonly #hooks: ConfirmHooks;
+  /** Why the Sync under way could not commit: a deferred constraint, a serialization failure. */
+  #refused: ServerMessage | undefined;
 
   constructor(stay: Stay, hooks: ConfirmHooks) {
     this.#stay = stay;
@@ -87,6 +89,7 @@ export class Confirm implements ReplyEvents {
     const fatal = error.severity === 'FATAL' || error.severity === 'PANIC';
     const run = reply?.kind === 'bind' ? reply.portal?.run : reply && 'run' in reply ? reply.run : undefined;
     if (run && opaque(run.permit.operation.effects)) this.#doubt();
+    if (reply?.kind === 'sync') this.#refused = error;
     if (reply && 'run' in reply) {
       if (fatal) reply.run?.unknown(`the target ended the session (${error.sqlstate}) before it reported an outcome`);
       else reply.run?.failed(error.sqlstate, error.message);
@@ -197,8 +200,11 @@ export class Confirm implements ReplyEvents {
   #settleFinished(status: TransactionStatus): void {
     const stay = this.#stay;
     const undone = stay.failed && stay.status === 'I' && !stay.transactionVerb;
+    const refused = this.#refused;
+    this.#refused = undefined;
     for (const run of stay.finished) {
-      if (undone) run.failed('25P02', 'undone: another part of the same pipeline failed');
+      if (undone && refused) run.failed(refused.sqlstate, refused.message);
+      else if (undone) run.failed('25P02', 'undone: another part of the same pipeline failed');
       else {
         if (run.note !== undefined && status !== 'I') run.note = CONFIRMED_ONLY; // a BEGIN beside it keeps it open
         run.done();
