@@ -2,7 +2,7 @@
 import type { CardPublisher } from '../../queue/carry.ts';
 import type { Reviews } from '../state/reviews.ts';
 import type { Follower } from './follower.ts';
-import type { Hold } from './hold.ts';
+import { breakingOf } from './glass.ts';
 import { oneLine } from './words.ts';
 
 export type AlarmDeps = {
@@ -14,10 +14,9 @@ export type AlarmDeps = {
 };
 
 export function glassAlarm({ publish, reviews, admins, now, log }: AlarmDeps): Follower {
-  const broke = (hold: Hold) => [...hold.votes.values()].find(({ breaks }) => breaks);
   return {
     released: (hold) => {
-      const vote = broke(hold);
+      const vote = breakingOf(hold);
       if (!vote) return;
       const { operation, shortId } = hold;
       const reason = oneLine(vote.reason ?? '').slice(0, 500);
@@ -46,8 +45,9 @@ export function glassAlarm({ publish, reviews, admins, now, log }: AlarmDeps): F
         .catch((error) => log('a broken glass could not be announced', { hold: hold.id, error: String(error) }));
     },
     ended: (hold) => {
-      // What was not released needs no review; what was, or may have been, stays open.
-      if (!broke(hold) || hold.phase.kind === 'done' || hold.phase.kind === 'unknown') return;
+      // What was not released by it needs no review; what was, or may have been, stays open.
+      const went = hold.phase.kind === 'done' || hold.phase.kind === 'unknown';
+      if (hold.glass === undefined || (went && breakingOf(hold))) return;
       reviews.drop(hold.id).catch((error) => log('a review stays open', { hold: hold.id, error: String(error) }));
     },
   };

@@ -2,7 +2,7 @@
 import type { Attestation, Receipt, VoteMessage } from '../../queue/votes.ts';
 import type { Book } from './book.ts';
 import { FRESH_MS } from './directory.ts';
-import { glassBroken, glassDemand, objection } from './glass.ts';
+import { breakingOf, glassBroken, glassDemand, objection } from './glass.ts';
 import { type Hold, needsDetails, type TerminalVoter } from './hold.ts';
 import { entitlement, groupNames, isSameHuman } from './quorum.ts';
 import { confirm } from './release.ts';
@@ -141,8 +141,27 @@ function takeBack(book: Book, hold: Hold, click: VoteOf, voter: Attestation): Re
   return receipt(click, true, 'Taken back: your approval does not count any more.');
 }
 
-/** Attested for the groups of the glass, which its card does not name. Remembered for review before it can count. */
+/** One word at a time: there is one review of a hold, and whoever comes second must not replace it or take it away. */
 async function breakGlass(book: Book, hold: Hold, click: VoteOf, attested: Attestation): Promise<Receipt> {
+  if (hold.glass === 'breaking' || breakingOf(hold))
+    return refuse(
+      book,
+      hold,
+      click,
+      attested,
+      'somebody is breaking this glass already; click again if it still waits in a moment',
+    );
+  const before = hold.glass; // of a word that was taken back, say
+  hold.glass = 'breaking';
+  try {
+    return await breakAlone(book, hold, click, attested);
+  } finally {
+    if (hold.glass === 'breaking') hold.glass = before;
+  }
+}
+
+/** Attested for the groups of the glass, which its card does not name. Remembered for review before it can count. */
+async function breakAlone(book: Book, hold: Hold, click: VoteOf, attested: Attestation): Promise<Receipt> {
   const { clock, reviews, log, redact } = book.deps;
   const glass = glassDemand(book.deps.breakGlass(), hold);
   const no = (voter: Attestation) =>
@@ -168,6 +187,7 @@ async function breakGlass(book: Book, hold: Hold, click: VoteOf, attested: Attes
     reviews.drop(hold.id).catch((error) => log('a review stays open', { hold: hold.id, error: String(error) }));
     return late === undefined ? unrecorded(click) : refuse(book, hold, click, voter, late);
   }
+  hold.glass = 'remembered';
   hold.names ??= new Map();
   hold.names.set(voter.user, voter.name);
   const remark = 'broke the glass';

@@ -287,6 +287,7 @@ class Broker implements Holds {
       oidc: NO_GROUPS,
       partialEmails: undefined,
       confirming: false,
+      glass: undefined,
       unseen: undefined,
       posted: undefined,
       auditHead: undefined,

@@ -1,9 +1,12 @@
 /** Taking a vote back, and breaking the glass: who may, what is remembered, what it never covers. */
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, describe, it } from 'node:test';
+import type { CardPublisher } from '../../queue/carry.ts';
 import { demand, type HoldStage, holding, operation, startHoldStage } from '../../test/support/hold-stage.ts';
 import { asUsual } from '../../test/support/hold-usual.ts';
 import { Reviews } from '../state/reviews.ts';
+import { glassAlarm } from './alarm.ts';
+import type { Hold } from './hold.ts';
 
 const REASON = 'orders are stuck, paged at 03:10';
 
@@ -122,6 +125,51 @@ describe('breaking the glass', () => {
     stage.workspace.people = { U0GRACE: { deleted: true } };
     assert.match((await stage.send(click)).text, /this account is deactivated/);
     assert.equal(await reviews.find(card.hold), undefined);
+  });
+
+  it('is one person’s: who comes second while it is under way is refused, and takes no review away', async () => {
+    stage.settings.breakGlass = ['U0GRACE', 'U0HEIDI'];
+    for (const second of ['U0HEIDI', 'U0GRACE']) {
+      const { answer, card } = await stage.hold();
+      const receipts = await Promise.all([broken(card), broken(card, second, `${REASON}, again`)]);
+      const counted = receipts.filter((receipt) => receipt.counted);
+      assert.equal(counted.length, 1, receipts.map(({ text }) => text).join(' | '));
+      assert.equal((await answer).hold, card.hold);
+      const vote = stage.audit.entries.find(
+        ({ kind, hold, counted }) => kind === 'hold.vote' && hold === card.hold && counted === true,
+      );
+      const record = await reviews.find(card.hold);
+      assert.deepEqual(
+        [record?.user, record?.reason],
+        [vote?.user, vote?.reason],
+        'whoever released it cannot sign it',
+      );
+    }
+  });
+
+  it('leaves a review only of what its word released', () => {
+    const forgotten = (breaks: boolean, kind: Hold['phase']['kind'], glass: Hold['glass'] = 'remembered') => {
+      let dropped = false;
+      const alarm = glassAlarm({
+        publish: { send: async () => {} } as unknown as CardPublisher,
+        reviews: {
+          drop: async () => {
+            dropped = true;
+          },
+        },
+        admins: () => [],
+        now: Date.now,
+        log: () => {},
+      });
+      const votes = new Map([['U0ALICE', { user: 'U0ALICE', ...(breaks ? { breaks } : {}) }]]);
+      alarm.ended?.({ id: 'a', glass, votes, phase: { kind } } as unknown as Hold);
+      return dropped;
+    };
+    assert.equal(forgotten(false, 'done'), true, 'taken back, and released by others');
+    assert.equal(forgotten(false, 'withdrawn'), true, 'taken back, and not released');
+    assert.equal(forgotten(true, 'denied'), true);
+    assert.equal(forgotten(true, 'done'), false);
+    assert.equal(forgotten(true, 'unknown'), false);
   });
 
   it('is forgotten when nothing was released after all', async () => {

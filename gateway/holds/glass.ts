@@ -25,7 +25,7 @@ export function namesOf(approvers: readonly string[], hold: Hold): string[] {
   return groupNames(glass ? [...hold.demands, glass] : hold.demands);
 }
 
-const breakingOf = (hold: Hold): Vote | undefined => [...hold.votes.values()].find(({ breaks }) => breaks);
+export const breakingOf = (hold: Hold): Vote | undefined => [...hold.votes.values()].find(({ breaks }) => breaks);
 
 /** Why this click may not release it alone; undefined when it may. `voter` is attested for the glass' groups. */
 export function objection(

@@ -74,6 +74,8 @@ export type Hold = {
   /** E-mail addresses of the Slack accounts that may not vote (see `partial`), once a bot has been asked. */
   partialEmails: ReadonlyMap<string, string | undefined> | undefined;
   confirming: boolean;
+  /** Its glass: somebody's word is being looked at, or may be remembered for review. */
+  glass: 'breaking' | 'remembered' | undefined;
   /** Why nobody sees its card yet, as the bot last said. */
   unseen: string | undefined;
   /** Where its card hangs, once a bot has said so. */
