@@ -14,6 +14,8 @@ const TABLES = `create table t (id int, v text);
   create table log (id int);
   create function note() returns trigger language plpgsql as $$
     begin insert into log select generate_series(1, 50); return null; end $$;
+  create function wipe(int) returns bool language plpgsql as $$
+    begin delete from log; return false; end $$;
   create table noted (id int);
   create trigger noting after delete on noted for each row execute function note()`;
 
@@ -124,6 +126,19 @@ describe('a write on its own', () => {
     const client = await world.raw();
     assert.equal(await until(client.send(build.query('delete from noted')), 'Z'), 'C(DELETE 1) Z(I)');
     assert.deepEqual([world.gate.touched, await count('log')], [[1], 50]);
+  });
+
+  it('that runs code is asked about, though it touched no row itself: the code may have', async () => {
+    await target.direct.query('insert into log select generate_series(1, 50)');
+    const text = 'delete from t where wipe(id)';
+    const effects = (['delete', 'call'] as const).map((action) => ({ action, object: 'public.t' }));
+    const facts = { text, shown: text, effects, headline: text, risks: [], parameters: 0 };
+    world.inspector.inspect = () => [{ ...facts, session: { kind: 'none' } }];
+    const client = await world.raw();
+    client.send(build.query(text));
+    (await open()).deny('no');
+    assert.match(await until(client, 'Z'), /E\(42501\) Z\(I\)$/);
+    assert.deepEqual([world.gate.touched, await count('log')], [[undefined], 50]);
   });
 
   it('whose rows nobody counts is asked about: EXPLAIN ANALYZE', async () => {

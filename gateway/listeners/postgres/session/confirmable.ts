@@ -27,11 +27,15 @@ function whyNot(statements: readonly Resolved[]): string | undefined {
   return undefined;
 }
 
+const CODE: ReadonlySet<Action> = new Set(['call', 'unknown']);
 const COUNTED = /^(?:INSERT|UPDATE|DELETE|MERGE) /;
 
-/** Rows by the target's own count; undefined where that says nothing of all it wrote (EXPLAIN ANALYZE, writes in WITH). */
-export const touchedBy = (tag: string, { uncounted }: Operation): number | undefined =>
-  COUNTED.test(tag) && !uncounted ? rowsOf(tag) : undefined;
+/**
+ * Rows by the target's own count; undefined where that says nothing of all it wrote (EXPLAIN ANALYZE, writes in WITH, code
+ * that ran: `DELETE … WHERE wipe(id)` may touch no row itself).
+ */
+export const touchedBy = (tag: string, { uncounted, effects }: Operation): number | undefined =>
+  COUNTED.test(tag) && !uncounted && !effects.some(({ action }) => CODE.has(action)) ? rowsOf(tag) : undefined;
 
 /** `INSERT 0 5` → 5, `DELETE 3` → 3, `BEGIN` → undefined. */
 export function rowsOf(tag: string): number | undefined {
