@@ -153,13 +153,13 @@ describe('a gateway of two workers', { timeout: 240_000 }, () => {
     const both = await onEach();
     const deny = { id: 'no-drops', match: { action: ['ddl'] }, verdict: 'deny', why: 'Reloaded rule' };
     await world.reconfigure((config: Config) => ({ ...config, rules: [...config.rules, deny] }));
-    assert.ok(await eventually(() => logged('configuration taken up') === 2));
+    assert.ok(await eventually(() => logged('configuration taken up') >= 2));
     for (const one of both) assert.equal(await sqlstate(one.query('DROP TABLE payments')), '42501');
     await world.reconfigure((config: Config) => ({ ...config, rules: [], nonsense: true }));
-    assert.ok(await eventually(() => logged('the configuration was refused') === 2));
+    assert.ok(await eventually(() => logged('the configuration was refused') >= 2));
     for (const one of both) assert.equal(await sqlstate(one.query('DROP TABLE payments')), '42501');
     await world.reconfigure(({ nonsense: _, ...config }: Config) => ({ ...config, rules: RULES }));
-    assert.ok(await eventually(() => logged('configuration taken up') === 4));
+    assert.ok(await eventually(() => logged('configuration taken up') >= 4));
     await closeAll();
   });
 

@@ -1,7 +1,7 @@
 /** What main is put together from: watching a file, missing Redis, taking up a certificate. */
 import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
-import { rename, rm, symlink, writeFile } from 'node:fs/promises';
+import { readFile, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
@@ -67,6 +67,21 @@ describe('a watched file', () => {
     await symlink('v2', `${path}.new`);
     await rename(`${path}.new`, path);
     await reported;
+    watch.close();
+  });
+
+  it('reports once what is written in two steps, and never the half of it', async () => {
+    const { path, watch, next, calls } = watched('two-steps');
+    const reported = next();
+    writeFileSync(path, '');
+    await new Promise((resolve) => setTimeout(resolve, 250)); // later than the first look, earlier than the second
+    writeFileSync(path, 'two');
+    await reported;
+    assert.equal(await readFile(path, 'utf8'), 'two');
+    const again = next();
+    await writeFile(path, 'three');
+    await again;
+    assert.equal(calls(), 2);
     watch.close();
   });
 

@@ -3,8 +3,10 @@ import { createHash } from 'node:crypto';
 import { type FSWatcher, watch } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 
 const SETTLE_MS = 200; // editors write in several steps
+const MOST_LOOKS = 25; // at a file that changes all the time
 const LOOK_MS = 5_000; // network file systems and mounted volumes tell nothing: look now and then
 
 export type FileWatch = { close(): void };
@@ -15,20 +17,32 @@ export function watchContent(path: string, first: string, onChange: () => void):
   let settling: NodeJS.Timeout | undefined;
   let closed = false;
 
-  const look = async () => {
-    const now = await readFile(path, 'utf8').then(digest, () => seen);
+  const content = () => readFile(path, 'utf8').then(digest, () => seen);
+  const changed = async () => {
+    let now = await content();
+    // Half of a file that is being written is no content; what is the same a moment later is.
+    for (let before: string | undefined, looks = 0; now !== seen && now !== before && looks < MOST_LOOKS; looks++) {
+      before = now;
+      await delay(SETTLE_MS, undefined, { ref: false });
+      now = await content();
+    }
     if (closed || now === seen) return;
     seen = now;
     onChange();
+  };
+  /** One after the other: two that read at the same time would tell of one change twice. */
+  let turn = Promise.resolve();
+  const look = () => {
+    turn = turn.then(changed);
   };
   /** Events that come meanwhile are part of the same change: other files of the directory must not put it off. */
   const soon = () => {
     settling ??= setTimeout(() => {
       settling = undefined;
-      void look();
+      look();
     }, SETTLE_MS);
   };
-  const looking = setInterval(() => void look(), LOOK_MS);
+  const looking = setInterval(look, LOOK_MS);
   looking.unref();
   const watcher = watchDirectory(dirname(path), soon);
   return {
