@@ -23,7 +23,7 @@ export function watchContent(path: string, first: string, onChange: () => void):
     // Half of a file that is being written is no content; what is the same a moment later is.
     for (let before: string | undefined, looks = 0; now !== seen && now !== before && looks < MOST_LOOKS; looks++) {
       before = now;
-      await delay(SETTLE_MS, undefined, { ref: false });
+      await delay(SETTLE_MS);
       now = await content();
     }
     if (closed || now === seen) return;
