@@ -11,6 +11,7 @@ import { promisify } from 'node:util';
 import { stringify } from 'yaml';
 import { newKeyPair } from '../queue/sign.ts';
 import { cliArgs } from './support/cli.ts';
+import { CERTIFICATE_REQUEST } from './support/door.ts';
 import { launch, type Process } from './support/launch.ts';
 import { type Oidc, startOidc } from './support/oidc.ts';
 import { freePort } from './support/ports.ts';
@@ -34,19 +35,17 @@ describe('TLS', { timeout: 90_000 }, () => {
 
   /** A key and a certificate for one address or name, signed by the test's authority. */
   const leaf = async (name: string, san: string): Promise<void> => {
-    const ec = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes'];
-    // biome-ignore format: one flag a word
-    await run('openssl', ['req', '-x509', ...ec, '-days', '2', '-subj', `/CN=${name}`, '-addext', `subjectAltName=${san}`,
-      '-addext', 'basicConstraints=critical,CA:FALSE', '-CA', file('ca.crt'), '-CAkey', file('ca.key'),
-      '-keyout', file(`${name}.key`), '-out', file(`${name}.crt`)]);
+    const whose = ['-subj', `/CN=${name}`, '-addext', `subjectAltName=${san}`];
+    const signed = ['-addext', 'basicConstraints=critical,CA:FALSE', '-CA', file('ca.crt'), '-CAkey', file('ca.key')];
+    const to = ['-keyout', file(`${name}.key`), '-out', file(`${name}.crt`)];
+    await run('openssl', [...CERTIFICATE_REQUEST, ...whose, ...signed, ...to]);
   };
 
   before(async () => {
     dir = await mkdtemp(join(tmpdir(), 'countersign-tls-'));
     await chmod(dir, 0o755);
-    // biome-ignore format: one flag a word
-    await run('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2',
-      '-subj', '/CN=test authority', '-keyout', file('ca.key'), '-out', file('ca.crt')]);
+    const authority = ['-subj', '/CN=test authority', '-keyout', file('ca.key'), '-out', file('ca.crt')];
+    await run('openssl', [...CERTIFICATE_REQUEST, ...authority]);
     await leaf('first', 'IP:127.0.0.1');
     await leaf('second', 'IP:127.0.0.1');
     await leaf('target', 'IP:127.0.0.1');

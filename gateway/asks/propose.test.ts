@@ -134,6 +134,8 @@ describe('a change that needs a second admin', { timeout: 60_000 }, () => {
     assert.equal((await stage.vote(other, 'U0GRACE')).counted, true);
     assert.equal((await ended(other.hold)).state, 'done');
     assert.deepEqual(applied, [['U0GRACE']]);
+    const late = await proposals.propose(change({ moot: () => 'it was lifted while this was asked' }));
+    assert.equal((await stage.card((card) => card.shortId === late && card.state !== 'open')).state, 'withdrawn');
   });
 
   it('expires undone', async () => {

@@ -59,6 +59,7 @@ export class Proposals {
         opened: (hold) => {
           underWay.hold = hold;
           resolve(hold.shortId);
+          queueMicrotask(() => this.withdrawMoot()); // what changed while it was being opened
         },
       };
       this.#underWay.set(operation.id, underWay);

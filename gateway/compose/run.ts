@@ -13,6 +13,8 @@ export async function runGateway(path: string): Promise<0 | 1> {
 }
 
 async function runAlone(path: string): Promise<0 | 1> {
+  // Listened for before there is anything to reload or to end: no signal may cut the start short, or be lost.
+  const reloads = askedToReload();
   const [{ loadConfig }, { startGateway }, { newLog }, { watchContent }] = await Promise.all([
     import('../config.ts'),
     import('../main.ts'),
@@ -21,9 +23,7 @@ async function runAlone(path: string): Promise<0 | 1> {
   ]);
   const id = randomUUID();
   const log = newLog(id);
-  // Listened for before there is anything to end or to reload: no signal may cut the start short, or be lost.
   const asked = askedToEnd(log);
-  const reloads = askedToReload();
   const text = readFileSync(path, 'utf8');
   const gateway = await startGateway(loadConfig(path), { id, log });
   const reload = () => gateway.reload(() => loadConfig(path));

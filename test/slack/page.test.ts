@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import type { Browser, Page } from 'playwright-core';
 import { WebSocket } from 'ws';
-import { CHROMIUM, launchBrowser } from '../support/browser.ts';
+import { launchBrowser } from '../support/browser.ts';
 import type { Slack } from './server.ts';
 import { actions, BareApp, button, CHANNEL, call, modal, reasonInput, start } from './test-app.ts';
 import type { Json } from './workspace.ts';
@@ -57,7 +57,7 @@ const card = (decided?: string): Json[] => [
 
 const picture = (name: string): string => join(tmpdir(), `countersign-slack-${name}.png`);
 
-describe('the page', { skip: CHROMIUM ? false : 'no Chromium on this machine' }, () => {
+describe('the page', () => {
   let slack: Slack;
   let browser: Browser;
   let page: Page;

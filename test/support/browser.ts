@@ -2,17 +2,18 @@
 import { existsSync } from 'node:fs';
 import { type Browser, chromium, type Locator, type Page } from 'playwright-core';
 
-/** Where Chromium is on this machine (Debian's package, or a name of its own), if it is. */
-export const CHROMIUM = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find((path) =>
+const CHROMIUM = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find((path) =>
   existsSync(path),
 );
 
-/** Headless Chromium. */
-export const launchBrowser = (): Promise<Browser> =>
-  chromium.launch({
-    ...(CHROMIUM ? { executablePath: CHROMIUM } : {}),
+/** Headless Chromium, as Debian's package or a vendor's installs it. @throws when there is none, with what brings it */
+export async function launchBrowser(): Promise<Browser> {
+  if (!CHROMIUM) throw new Error('no Chromium on this machine: `node test/setup.mjs test` installs it');
+  return chromium.launch({
+    executablePath: CHROMIUM,
     args: ['--no-sandbox', '--disable-gpu', '--disable-background-networking', '--no-first-run'],
   });
+}
 
 /**
  * Clicks what opens a window, and gives the window. Slack's trigger lasts three seconds; where the machine was too slow

@@ -98,10 +98,9 @@ export async function startPostgres(
 
 /** A new cluster of these programs, made once on this machine: a copy of it is there ten times as soon as another. */
 async function cluster(bin: string): Promise<string> {
-  const key = createHash('sha256')
-    .update(`${bin} ${(await stat(join(bin, 'initdb'))).mtimeMs} ${PASSWORD} ${process.getuid?.()}`)
-    .digest('hex')
-    .slice(0, 12);
+  const { stdout: release } = await run(join(bin, 'initdb'), ['--version']); // the same from every checkout
+  const about = `${release} ${process.arch} ${PASSWORD} ${process.getuid?.()}`;
+  const key = createHash('sha256').update(about).digest('hex').slice(0, 12);
   const kept = join(tmpdir(), `countersign-pgdata-${key}`);
   if ((await stat(kept).catch(() => undefined))?.isDirectory()) return kept;
   const staging = await mkdtemp(join(tmpdir(), 'countersign-pgdata-new-'));
@@ -109,9 +108,15 @@ async function cluster(bin: string): Promise<string> {
     await writeFile(join(staging, 'password'), PASSWORD);
     if ('uid' in asUser) for (const path of [staging, join(staging, 'password')]) await chown(path, NOBODY, NOBODY);
     const data = join(staging, 'data');
-    // biome-ignore format: one flag a word
-    const flags = ['--pgdata', data, '--username', 'postgres', '--pwfile', join(staging, 'password'), '--auth', 'scram-sha-256',
-      '--encoding', 'UTF8', '--locale', 'C', '--no-sync'];
+    const flags = [
+      `--pgdata=${data}`,
+      '--username=postgres',
+      `--pwfile=${join(staging, 'password')}`,
+      '--auth=scram-sha-256',
+      '--encoding=UTF8',
+      '--locale=C',
+      '--no-sync',
+    ];
     await run(join(bin, 'initdb'), flags, { ...asUser, cwd: staging });
     await rename(data, kept).catch(() => undefined); // another test file was faster
   } finally {

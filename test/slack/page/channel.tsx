@@ -1,5 +1,5 @@
 /** A channel's messages, oldest first, with threads below their message; and the box to write in. */
-import { type ReactNode, useContext, useEffect, useLayoutEffect, useRef, useState } from 'react';
+import { type ReactNode, useContext, useLayoutEffect, useRef, useState } from 'react';
 import { Blocks, type Handlers } from './blocks.tsx';
 import { Directory } from './directory.ts';
 import { AppMark } from './modal.tsx';
@@ -19,14 +19,12 @@ interface Props {
 export function ChannelView({ channel, appName, click }: Props): ReactNode {
   const box = useRef<HTMLDivElement>(null);
   const stick = useRef(true);
-  const count = channel.messages.length;
-  // biome-ignore lint/correctness/useExhaustiveDependencies: another channel starts at its end
-  useEffect(() => {
-    stick.current = true;
-  }, [channel.id]);
+  const shown = useRef(channel.id);
   useLayoutEffect(() => {
+    if (shown.current !== channel.id) stick.current = true; // another channel starts at its end
+    shown.current = channel.id;
     const element = box.current;
-    if (element !== null && stick.current && count >= 0) element.scrollTop = element.scrollHeight;
+    if (element !== null && stick.current) element.scrollTop = element.scrollHeight;
   });
   const onScroll = (): void => {
     const element = box.current;

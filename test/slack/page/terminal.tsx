@@ -7,10 +7,36 @@ import { type ReactNode, useEffect, useRef, useState } from 'react';
 const THEME = { background: '#10161a', foreground: '#d7e0e3', cursor: '#5eead4', selectionBackground: '#2b4a52' };
 
 export function Terminal({ close }: { dark: boolean; close: () => void }): ReactNode {
-  const box = useRef<HTMLDivElement>(null);
   const [round, setRound] = useState(0);
   const [ended, setEnded] = useState(false);
-  // biome-ignore lint/correctness/useExhaustiveDependencies: another round is another session
+  return (
+    <section className="terminal" aria-label="Terminal">
+      <header>
+        <span>psql, through the gateway</span>
+        {ended ? (
+          <button
+            type="button"
+            className="link"
+            onClick={() => {
+              setEnded(false);
+              setRound(round + 1);
+            }}
+          >
+            Start again
+          </button>
+        ) : null}
+        <button type="button" className="icon" aria-label="Close the terminal" onClick={close}>
+          ✕
+        </button>
+      </header>
+      <Session key={round} setEnded={setEnded} />
+    </section>
+  );
+}
+
+/** One program from its start to its end: another key is another session. */
+function Session({ setEnded }: { setEnded: (ended: boolean) => void }): ReactNode {
+  const box = useRef<HTMLDivElement>(null);
   useEffect(() => {
     if (box.current === null) return;
     const xterm = new Xterm({
@@ -38,28 +64,6 @@ export function Terminal({ close }: { dark: boolean; close: () => void }): React
       socket.close();
       xterm.dispose();
     };
-  }, [round]);
-  return (
-    <section className="terminal" aria-label="Terminal">
-      <header>
-        <span>psql, through the gateway</span>
-        {ended ? (
-          <button
-            type="button"
-            className="link"
-            onClick={() => {
-              setEnded(false);
-              setRound(round + 1);
-            }}
-          >
-            Start again
-          </button>
-        ) : null}
-        <button type="button" className="icon" aria-label="Close the terminal" onClick={close}>
-          ✕
-        </button>
-      </header>
-      <div className="screen" ref={box} />
-    </section>
-  );
+  }, [setEnded]);
+  return <div className="screen" ref={box} />;
 }

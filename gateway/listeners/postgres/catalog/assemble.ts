@@ -114,13 +114,9 @@ function relationsOf(
     return seen;
   };
   const haveTrees = new Set([...rules.keys(), ...policies.keys(), ...generated.keys()]);
-  const referenced = new Map<string, readonly TreeReferences[]>();
-  const referencesOf = (oid: string): readonly TreeReferences[] => {
-    if (!haveTrees.has(oid) || !isUser(oid)) return NONE;
-    const found = referenced.get(oid) ?? trees(oid).map((tree) => memory.references.of(tree));
-    referenced.set(oid, found);
-    return found;
-  };
+  const referencesOf = remembered((oid: string): readonly TreeReferences[] =>
+    haveTrees.has(oid) && isUser(oid) ? trees(oid).map((tree) => memory.references.of(tree)) : NONE,
+  );
   const childrenOf = (oid: string) => children.get(oid) ?? NONE;
   const inherited = (oid: string) => ancestors.get(oid) ?? NONE;
   const parentsOf = (oid: string) => parents.get(oid) ?? NONE;
@@ -130,13 +126,10 @@ function relationsOf(
     return references.length === 0 ? childrenOf(oid) : [...references.flatMap((r) => r.relations), ...childrenOf(oid)];
   };
   /** Many tables have the same columns, and then share one object for them. */
-  const badly = new Map<Columns, readonly string[]>();
-  const heldBadly = (of: Columns): readonly string[] => {
-    const types = () => [...of.values()].map(({ type }) => `${type}`).filter(code.heldBadly);
-    const found = badly.get(of) ?? types().map((type) => `type ${call(code.types.get(type))}`);
-    badly.set(of, found);
-    return found;
-  };
+  const heldBadly = remembered((of: Columns): readonly string[] => {
+    const types = [...of.values()].map(({ type }) => `${type}`).filter(code.heldBadly);
+    return types.map((type) => `type ${call(code.types.get(type))}`);
+  });
   const hazardsOf = remembered((oid: string): readonly string[] => [
     ...referencesOf(oid).flatMap(code.hazards),
     ...(kindOf(oid) === 'f' ? [`foreign table ${objectOf(oid)}`] : []),
@@ -183,8 +176,7 @@ function relationsOf(
     const reads = isUser(oid!) ? apart(descend(oid!, below), oid!) : NOBODY;
     const hazards = isUser(oid!) ? new Set([oid!, ...reads].flatMap(hazardsOf)) : NOBODY;
     // A view is written through to what it shows; a partition is part of its parents, a parent made of partitions.
-    const kin = () => apart(union(descend(oid!, parentsOf), descend(oid!, childrenOf)), oid!);
-    const writes = kind === 'v' ? reads : kin();
+    const writes = kind === 'v' ? reads : apart(union(descend(oid!, parentsOf), descend(oid!, childrenOf)), oid!);
     const written = [oid!, ...writes];
     const cascades = written.flatMap((target) => cascadesOf(target, referencing, objectOf));
     return {
@@ -209,11 +201,11 @@ function relationsOf(
   });
 }
 
-function remembered<V>(make: (oid: string) => V): (oid: string) => V {
-  const known = new Map<string, V>();
-  return (oid) => {
-    const value = known.get(oid) ?? make(oid);
-    known.set(oid, value);
+function remembered<K, V>(make: (key: K) => V): (key: K) => V {
+  const known = new Map<K, V>();
+  return (key) => {
+    const value = known.get(key) ?? make(key);
+    known.set(key, value);
     return value;
   };
 }

@@ -49,6 +49,23 @@ describe('a catalogue that is asked again', () => {
     assert.deepEqual(shows(await catalog.refresh()), ['id=1', 'x=2']);
   });
 
+  it('reads names with whatever is in them', async () => {
+    await client.query(`create table "odd  name! 1" ("1! 23 id" int not null, " b" text, "c!" text);
+      create function " f 1"() returns int language sql as 'select 1'; create type "t  x" as (" y " int)`);
+    const snapshot = await catalog.refresh();
+    const columns = [...(relation(snapshot, 'odd  name! 1')?.columns?.values() ?? [])];
+    assert.deepEqual(
+      columns.map(({ name, number, notNull, type }) => [name, number, notNull, type]),
+      [
+        ['1! 23 id', 1, true, 23],
+        [' b', 2, false, 25],
+        ['c!', 3, false, 25],
+      ],
+    );
+    assert.equal(snapshot.functions(' f 1', 'public').length, 1);
+    assert.equal(snapshot.types('t  x', 'public').length, 1);
+  });
+
   it('sees a column under its new name', async () => {
     const before = await catalog.refresh();
     await client.query('alter table t rename column other to ssn');

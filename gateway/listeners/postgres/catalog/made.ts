@@ -18,7 +18,10 @@ const MAX_NESTING = 200; // of expressions and queries
 
 const words = (text: string): ReadonlySet<string> => new Set(text.trim().split(/\s+/));
 
-/** Nodes whose value comes from their parts and from nothing else; names of release 15 and of later ones. */
+/**
+ * Nodes whose value comes from their parts and from nothing else, as stored trees name them: by release 15 and by later
+ * ones. (COERCETODOMAIN, to a domain, is such a name.)
+ */
 const PLAIN = words(`
   CONST FUNCEXPR NAMEDARGEXPR OPEXPR DISTINCTEXPR NULLIFEXPR SCALARARRAYOPEXPR BOOLEXPR RELABELTYPE COERCEVIAIO
   ARRAYCOERCEEXPR COLLATEEXPR CASE CASEEXPR WHEN CASEWHEN CASETESTEXPR ARRAY ARRAYEXPR ROW ROWEXPR ROWCOMPARE
