@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import type { Browser, Page } from 'playwright-core';
-import { launchBrowser, opened } from './support/browser.ts';
+import { clicked, launchBrowser, opened } from './support/browser.ts';
 import { Psql } from './support/psql.ts';
 import { withClient } from './support/seed.ts';
 import { startWorld, type World } from './support/world.ts';
@@ -52,14 +52,8 @@ describe('an approver in a browser', { timeout: 120_000 }, () => {
       client.query('SELECT count(*)::int AS n FROM customers'),
     );
     assert.equal(before.rows[0].n, 5000);
-    await approve().click();
-    const confirm = page.getByRole('alertdialog').getByRole('button').last();
-    if (await confirm.isVisible().catch(() => false)) await confirm.click();
+    await clicked(page, approve(), page.getByText(/DELETE 5,?000 (rows )?in/).last());
     await psql.until('DELETE 5000');
-    await page
-      .getByText(/DELETE 5,?000 (rows )?in/)
-      .last()
-      .waitFor();
     assert.equal(await page.getByRole('button', { name: /^Approve/ }).count(), 0);
     await picture('outcome');
     await psql.close();

@@ -4,7 +4,7 @@ import { mkdir } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { launchBrowser } from './support/browser.ts';
+import { clicked, launchBrowser } from './support/browser.ts';
 import { Psql } from './support/psql.ts';
 import { withClient } from './support/seed.ts';
 import { eventually, type Message, shownBy, Workspace } from './support/workspace.ts';
@@ -133,11 +133,8 @@ describe('a card of a write', { timeout: 120_000 }, () => {
       await approve.waitFor();
       await page.getByText('Rows affected: not estimated').waitFor({ state: 'detached' });
       await page.screenshot({ path: join(dir, 'blast.png') });
-      await page
-        .getByRole('button', { name: /^Details/ })
-        .last()
-        .click();
-      await page.getByText('What it did here before').waitFor();
+      const details = page.getByRole('button', { name: /^Details/ }).last();
+      await clicked(page, details, page.getByText('What it did here before'));
       await page.getByText('What it did here before').scrollIntoViewIfNeeded();
       await page.screenshot({ path: join(dir, 'blast-details.png') });
     } finally {
