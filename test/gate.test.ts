@@ -20,15 +20,7 @@ describe('/gate', { timeout: 300_000 }, () => {
     assert.equal(answer.ok, true, JSON.stringify(answer));
   };
   /** What only this person sees, once it comes, in answer to what is done. */
-  const told = async (user: string, work: () => Promise<unknown>, channel = world.channel): Promise<Message> => {
-    const before = new Set((await slack.messages({ user, channel })).map(({ ts }) => ts));
-    await work();
-    const found = await eventually(async () => {
-      const all = await slack.messages({ user, channel });
-      return all.find(({ ts, ephemeral }) => ephemeral === true && !before.has(ts));
-    });
-    return found ?? assert.fail('nothing was answered');
-  };
+  const told: Workspace['told'] = (...asked) => slack.told(...asked);
   const gate = (user: string, text: string, channel?: string) => told(user, () => typed(user, text, channel), channel);
   const press = (user: string, message: Message, action = 'gate.0') =>
     told(user, async () => {

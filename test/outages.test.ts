@@ -62,8 +62,8 @@ describe('while somebody waits', { timeout: 180_000 }, () => {
     const psql = new Psql(await world.downstream());
     psql.send('DELETE FROM audited WHERE id = 1;');
     const card = await slack.card('DELETE FROM audited');
-    const early = await slack.click(carol, { ts: card.ts }, 'approve');
-    assert.match(early.ephemeral.map(({ text }) => text).join(), /you are not among oidc:data-science/);
+    const early = await slack.told(carol, () => slack.click(carol, { ts: card.ts }, 'approve'));
+    assert.match(shownBy(early), /you are not among oidc:data-science/);
     const shown = await fetch(`${world.gateways[0]?.web}/v1/token`, {
       method: 'POST',
       headers: { authorization: `Bearer ${await world.oidc.personToken('carol')}` },

@@ -13,15 +13,7 @@ describe('rules made in Slack', { timeout: 300_000 }, () => {
   let world: World;
   let slack: Workspace;
 
-  /** What only this person sees, once it comes, in answer to what is done. */
-  const told = async (user: string, work: () => Promise<unknown>): Promise<Message> => {
-    const before = new Set((await slack.messages({ user })).map(({ ts }) => ts));
-    await work();
-    const found = await eventually(async () =>
-      (await slack.messages({ user })).find(({ ts, ephemeral }) => ephemeral === true && !before.has(ts)),
-    );
-    return found ?? assert.fail('nothing was answered');
-  };
+  const told: Workspace['told'] = (...asked) => slack.told(...asked);
   const gate = async (user: string, text: string) =>
     told(user, async () => {
       const answer = await slack.post('/command', { user, channel: world.channel, command: '/gate', text });

@@ -47,6 +47,21 @@ export class Workspace {
     return found;
   }
 
+  /**
+   * What somebody alone is told after doing something. Longer than the control API's own answer waits, which is over soon
+   * where the clicked message changes meanwhile for another reason.
+   */
+  async told(user: string, work: () => Promise<unknown>, channel = this.channel): Promise<Message> {
+    const before = new Set((await this.messages({ user, channel })).map(({ ts }) => ts));
+    await work();
+    const found = await eventually(async () => {
+      const all = await this.messages({ user, channel });
+      return all.find(({ ts, ephemeral }) => ephemeral === true && !before.has(ts));
+    });
+    if (!found) throw new Error(`${user} was told nothing`);
+    return found;
+  }
+
   /** The open card whose statement or headline contains `text`. */
   card(text: string, options: { ms?: number } = {}): Promise<Message> {
     return this.message(
