@@ -53,6 +53,9 @@ export function verifyingKey(text: string): VerifyingKey {
 
 const keyId = (raw: Buffer): string => createHash('sha256').update(raw).digest('base64url').slice(0, 12);
 
+/** What is sealed larger than this is never unsealed: a card with a 48 KB statement, escaped, is well below. */
+export const MAX_BODY_BYTES = 1 << 20;
+
 /** Context and body, each with its length in front, so that neither can borrow bytes from the other. */
 function signedBytes(context: string, body: string): Buffer {
   const fields = ['countersign/1', context, body].map((text) => Buffer.from(text, 'utf8'));
@@ -81,7 +84,7 @@ export function unseal(
   envelope: unknown,
   context: string,
   keys: readonly VerifyingKey[],
-  maxBytes = 1 << 20, // a card with a 48 KB statement, escaped, is well below
+  maxBytes = MAX_BODY_BYTES,
 ): { by: string; payload: unknown } | undefined {
   if (typeof envelope !== 'object' || envelope === null) return undefined;
   const { by, body, sig } = envelope as Record<string, unknown>;

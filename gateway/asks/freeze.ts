@@ -6,6 +6,8 @@ import type { Answers, Propose } from './asks.ts';
 import { cut } from './bounded.ts';
 import { argument } from './words.ts';
 
+const MOST_WHY = 300; // as kept, and as told to whoever is refused
+
 export type FreezeDeps = {
   readonly freezes: Pick<Freezes, 'add' | 'lift' | 'list' | 'look'>;
   readonly propose: Propose;
@@ -24,7 +26,8 @@ export function freezeAnswers(deps: FreezeDeps): Pick<Answers, 'freeze' | 'unfre
   return {
     freeze: async ({ what, why }, asker) => {
       const of = await meant(deps, what);
-      const said = why === undefined ? {} : { why: deps.redact(why) };
+      // What stands for a secret may be longer than it: no freeze fails for that.
+      const said = why === undefined ? {} : { why: cut(deps.redact(why), MOST_WHY) };
       const freeze: Freeze = { ...of, by: asker.user, byName: asker.name, at: now(), ...said };
       await freezes.add(freeze);
       const offer = {

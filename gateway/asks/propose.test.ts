@@ -96,6 +96,20 @@ describe('a change that needs a second admin', { timeout: 60_000 }, () => {
     assert.deepEqual(applied, []);
   });
 
+  it('is not approved from another account that the configuration links to whoever asked', async () => {
+    const frank = { issuer: 'https://login.example.com', subject: 'frank' };
+    stage.settings.people = [
+      { slack: 'U0FRANK', ...frank },
+      { slack: 'U0FRANK2', ...frank },
+    ];
+    stage.workspace.groups['@gate-admins'] = { id: 'S0ADMINS', members: ['U0FRANK', 'U0FRANK2', 'U0GRACE'] };
+    const card = await proposed();
+    assert.match((await stage.vote(card, 'U0FRANK2')).text, /you made this request; someone else must decide/);
+    assert.deepEqual(applied, []);
+    assert.equal((await stage.vote(card, 'U0GRACE')).counted, true);
+    assert.equal((await ended(card.hold)).state, 'done');
+  });
+
   it('is not done when whoever asked is no admin any more', async () => {
     const card = await proposed();
     objection = 'they are no admin now';

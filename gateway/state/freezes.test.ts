@@ -9,6 +9,8 @@ import { connectCommands, connected } from '../../queue/connection.ts';
 import { newKeyPair, signingKey, verifyingKey } from '../../queue/sign.ts';
 import { operation } from '../../test/support/hold-stage.ts';
 import { startRedis, type TestRedis } from '../../test/support/redis.ts';
+import { freezeAnswers } from '../asks/freeze.ts';
+import { redact } from '../compose/log.ts';
 import { systemClock } from '../holds/clock.ts';
 import type { Operation } from '../operation.ts';
 import { type Freeze, Freezes } from './freezes.ts';
@@ -125,6 +127,26 @@ describe('freezes', { timeout: 60_000 }, () => {
     await freezes.add(freeze('connection', 'orders', { at: first.at + 1 }));
     await assert.rejects(freezes.lift(first, 'U0ALICE'), { code: 'WITHDRAWN' });
     assert.ok(freezes.refusal(operation()));
+    freezes.stop();
+  });
+
+  it('are not refused for a reason that is longer without what is sensitive in it', async () => {
+    const freezes = await open('a.json');
+    const { freeze: ask } = freezeAnswers({
+      freezes,
+      propose: () => Promise.reject(new Error('nobody is asked')),
+      connections: () => ['orders'],
+      isKnown: async () => false,
+      announce: () => {},
+      redact,
+      now: () => 1_700_000_000_000,
+    });
+    const asker = { user: 'U0CAROL', team: 'T0ACME', name: 'Carol', admin: true, approver: false, own: () => false };
+    const why = 'a@b.co '.repeat(42);
+    const said = await ask({ do: 'freeze', what: 'orders', why }, { ...asker, channel: 'C0APPROVALS', ask: 'ask-1' });
+    assert.equal(said.ok, true);
+    assert.match(freezes.refusal(operation()) ?? '', /the connection orders is frozen, by Carol/);
+    assert.doesNotMatch(freezes.refusal(operation()) ?? '', /a@b\.co/);
     freezes.stop();
   });
 });

@@ -1,6 +1,6 @@
 /** Rules in Redis: newer is taken within seconds, older, empty and forged never. */
 import assert from 'node:assert/strict';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, beforeEach, describe, it } from 'node:test';
@@ -196,5 +196,38 @@ describe('the rule set', () => {
       (error) => error instanceof GatewayError && error.code === 'LIMIT',
     );
     assert.equal(await commands.get(RULES_KEY), null);
+  });
+
+  it('keeps all when several write at once through one gateway, and remembers the newest', async () => {
+    const { rules, file, troubles } = await start();
+    const long = (id: string) => (now: readonly Rule[]) => [...now, { ...rule(id), why: 'x'.repeat(400) }];
+    for (let round = 0; round < 5; round++) {
+      await Promise.all(['a', 'b', 'c'].map((id) => rules.write(long(`${id}${round}`), 'U0ALICE')));
+      // Shorter ones behind longer ones.
+      await rules.write(() => [], 'U0ALICE');
+    }
+    assert.deepEqual(troubles, []);
+    rules.stop();
+    const memory = JSON.parse(await readFile(file, 'utf8'));
+    assert.equal(memory.version, rules.current().version);
+  });
+
+  it('is never written larger than what gateways read back', async () => {
+    const [a, b] = [await start(), await start()];
+    const wide = (id: string) => ({
+      ...rule(id),
+      match: { by: Array.from({ length: 9 }, (_, i) => `${i}`.repeat(400)) },
+    });
+    const many = Array.from({ length: 300 }, (_, i) => wide(`r${i}`));
+    await assert.rejects(
+      a.rules.write(() => many, 'U0ALICE'),
+      (error) => {
+        assert.ok(error instanceof GatewayError && error.code === 'LIMIT', String(error));
+        return true;
+      },
+    );
+    await b.rules.look();
+    assert.equal(b.rules.trouble(), undefined);
+    assert.equal((await a.rules.write(add('one'), 'U0ALICE')).version, 1);
   });
 });

@@ -7,7 +7,7 @@ import type { SignedStore } from './signed.ts';
 import { type VersionedDeps, VersionedState } from './versioned.ts';
 
 export const RULES_KEY = 'countersign:rules';
-const MOST_RULES = 1_000; // signed, they stay below the megabyte that is ever unsealed
+const MOST_RULES = 1_000; // as many as anybody reviews; long ones reach the megabyte that is ever sealed before
 
 export type RuleSet = {
   readonly v: 1;

@@ -1,7 +1,7 @@
 /** What gateways keep in Redis, signed: a value verifies only under its own key, and only when a gateway wrote it. */
 import type { Redis } from 'ioredis';
 import type { z } from 'zod';
-import { type SigningKey, seal, unseal, type VerifyingKey } from '../../queue/sign.ts';
+import { MAX_BODY_BYTES, type SigningKey, seal, unseal, type VerifyingKey } from '../../queue/sign.ts';
 import { GatewayError } from '../errors.ts';
 
 export class SignedStore {
@@ -28,8 +28,13 @@ export class SignedStore {
     else await this.redis.set(key, sealed, 'PX', Math.max(1, Math.ceil(options.ttlMs)));
   }
 
+  /** @throws GatewayError LIMIT for what no gateway would read back */
   sealed(value: unknown, context: string): string {
-    return JSON.stringify(seal(value, context, this.#own));
+    const envelope = seal(value, context, this.#own);
+    if (Buffer.byteLength(envelope.body) > MAX_BODY_BYTES) {
+      throw new GatewayError('LIMIT', `nothing was written: ${context} would be larger than a megabyte`);
+    }
+    return JSON.stringify(envelope);
   }
 
   /** @throws GatewayError FORGED */

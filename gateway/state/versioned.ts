@@ -62,6 +62,8 @@ export class VersionedState<T extends Versioned> {
   #cancelPoll = () => {};
   #stopped = false;
   #looking: Promise<void> | undefined;
+  /** The write of the memory that is under way: the next one waits for it. */
+  #keeping: Promise<void> = Promise.resolve();
 
   constructor(deps: VersionedDeps<T>) {
     this.#deps = deps;
@@ -112,7 +114,7 @@ export class VersionedState<T extends Versioned> {
   /**
    * Make a new version from the newest; resolves with it once it is in Redis and on this gateway. `change` is called
    * again when others wrote meanwhile.
-   * @throws GatewayError FORGED | UNAVAILABLE | CONFIG (what does not fit), and whatever `change` throws
+   * @throws GatewayError FORGED | UNAVAILABLE | LIMIT (too large) | CONFIG (what does not fit), and whatever `change` throws
    */
   async write(
     change: (set: T) => Omit<T, keyof Versioned>,
@@ -202,8 +204,15 @@ export class VersionedState<T extends Versioned> {
     }
   }
 
+  /** One after the other: two at once would write into one file beside, and move it away from under each other. */
+  #keep(): Promise<void> {
+    const kept = this.#keeping.then(() => this.#remembered());
+    this.#keeping = kept.catch(() => {}); // whoever asked for it hears of it
+    return kept;
+  }
+
   /** Written beside and moved into place: a crash leaves the old memory or the new one. */
-  async #keep(): Promise<void> {
+  async #remembered(): Promise<void> {
     const { file, noun } = this.#deps;
     const beside = `${file}.new`;
     try {
