@@ -112,6 +112,7 @@ export function takeAsks(deps: AsksDeps): { close(): Promise<void> } {
       ...reviewAnswers({
         reviews,
         audit,
+        people: changes.authority.linked,
         signed: ({ hold, name }, by) =>
           changes.announceUnder(hold, `signed-${hold}`, `Reviewed: ${by} signed that ${name} released this alone.`),
       }),

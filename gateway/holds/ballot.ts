@@ -87,7 +87,9 @@ async function count(book: Book, hold: Hold, click: VoteOf, terminal: TerminalVo
   const addsReason = again?.reason === undefined && click.reason !== undefined;
   const addsGrant = again?.grantMinutes === undefined && click.grantMinutes !== undefined;
   if (click.decision === 'approve') {
-    const other = [...hold.votes.values()].find((vote) => vote.user !== voter.user && isSameHuman(vote.voter, voter));
+    const other = [...hold.votes.values()].find(
+      (vote) => vote.user !== voter.user && isSameHuman(vote.voter, voter, book.authority(hold)),
+    );
     if (other) return refuse(book, hold, click, voter, 'you have voted already, from another account');
     if (again && !addsReason && !addsGrant) return refuse(book, hold, click, voter, 'you have approved this already');
     if (!again && hold.votes.size >= MAX_VOTERS) return refuse(book, hold, click, voter, 'it has enough votes already');

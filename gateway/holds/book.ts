@@ -18,7 +18,7 @@ import { withGlass } from './glass.ts';
 import { cardOf, type Hold } from './hold.ts';
 import { Ledger } from './ledger.ts';
 import { type HoldEvent, next } from './lifecycle.ts';
-import { type LinkedPerson, requesterSlack } from './linked.ts';
+import { accountsOf, type LinkedPerson, requesterSlack } from './linked.ts';
 import { Outbox } from './outbox.ts';
 import { type Authority, covers, groupNames, tally, unmeetable } from './quorum.ts';
 import { Waiting } from './waiting.ts';
@@ -189,13 +189,16 @@ export class Book {
 
   authority(hold: Hold): Authority {
     const { principal } = hold.operation;
+    const people = this.deps.people();
+    const own = requesterSlack(people, hold);
     return {
       team: this.directory.team,
       groupId: (name) => this.directory.groupId(name),
       oidcMembers: (group) => hold.oidc.get(group) ?? [],
-      requesterSlack: requesterSlack(this.deps.people(), hold),
+      requesterSlack: own,
+      accountsOf: (user) => accountsOf(people, user),
       sponsorEmail: principal.sponsor === undefined ? undefined : hold.partialEmails?.get(principal.sponsor),
-      requesterEmails: requesterSlack(this.deps.people(), hold).flatMap((user) => hold.partialEmails?.get(user) ?? []),
+      requesterEmails: own.flatMap((user) => hold.partialEmails?.get(user) ?? []),
     };
   }
 
@@ -321,8 +324,7 @@ export class Book {
   unmeetable(hold: Hold): string | undefined {
     // Of an `oidc:` group only those are known who showed a token lately: others may still come.
     const members = (name: string) => (name.startsWith('oidc:') ? undefined : this.directory.members(name));
-    const { requesterSlack } = this.authority(hold);
-    return unmeetable(hold.operation.principal, hold.demands, requesterSlack, members);
+    return unmeetable(hold.operation.principal, hold.demands, this.authority(hold), members);
   }
 
   /** End the holds that nobody can approve any more. */

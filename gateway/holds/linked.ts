@@ -1,4 +1,4 @@
-/** Which Slack accounts belong to who asks, as the configuration says. Pure. */
+/** Which accounts and identities belong to one person, as the configuration says. Pure. */
 import { principalKey } from '../operation.ts';
 import type { Hold } from './hold.ts';
 
@@ -8,9 +8,16 @@ export type LinkedPerson = { readonly slack: string; readonly issuer: string; re
  * Slack accounts that the configuration links to the requester: also where they asked from one of them, as for a change
  * of the rules, and by way of another identity of theirs. Theirs that is known comes first.
  */
-export function requesterSlack(people: readonly LinkedPerson[], { operation: { principal } }: Hold): string[] {
-  const accounts = new Set(principal.slack === undefined ? [] : [principal.slack]);
-  const identities = new Set([principalKey(principal)]);
+export const requesterSlack = (people: readonly LinkedPerson[], { operation: { principal } }: Hold): string[] =>
+  linked(people, principal.slack === undefined ? [] : [principal.slack], [principalKey(principal)]);
+
+/** All Slack accounts of the person behind this one, itself first. */
+export const accountsOf = (people: readonly LinkedPerson[], user: string): string[] => linked(people, [user], []);
+
+/** Follows links until nothing new is met: two accounts may share an identity that neither names directly. */
+function linked(people: readonly LinkedPerson[], users: readonly string[], keys: readonly string[]): string[] {
+  const accounts = new Set(users);
+  const identities = new Set(keys);
   let known: number;
   do {
     known = accounts.size + identities.size;

@@ -13,6 +13,8 @@ export type Authority = {
   readonly oidcMembers: (group: string) => readonly string[];
   /** Slack ids linked by configuration to the requester. */
   readonly requesterSlack: readonly string[];
+  /** All Slack accounts that the configuration links to the person behind this one, itself included. */
+  readonly accountsOf: (user: string) => readonly string[];
   /** E-mail addresses of the sponsor's and of the requester's Slack accounts, as Slack attested them. */
   readonly sponsorEmail: string | undefined;
   readonly requesterEmails: readonly string[];
@@ -66,7 +68,10 @@ function partiality(voter: Attestation, principal: Principal, authority: Authori
     (principal.emailVerified === true && sameEmail(principal.email, voter.email)) ||
     authority.requesterEmails.some((email) => sameEmail(email, voter.email));
   if (own || ownEmail) return 'you made this request; someone else must decide';
-  const sponsors = principal.sponsor === voter.user || sameEmail(authority.sponsorEmail, voter.email);
+  const { sponsor } = principal;
+  const sponsors =
+    (sponsor !== undefined && authority.accountsOf(sponsor).includes(voter.user)) ||
+    sameEmail(authority.sponsorEmail, voter.email);
   if (sponsors) return `you are the sponsor of ${principal.name}; someone else must decide`;
   return undefined;
 }
@@ -127,7 +132,7 @@ export function tally(
       voided.push({ user: voter.user, why: entitled.why });
       continue;
     }
-    if (seen.some((other) => isSameHuman(other, voter))) {
+    if (seen.some((other) => isSameHuman(other, voter, authority))) {
       voided.push({ user: voter.user, why: 'you have voted already, from another account' });
       continue;
     }
@@ -141,8 +146,12 @@ export function tally(
   return { counted, met, voided };
 }
 
-export const isSameHuman = (a: Attestation, b: Attestation): boolean =>
-  a.user === b.user || sameEmail(a.email, b.email);
+/** By account, by address, or by what the configuration says of both. */
+export const isSameHuman = (
+  a: Pick<Attestation, 'user' | 'email'>,
+  b: Pick<Attestation, 'user' | 'email'>,
+  { accountsOf }: Pick<Authority, 'accountsOf'>,
+): boolean => a.user === b.user || sameEmail(a.email, b.email) || accountsOf(a.user).includes(b.user);
 
 /**
  * Why a demand can no longer be met: requester and sponsor leave too few people. `members` answers undefined where
@@ -151,14 +160,16 @@ export const isSameHuman = (a: Attestation, b: Attestation): boolean =>
 export function unmeetable(
   principal: Principal,
   demands: readonly Demand[],
-  requesterSlack: readonly string[],
+  { requesterSlack, accountsOf }: Pick<Authority, 'requesterSlack' | 'accountsOf'>,
   members: (name: string) => readonly string[] | undefined,
 ): string | undefined {
-  const excluded = new Set([principal.slack, principal.sponsor, ...requesterSlack]);
+  const sponsors = principal.sponsor === undefined ? [] : accountsOf(principal.sponsor);
+  const excluded = new Set([...requesterSlack, ...sponsors]);
   for (const { rule, approvers, quorum } of demands) {
     const named = approvers.map((name) => (name.startsWith('oidc:') || isGroupName(name) ? members(name) : [name]));
     if (named.includes(undefined)) continue;
-    const people = new Set(named.flat().filter((user) => !excluded.has(user)));
+    const free = named.flatMap((users) => users ?? []).filter((user) => !excluded.has(user));
+    const people = new Set(free.map((user) => [...accountsOf(user)].sort()[0])); // each human once
     if (people.size >= quorum) continue;
     const left = people.size === 0 ? 'nobody' : people.size === 1 ? 'one person' : `${people.size} people`;
     return `${rule} asks for ${quorum} of ${approvers.join(', ')}; without the requester and the sponsor ${left} can decide`;

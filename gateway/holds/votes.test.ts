@@ -79,6 +79,28 @@ describe('a vote on a hold', () => {
     assert.equal((await answer).hold, card.hold);
   });
 
+  it('takes accounts that the configuration links to one person for one, whoever’s they are', async () => {
+    const of = (subject: string, ...slack: string[]) =>
+      slack.map((user) => ({ slack: user, issuer: 'https://login.example.com', subject }));
+    stage.settings.policy = holding(demand({ quorum: 2 }));
+    stage.workspace.groups['@dba-oncall']?.members.push('U1ALICE', 'U1BOB');
+    stage.settings.people = [...of('alice', 'U0ALICE', 'U1ALICE'), ...of('bob', 'U0BOB', 'U1BOB')];
+    const { answer, card } = await stage.hold();
+    assert.match((await stage.vote(card, 'U1BOB')).text, /you are the sponsor of report-bot/);
+    assert.equal((await stage.vote(card, 'U0ALICE')).counted, true);
+    assert.match((await stage.vote(card, 'U1ALICE')).text, /from another account/);
+    assert.equal((await stage.vote(card, 'U0CAROL')).counted, true);
+    await answer;
+  });
+
+  it('is not waited for where all who are left are one person', async () => {
+    const identity = { issuer: 'https://login.example.com', subject: 'alice' };
+    stage.settings.people = ['U0ALICE', 'U1ALICE'].map((slack) => ({ slack, ...identity }));
+    stage.settings.policy = holding(demand({ quorum: 2, approvers: ['U0ALICE', 'U1ALICE', 'U0BOB'] }));
+    const refusal = await rejection(Promise.resolve(stage.gate.admit(operation(), stage.waiting().context)));
+    assert.match(refusal.message, /without the requester and the sponsor one person can decide/);
+  });
+
   it('needs every rule that holds it; one vote counts for each that names the person', async () => {
     stage.workspace.groups['@security'] = { id: 'S0SEC', members: ['U0ALICE', 'U0ERIN'] };
     stage.settings.policy = holding(demand(), demand({ rule: 'exports', approvers: ['@security'], quorum: 2 }));
