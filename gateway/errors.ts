@@ -51,6 +51,8 @@ export const ERROR_CODES = {
   UPSTREAM_GONE: { sqlstate: '08006' },
   /** The configuration, a rule set or a key is unusable. */
   CONFIG: { sqlstate: 'F0000' },
+  /** A recording cannot be read: changed, torn, or its key is not at hand. */
+  RECORDING: { sqlstate: '58030' },
   /** A signature, version or shape of a payload or stored state does not verify. */
   FORGED: { sqlstate: '58000' },
 } as const;

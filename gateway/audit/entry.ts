@@ -27,6 +27,10 @@ const AUDIT_KINDS = [
   'plan.asked', // statements that somebody means to run
   'plan.used', // durable before the first byte goes upstream
   'review.signed', // another admin looked at a release by break-glass
+  'recording.sealed', // how far the files of recordings had come, with their hashes; said again while they grow
+  'recording.failed', // a recording could not be written: its session was ended
+  'recording.removed', // retention: before it is removed
+  'recording.viewed', // somebody looked at a recording, or took it away as a file
   // Written by the trail itself:
   'audit.segment', // first line of every file: where the chain comes from
   'audit.checkpoint', // the newest hash, signed with the audit key; the second line of every file is one

@@ -1,0 +1,199 @@
+/**
+ * Where recordings are written: a thread of its own, so that no disk, hash or cipher stands between a client and its
+ * target. It is handed lines and answers with what became of them.
+ */
+import type * as nodeCrypto from 'node:crypto';
+import type * as nodeFs from 'node:fs';
+import type * as nodePath from 'node:path';
+import { type MessagePort, Worker } from 'node:worker_threads';
+
+export type Order =
+  /** `first`: the line at the top of the file, never encrypted. `key`: 32 bytes, for what follows it. */
+  | {
+      readonly do: 'begin';
+      readonly id: string;
+      readonly path: string;
+      readonly first: string;
+      readonly key?: Uint8Array | undefined;
+    }
+  /** Text for each, one after the other: id, text, id, text. */
+  | { readonly do: 'lines'; readonly batch: readonly string[]; readonly weight: number }
+  | { readonly do: 'end'; readonly id: string }
+  /** Answered once all that was ordered before is with the kernel; `seal`: and on disk, and said how far. */
+  | { readonly do: 'sync'; readonly token: number; readonly seal: boolean }
+  | { readonly do: 'close' };
+
+/** How far a file had come: its first `bytes` bytes have this SHA-256 (hex). `end`: nothing will follow. */
+export type Sealed = { readonly id: string; readonly bytes: number; readonly sha256: string; readonly end: boolean };
+
+export type Report =
+  | { readonly say: 'written'; readonly weight: number }
+  | { readonly say: 'failed'; readonly id: string; readonly reason: string }
+  | { readonly say: 'sealed'; readonly seals: readonly Sealed[] }
+  | { readonly say: 'synced'; readonly token: number };
+
+/**
+ * The thread's whole code: it is sent as text, and so uses nothing of this module but its parameters.
+ * Encrypted, a file goes on behind its first line with chunks: length (4 bytes, big endian), ciphertext, tag (16 bytes);
+ * AES-256-GCM under the file's own key, the chunk's number (from 0) as nonce and, with the session, as associated data.
+ */
+function press(
+  port: Pick<MessagePort, 'on' | 'postMessage' | 'close'>,
+  fs: typeof nodeFs,
+  crypto: typeof nodeCrypto,
+  path: typeof nodePath,
+  { sealMs, openFiles }: { sealMs: number; openFiles: number },
+): void {
+  type File = {
+    readonly id: string;
+    readonly path: string;
+    readonly hash: nodeCrypto.Hash;
+    readonly key: Uint8Array | undefined;
+    fd: number | undefined;
+    bytes: number;
+    sealed: number;
+    chunks: number;
+  };
+  /** Least recently written first. */
+  const files = new Map<string, File>();
+  let open = 0;
+  const say = (report: Report) => port.postMessage(report);
+
+  const letGo = (file: File): void => {
+    if (file.fd === undefined) return;
+    fs.closeSync(file.fd);
+    file.fd = undefined;
+    open--;
+  };
+  const failed = (file: File, error: unknown): void => {
+    files.delete(file.id);
+    try {
+      letGo(file);
+    } catch {
+      // it has failed already
+    }
+    say({ say: 'failed', id: file.id, reason: error instanceof Error ? error.message : String(error) });
+  };
+  const makeRoom = (): void => {
+    for (const file of files.values()) {
+      if (open < openFiles) return;
+      letGo(file);
+    }
+  };
+  const descriptor = (file: File): number => {
+    if (file.fd !== undefined) return file.fd;
+    makeRoom();
+    const { O_WRONLY, O_APPEND, O_NOFOLLOW } = fs.constants;
+    file.fd = fs.openSync(file.path, O_WRONLY | O_APPEND | O_NOFOLLOW);
+    open++;
+    const { size } = fs.fstatSync(file.fd, { bigint: true });
+    if (Number(size) !== file.bytes) throw new Error(`${file.path} was changed from outside`);
+    return file.fd;
+  };
+  const write = (file: File, bytes: Uint8Array): void => {
+    const fd = descriptor(file);
+    for (let at = 0; at < bytes.length; ) at += fs.writeSync(fd, bytes, at, bytes.length - at);
+    file.hash.update(bytes);
+    file.bytes += bytes.length;
+  };
+  const encrypted = (file: File, key: Uint8Array, text: string): Uint8Array => {
+    const nonce = Buffer.alloc(12);
+    nonce.writeBigUInt64BE(BigInt(file.chunks), 4);
+    const cipher = crypto.createCipheriv('aes-256-gcm', key, nonce);
+    cipher.setAAD(Buffer.from(`${file.id}:${file.chunks}`, 'utf8'));
+    file.chunks++;
+    const body = cipher.update(text, 'utf8');
+    const length = Buffer.alloc(4);
+    length.writeUInt32BE(body.length);
+    return Buffer.concat([length, body, cipher.final(), cipher.getAuthTag()]);
+  };
+  const guarded = (file: File, work: () => void): void => {
+    try {
+      work();
+    } catch (error) {
+      failed(file, error);
+    }
+  };
+  const begin = ({ id, path: at, first, key }: Extract<Order, { do: 'begin' }>): void => {
+    const hash = crypto.createHash('sha256');
+    const file: File = { id, path: at, hash, key, fd: undefined, bytes: 0, sealed: -1, chunks: 0 };
+    guarded(file, () => {
+      makeRoom();
+      fs.mkdirSync(path.dirname(at), { recursive: true, mode: 0o700 });
+      file.fd = fs.openSync(at, 'ax', 0o600);
+      open++;
+      files.set(id, file);
+      write(file, Buffer.from(first, 'utf8'));
+    });
+  };
+  const lines = (batch: readonly string[]): void => {
+    for (let at = 0; at < batch.length; at += 2) {
+      const file = files.get(batch[at]!);
+      if (!file) continue;
+      const text = batch[at + 1]!;
+      guarded(file, () => write(file, file.key ? encrypted(file, file.key, text) : Buffer.from(text, 'utf8')));
+      if (!files.delete(file.id)) continue; // it failed
+      files.set(file.id, file);
+    }
+  };
+  const sealOf = (file: File, end: boolean): Sealed => {
+    fs.fdatasyncSync(descriptor(file)); // a seal says what is there, and that must survive a power cut
+    file.sealed = file.bytes;
+    return { id: file.id, bytes: file.bytes, sha256: file.hash.copy().digest('hex'), end };
+  };
+  const seal = (): void => {
+    const seals: Sealed[] = [];
+    for (const file of [...files.values()])
+      if (file.sealed !== file.bytes) guarded(file, () => void seals.push(sealOf(file, false)));
+    if (seals.length > 0) say({ say: 'sealed', seals });
+  };
+  const end = (id: string): void => {
+    const file = files.get(id);
+    if (!file) return;
+    guarded(file, () => {
+      const last = sealOf(file, true);
+      letGo(file);
+      files.delete(id);
+      say({ say: 'sealed', seals: [last] });
+    });
+  };
+  const timer = setInterval(seal, sealMs);
+  port.on('message', (order: Order) => {
+    switch (order.do) {
+      case 'begin':
+        begin(order);
+        return;
+      case 'lines':
+        lines(order.batch);
+        say({ say: 'written', weight: order.weight });
+        return;
+      case 'end':
+        end(order.id);
+        return;
+      case 'sync':
+        if (order.seal) seal();
+        say({ say: 'synced', token: order.token });
+        return;
+      case 'close':
+        clearInterval(timer);
+        seal();
+        for (const file of [...files.values()]) guarded(file, () => letGo(file));
+        port.close();
+    }
+  });
+}
+
+/** Tools that keep the names of functions wrap them in a helper of this name. */
+const SOURCE = `const __name = (named) => named;
+const { parentPort, workerData } = require('node:worker_threads');
+(${press.toString()})(parentPort, require('node:fs'), require('node:crypto'), require('node:path'), workerData);`;
+
+export type PressTimes = {
+  /** How often what changed is sealed, ms. */
+  readonly sealMs: number;
+  /** Files it keeps open at once. */
+  readonly openFiles: number;
+};
+
+export const startPress = (times: PressTimes): Worker =>
+  new Worker(SOURCE, { eval: true, workerData: times, execArgv: [], stdout: false, stderr: false });
