@@ -17,6 +17,9 @@ const AUDIT_KINDS = [
   'rules.edited', // what somebody changes by command: lines before and after, who asked, who agreed; before it holds
   'group.changed',
   'token.issued',
+  'web.signed-in', // a person, in a browser
+  'web.signed-out',
+  'web.refused', // a sign-in that failed, or somebody signed in who asked for what they may not have
   'revoked',
   'kill',
   'ask', // what somebody asked for with `/gate`, where it changes something or was refused
