@@ -1,6 +1,6 @@
 /** What goes into the audit trail: one flat JSON object an entry. Texts are already passed through the detectors. */
 
-const AUDIT_KINDS = [
+export const AUDIT_KINDS = [
   'start',
   'stop',
   'reload',
@@ -41,6 +41,11 @@ const AUDIT_KINDS = [
   'audit.sealed', // last line of a finished file, signed
   'audit.beside', // where the other chains of the directory ended, or had come to, when this process started
   'audit.retention', // files removed because they were old enough
+  // What became of the ways out (audit.sinks):
+  'sink.stuck', // a receiver refuses what it is sent: nothing leaves for it until somebody mends that
+  'sink.resumed', // it takes entries again
+  'sink.restarted', // where it had come to is not known any more: it is sent everything that is kept
+  'sink.missed', // files removed, or lines unreadable, before it had them
 ] as const;
 export type AuditKind = (typeof AUDIT_KINDS)[number];
 

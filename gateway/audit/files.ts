@@ -37,10 +37,13 @@ export async function listSegments(dir: string): Promise<SegmentName[]> {
   return names;
 }
 
-/** A line that fits its own hash, or one that does not; or what is behind the last line feed. `number` counts from 1. */
+/**
+ * A line that fits its own hash, or one that does not; or what is behind the last line feed. `number` counts from 1;
+ * `text` is the line as it stands, absent where it is no text or too long for a line of ours.
+ */
 export type Read =
-  | { readonly kind: 'line'; readonly number: number; readonly line: Line }
-  | { readonly kind: 'misfit'; readonly number: number }
+  | { readonly kind: 'line'; readonly number: number; readonly line: Line; readonly text: string }
+  | { readonly kind: 'misfit'; readonly number: number; readonly text?: string }
   | { readonly kind: 'tail'; readonly number: number; readonly bytes: number; readonly sha256: string };
 
 /** In order, in bounded memory. A line that is too long or no UTF-8 is a misfit. @throws on read errors. */
@@ -53,13 +56,14 @@ export async function* readSegment(path: string, start = 0): AsyncGenerator<Read
     const bytes = Buffer.concat([...pending, last]);
     pending = [];
     pendingBytes = 0;
-    let line: Line | undefined;
+    let text: string;
     try {
-      line = readLine(decoder.decode(bytes));
+      text = decoder.decode(bytes);
     } catch {
-      line = undefined;
+      return { kind: 'misfit', number: number++ };
     }
-    return line ? { kind: 'line', number: number++, line } : { kind: 'misfit', number: number++ };
+    const line = readLine(text);
+    return line ? { kind: 'line', number: number++, line, text } : { kind: 'misfit', number: number++, text };
   };
   for await (const chunk of createReadStream(path, { start, highWaterMark: 1 << 18 }) as AsyncIterable<Buffer>) {
     let from = 0;
