@@ -1,14 +1,19 @@
-/** `countersign audit`: verify a directory of evidence, or read it. */
+/** `countersign audit`: verify a directory of evidence, read it, or take it elsewhere. */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { verifyingKey } from '../../queue/sign.ts';
+import { version } from '../version.ts';
 import type { Line } from './chain.ts';
 import { listSegments, readSegment } from './files.ts';
+import { exportTrail, FORMATS } from './out/export.ts';
+import { kindsOf, timeOf } from './out/select.ts';
 import { type KnownHead, type Report, verifyDir } from './verify.ts';
 
 const HELP = `Usage: audit verify DIR --key PUB [--key PUB] [--head SEQ:HASH …] [--json]
        audit show DIR [--session ID] [--json]
+       audit export DIR --key PUB [--since WHEN] [--until WHEN] [--format jsonl|csv|ocsf] [--connection C]
+                    [--principal P] [--kind K …] [--out FILE]
 
 verify  checks every entry, file and seal in DIR against the audit key's public half (ed25519:…, or a file with it)
         and names the first entry that does not fit.
@@ -17,10 +22,24 @@ verify  checks every entry, file and seal in DIR against the audit key's public 
 show    prints the entries, one a line, oldest first.
           --session ID     only those of one session
           --json           the entries as they are stored
+export  writes the entries of all chains in time order. What nobody can vouch for is not exported: a trail that does not
+        fit is written up to there, and exit is 1.
+          --since, --until  a date or time (2026-11-23, 2026-11-23T14:00Z), or how long ago: 24h, 7d
+          --format          jsonl (as stored, with _chain; the default), csv, or ocsf (OCSF 1.6.0)
+          --connection C    only entries of that connection
+          --principal P     only of issuer#subject, or of a subject
+          --kind K          only of that kind, or of kinds like hold.*; again for more
+          --out FILE        FILE is there once it is whole; what is not whole is FILE.part
+          --unverified      without a key: everything as it stands, and every entry says that nobody checked it
 
 Exit: 0 fine, 1 does not fit or cannot be read, 2 misused.`;
 
-export async function runAuditCommand(args: readonly string[], out: (line: string) => void): Promise<0 | 1 | 2> {
+/** `err` takes what `export` says about what it wrote; left out, it goes to `out`. */
+export async function runAuditCommand(
+  args: readonly string[],
+  out: (line: string) => void,
+  err: (line: string) => void = out,
+): Promise<0 | 1 | 2> {
   try {
     const { values, positionals } = parseArgs({
       args: [...args],
@@ -30,6 +49,7 @@ export async function runAuditCommand(args: readonly string[], out: (line: strin
         head: { type: 'string', multiple: true },
         session: { type: 'string' },
         json: { type: 'boolean', default: false },
+        ...EXPORT_OPTIONS,
         help: { type: 'boolean', short: 'h', default: false },
       },
     });
@@ -38,6 +58,7 @@ export async function runAuditCommand(args: readonly string[], out: (line: strin
     if (!dir || rest.length > 0) return say(out, HELP, 2);
     if (command === 'verify') return await verify(dir, values, out);
     if (command === 'show') return await show(dir, values, out);
+    if (command === 'export') return await exported(dir, values, out, err);
     return say(out, HELP, 2);
   } catch (error) {
     const misused = (error as { code?: unknown }).code?.toString().startsWith('ERR_PARSE_ARGS') ?? false;
@@ -47,6 +68,17 @@ export async function runAuditCommand(args: readonly string[], out: (line: strin
 }
 
 class Misuse extends Error {}
+
+const EXPORT_OPTIONS = {
+  since: { type: 'string' },
+  until: { type: 'string' },
+  format: { type: 'string', default: 'jsonl' },
+  connection: { type: 'string' },
+  principal: { type: 'string' },
+  kind: { type: 'string', multiple: true },
+  out: { type: 'string' },
+  unverified: { type: 'boolean', default: false },
+} as const;
 
 function say<T extends 0 | 1 | 2>(out: (line: string) => void, text: string, code: T): T {
   for (const line of text.split('\n')) out(line);
@@ -65,6 +97,60 @@ async function verify(
   if (options.json) out(JSON.stringify(report));
   else for (const line of describe(report)) out(line);
   return report.ok && report.segments > 0 ? 0 : 1;
+}
+
+type ExportArgs = {
+  readonly key?: string[];
+  readonly since?: string;
+  readonly until?: string;
+  readonly format: string;
+  readonly connection?: string;
+  readonly principal?: string;
+  readonly kind?: string[];
+  readonly out?: string;
+  readonly unverified: boolean;
+};
+
+async function exported(
+  dir: string,
+  given: ExportArgs,
+  out: (text: string) => void,
+  err: (line: string) => void,
+): Promise<0 | 1> {
+  const { connection, principal, unverified } = given;
+  const format = FORMATS.find((one) => one === given.format);
+  if (!format) throw new Misuse(`--format ${given.format}: expected one of ${FORMATS.join(', ')}`);
+  if (unverified ? given.key?.length : !given.key?.length) {
+    throw new Misuse('expected --key (the audit key’s public half), or --unverified to take the trail as it stands');
+  }
+  const now = Date.now();
+  const time = (name: 'since' | 'until') => {
+    const text = given[name];
+    const at = text === undefined ? undefined : timeOf(text, now);
+    if (text !== undefined && at === undefined) {
+      throw new Misuse(`--${name} ${text}: expected a date or time like 2026-11-23T14:00Z, or 24h, 7d`);
+    }
+    return at === undefined ? {} : { [name]: at };
+  };
+  const kinds = given.kind && kindsOf(given.kind);
+  if (given.kind && !kinds) throw new Misuse(`--kind ${given.kind.join(' ')}: there is no such kind of entry`);
+  return exportTrail({
+    dir,
+    format,
+    keys: unverified ? undefined : await Promise.all((given.key ?? []).map(readKey)),
+    selection: {
+      ...time('since'),
+      ...time('until'),
+      ...(connection === undefined ? {} : { connection }),
+      ...(principal === undefined ? {} : { principal }),
+      ...(kinds ? { kinds } : {}),
+    },
+    file: given.out,
+    version: version(),
+    out,
+    err,
+    describe,
+  });
 }
 
 async function readKey(text: string) {
