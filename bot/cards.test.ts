@@ -249,6 +249,21 @@ describe('a card', () => {
     assert.doesNotMatch(json(cardView(aCard({ sequence: 2 })).blocks), /subteam|<@/);
   });
 
+  it('names the people it asks, ringing none of them, and gives an id only of somebody without a name', () => {
+    const [demand] = aCard().demands;
+    const approvers = ['@dba-oncall', 'U0ALICE', 'U0NOBODY'];
+    const card = aCard({
+      demands: [{ ...demand!, approvers }],
+      requester: { ...aCard().requester, sponsor: undefined },
+    });
+    const { blocks } = cardView(card, { names: new Map([['U0ALICE', 'Alice <!here> Example']]) });
+    const rules = json(blocks.find(({ block_id }) => block_id?.startsWith('rules.')));
+    assert.match(rules, / from @dba-oncall, Alice <!here> Example, U0NOBODY"/);
+    assert.ok(![...nodes(blocks)].some(({ type }) => type === 'user'));
+    const details = json(detailsModal(card, pageCount(card), 'C0APPROVALS').blocks);
+    assert.match(details, /"text":"@dba-oncall".*"user_id":"U0ALICE"/);
+  });
+
   it('offers Approve only on a text that can be read whole', () => {
     assert.deepEqual(actionIds(cardView(aCard()).blocks), ['approve', 'deny', 'details', 'more']);
     const unreadable = [

@@ -53,6 +53,8 @@ export type View = { readonly text: string; readonly blocks: types.KnownBlock[] 
 export type CardOptions = {
   /** Slack ids to ring: on the first post only, an edit rings nobody. */
   readonly mentions?: readonly string[];
+  /** What people are called, by Slack id: where a mention would ring them, their names stand. */
+  readonly names?: ReadonlyMap<string, string>;
 };
 
 /** How much of each list is shown; tightened until the whole fits. */
@@ -111,7 +113,7 @@ function layout(card: Card, review: Review, room: Room, options: CardOptions): t
   blocks.push(...statement(card, review, room, id));
   if (card.stopped && !card.stopped.commits) blocks.push(...preview(card.stopped, id));
   blocks.push(smallPrint(id('digest'), `Request ${card.shortId} · ${card.protocol} · digest ${shortDigest(card)}`));
-  blocks.push(rules(card, room, id));
+  blocks.push(rules(card, room, id, options.names));
   const warnings = warningsOf(card, review, room);
   if (warnings.length > 0)
     blocks.push(
@@ -197,14 +199,16 @@ function preview({ after, preview }: NonNullable<Card['stopped']>, id: (part: st
   ];
 }
 
-function rules(card: Card, room: Room, id: (part: string) => string): types.KnownBlock {
+function rules(card: Card, room: Room, id: (part: string) => string, called: CardOptions['names']): types.KnownBlock {
   const rows = card.demands.slice(0, room.rules).map((demand) => {
     const { counted, quorum, approvers, requireReason } = demand;
     return [
       words(oneLine(demand.rule, 128), { bold: true }),
       words(demand.why === '' ? ': ' : `: ${sentence(oneLine(demand.why, room.line))} `),
       words(`${counted} of ${quorum} ${quorum === 1 ? 'approval' : 'approvals'}`, { bold: true }),
-      words(` from ${cut(approvers.map((name) => oneLine(name, 128)).join(', ') || 'nobody', room.names)}`),
+      words(
+        ` from ${cut(approvers.map((name) => oneLine(called?.get(name) ?? name, 128)).join(', ') || 'nobody', room.names)}`,
+      ),
       ...(requireReason ? [words(', reason required')] : []),
     ];
   });

@@ -4,12 +4,14 @@ import type { Card } from '../queue/cards.ts';
 import { CARD_EVENT, cardView } from './cards.ts';
 import type { Finder } from './deliver-find.ts';
 import { laidOut } from './deliver-layout.ts';
+import type { People } from './people.ts';
 import type { Slack } from './slack.ts';
 
 export const UNDERWAY_MS = 12_000; // a bot waits 10 s for Slack's answer: as long may the post of one that was killed appear
 
 export type PostOptions = {
   readonly slack: Slack;
+  readonly people: Pick<People, 'names'>;
   readonly finder: Finder;
   readonly log: Logger;
   readonly now: () => number;
@@ -47,7 +49,8 @@ export class Post {
       if (left > 0 && left <= UNDERWAY_MS) return undefined;
     }
     const event_payload = { hold: card.hold, sequence: card.sequence };
-    const sent = await laidOut(card, cardView(card, { mentions }), log, async (view) => {
+    const names = await this.#names(card);
+    const sent = await laidOut(card, cardView(card, { mentions, names }), log, async (view) => {
       await attempt.begin();
       return slack.call('chat.postMessage', {
         channel,
@@ -61,8 +64,13 @@ export class Post {
   }
 
   async edit(card: Card, to: { readonly channel: string; readonly ts: string }): Promise<void> {
-    await laidOut(card, cardView(card), this.#it.log, (view) =>
+    const names = await this.#names(card);
+    await laidOut(card, cardView(card, { names }), this.#it.log, (view) =>
       this.#it.slack.call('chat.update', { channel: to.channel, ts: to.ts, ...view }),
     );
+  }
+
+  #names(card: Card): Promise<ReadonlyMap<string, string>> {
+    return this.#it.people.names(card.demands.flatMap(({ approvers }) => approvers));
   }
 }

@@ -46,6 +46,14 @@ describe('delivery with two bots', () => {
     assert.equal((await of(card)).length, 1);
   });
 
+  it('names the people a rule asks, as Slack calls them', async () => {
+    const [demand] = aCard().demands;
+    const card = fresh({ demands: [{ ...demand!, approvers: ['@dba-oncall', 'U0CAROL'] }] });
+    await on.card(card);
+    const { blocks } = await on.shown(card, 'DELETE FROM orders');
+    assert.match(JSON.stringify(blocks), / from @dba-oncall, Carol Lindqvist/);
+  });
+
   it('posts again after a server error that posted nothing', async () => {
     const card = fresh();
     await on.slack.fault({ kind: 'http_5xx', method: 'chat.postMessage', count: 2, status: 503 });

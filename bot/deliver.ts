@@ -50,7 +50,7 @@ export class Deliverer {
     const now = options.now ?? Date.now;
     const { index, slack, people, tell, log } = options;
     const finder = new Finder({ ...options, now });
-    const post = new Post({ slack, finder, log, now });
+    const post = new Post({ slack, people, finder, log, now });
     this.#now = now;
     this.#original = new Original({ index, slack, people, tell, finder, post, log, now });
     this.#copies = new Copies({ index, slack, people, post, log, now });

@@ -227,7 +227,8 @@ function pagesOf(card: Card): types.KnownBlock[][] {
   section('Request', facts(card));
   const blast = blastText(card);
   if (blast) section('What it would touch', blast);
-  section('Rules, each to be met', rules(card));
+  put(heading(`h${number++}`, 'Rules, each to be met'), 150);
+  for (const row of rules(card)) put(paragraphs(`r${number++}`, row), JSON.stringify(row).length / 2);
   if (card.votes.length > 0) {
     put(heading(`h${number++}`, 'Votes'), 150);
     for (const vote of card.votes) {
@@ -285,12 +286,25 @@ function facts(card: Card): string {
   return rows.filter(Boolean).join('\n');
 }
 
-const rules = (card: Card): string =>
-  card.demands
-    .map((demand) =>
-      [
-        `${oneLine(demand.rule, 128)}: ${oneLine(demand.why, 500)}`,
-        `  ${demand.counted} of ${demand.quorum}${demand.quorum === 1 ? ' approval' : ' approvals'}${demand.requireReason ? ', reason required' : ''}, from ${demand.approvers.map((name) => oneLine(name, 128)).join(', ') || 'nobody'}`,
-      ].join('\n'),
-    )
-    .join('\n');
+/** As many of a rule's approvers as one block takes. */
+const APPROVERS_AT_ONCE = 15;
+
+/** What each rule says, and whom it asks: people by their names, which rings nobody in a window. */
+function rules({ demands }: Card): Parameters<typeof paragraphs>[1][] {
+  return demands.flatMap(({ rule, why, counted, quorum, requireReason, approvers }) => {
+    const head = [
+      words(oneLine(rule, 128), { bold: true }),
+      words(`: ${oneLine(why, 500)}\n`),
+      words(
+        `${counted} of ${quorum}${quorum === 1 ? ' approval' : ' approvals'}${requireReason ? ', reason required' : ''}, from `,
+      ),
+    ];
+    if (approvers.length === 0) return [[...head, words('nobody')]];
+    const parts = Array.from({ length: Math.ceil(approvers.length / APPROVERS_AT_ONCE) }, (_, part) =>
+      approvers
+        .slice(part * APPROVERS_AT_ONCE, (part + 1) * APPROVERS_AT_ONCE)
+        .flatMap((name, at) => [words(part + at === 0 ? '' : at === 0 ? '… and ' : ', '), person(oneLine(name, 128))]),
+    );
+    return parts.map((part, at) => (at === 0 ? [...head, ...part.slice(1)] : part));
+  });
+}

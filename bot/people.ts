@@ -3,14 +3,18 @@ import { z } from 'zod';
 import type { Attestation, VoteMessage } from '../queue/votes.ts';
 import { isGroupId, isUserId } from './blocks.ts';
 import { patiently, refusal, type Slack } from './slack.ts';
-import { cut } from './text.ts';
+import { cut, oneLine } from './text.ts';
+import { within } from './wait.ts';
 
 const PROFILE_MS = 5_000; // how old a profile may be for a click
 const LIST_MS = 60_000; // handles rarely change, and events say so
 const MEMBERS_MS = 30_000; // gateways take what was read at most 60 s ago: leave room for the way
 const MEMBERS_LIMIT_MS = 55_000; // used when Slack does not answer now, as long as a gateway would still take it
 const PATIENCE_MS = 20_000;
+const NAME_MS = 600_000; // how old a name may be: it is only read
+const NAMES_PATIENCE_MS = 1_000; // a card waits no longer for them
 const MAX_MEMBERS = 5_000;
+const MOST_NAMES = 30; // more than a card lists; Slack answers some hundred a minute
 
 const userSchema = z.object({
   id: z.string().max(32),
@@ -157,7 +161,29 @@ export class People {
     return [...new Set([...names.filter(isGroupId), ...groups.flatMap((group) => group?.id ?? []), ...direct])];
   }
 
-  async #profile(user: string, signal: AbortSignal, since?: number): Promise<Read<SlackUser | undefined>> {
+  /** What these people are called, of Slack ids among the names; who is not found in a second is left out. */
+  async names(names: readonly string[]): Promise<ReadonlyMap<string, string>> {
+    const found = new Map<string, string>();
+    const signal = AbortSignal.timeout(NAMES_PATIENCE_MS);
+    const read = async (user: string) => {
+      const { value } = await this.#profile(user, signal, undefined, NAME_MS);
+      const name = value?.profile?.real_name ?? value?.real_name ?? value?.name;
+      // Nobody passes for a group by what they call themselves.
+      const said = cut(oneLine(name ?? '', 100).replace(/^[\s@]+/, ''), 80);
+      if (said !== '') found.set(user, said);
+    };
+    const users = [...new Set(names)].filter(isUserId).slice(0, MOST_NAMES);
+    const all = Promise.allSettled(users.map(read));
+    await within(NAMES_PATIENCE_MS, all);
+    return new Map(found); // what comes later is for the next who ask
+  }
+
+  async #profile(
+    user: string,
+    signal: AbortSignal,
+    since?: number,
+    maxAge = PROFILE_MS,
+  ): Promise<Read<SlackUser | undefined>> {
     const read = async () => {
       try {
         const { user: raw } = await patiently(this.#slack, 'users.info', { user }, signal);
@@ -168,7 +194,7 @@ export class People {
         throw error;
       }
     };
-    return this.#users.get(user, PROFILE_MS, this.#now, read, since);
+    return this.#users.get(user, maxAge, this.#now, read, since);
   }
 
   async #group(name: string, signal: AbortSignal, since?: number) {

@@ -228,6 +228,15 @@ describe('a ballot', () => {
     assert.equal((await wrong.attest('U0ALICE', [])).stranger, true);
   });
 
+  it('says what people are called, of those Slack names within a second, as no group is called', async () => {
+    const slack: Slack = {
+      call: async (_method, { user: id }) =>
+        id === 'U0SLOW' ? new Promise(() => {}) : { user: { id, real_name: id === 'U0ALICE' ? ' @dba-oncall' : '' } },
+    };
+    const names = await new People({ slack, team: 'T1' }).names(['U0ALICE', 'U0SLOW', 'U0BLANK', '@leads', 'oidc:sre']);
+    assert.deepEqual([...names], [['U0ALICE', 'dba-oncall']]);
+  });
+
   it('reads a profile anew for a click after five seconds, and at once after Slack said it changed', async () => {
     let reads = 0;
     let now = 1_000_000;

@@ -109,6 +109,15 @@ export function mayChange({ asker, unread }: Judged, admins: readonly string[]):
     'DENIED',
     unknown.length > 0
       ? `who is in ${unknown.join(', ')} could not be read from Slack; ask again in a moment`
-      : `only admins change anything, and you are not among ${admins.join(', ') || 'them: approvals.admins names nobody'}`,
+      : `only admins change anything, and you are not among ${named(admins) || 'them: approvals.admins names nobody'}`,
+  );
+}
+
+/** Groups by their names; of people how many: an id says nobody who that is. */
+function named(names: readonly string[]): string {
+  const groups = names.filter((name) => name.startsWith('oidc:') || isGroupName(name));
+  const people = names.length - groups.length;
+  return [...groups, ...(people > 0 ? [`the ${people === 1 ? 'person' : `${people} people`} named besides`] : [])].join(
+    ', ',
   );
 }

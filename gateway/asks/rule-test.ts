@@ -7,6 +7,7 @@ import { printLine } from '../policy/line-print.ts';
 import type { Rule, Verdict } from '../policy/policy.ts';
 import type { Answers } from './asks.ts';
 import { seesAll } from './rules.ts';
+import { peopleAmong } from './words.ts';
 
 const AT_ONCE = 4; // each may look at a target's catalogue
 const MOST_RULES = 30;
@@ -83,6 +84,7 @@ function sections({ does, verdict, masking }: Explained, rules: readonly Rule[])
     return {
       title: id,
       lines: [...(why === undefined ? [] : [why]), ...asked],
+      ...peopleAmong(...(demand?.approvers ?? [])),
       ...(rule ? { code: printLine(rule) } : {}),
     };
   });

@@ -172,6 +172,8 @@ describe('rules by command', () => {
     await add('hold delete on orders.a');
     const shown = async (who: Asker) => JSON.stringify(await answers.rules({ do: 'rules' }, who));
     assert.match(await shown(CAROL), /rules edit delete-a/);
+    // Who changed them is shown as a person, not as an id.
+    assert.match(await shown(CAROL), /"title":"Latest changes"[^}]*by U0CAROL[^}]*"people":\["U0CAROL"\]/);
     const approver = await shown(asker('U0BOB', { admin: false }));
     assert.match(approver, /hold delete on orders\.a[\s\S]*deny dcl on \* id privileges[\s\S]*write hold/);
     assert.doesNotMatch(approver, /rules edit|rules revert/);

@@ -9,7 +9,7 @@ import type { KeptSet, RulesHistory } from '../state/rules-history.ts';
 import type { Answers, Asker, Said } from './asks.ts';
 import { type ChangeDeps, changeRules, looked } from './rule-change.ts';
 import { difference, differenceText, formOf, type Surroundings, type Understood, understood } from './rule-words.ts';
-import { count } from './words.ts';
+import { count, peopleAmong } from './words.ts';
 
 export type RulesDeps = ChangeDeps & {
   readonly history: Pick<RulesHistory, 'read' | 'rules' | 'recent'>;
@@ -168,7 +168,8 @@ function latestSections(latest: readonly KeptSet[], { admin }: Asker): Section[]
     const confirm = `Takes back what version ${set.version} changed.`;
     if (admin) buttons.push({ label: `Revert ${set.version}`, line: `rules revert ${set.version}`, confirm });
   }
-  return [{ title: 'Latest changes', lines, ...(buttons.length > 0 ? { buttons } : {}) }];
+  const people = peopleAmong(...latest.flatMap(({ by, approvedBy }) => [by, ...approvedBy]));
+  return [{ title: 'Latest changes', lines, ...people, ...(buttons.length > 0 ? { buttons } : {}) }];
 }
 
 /** What only the configuration file changes: its rules, and what holds where no rule matches. */
