@@ -28,6 +28,13 @@ function freeze<T>(of: T): T {
 }
 
 describe('an audit entry as JSON', () => {
+  it('keeps a hash whose digits could be a card’s', () => {
+    const hash = 'b6864dc4877750a2ee4648843944028ca6431c299decbd0e07aff49fae90d91a';
+    assert.deepEqual(rendered({ after: { hash }, ends: [{ hash }] }), { after: { hash }, ends: [{ hash }] });
+    assert.notEqual(rendered({ why: hash }).why, hash);
+    assert.notEqual(rendered({ hash: '4111111111111111' })._hash, '4111111111111111');
+  });
+
   it('says what JSON.stringify says, of any values, the first time and again, frozen or not', () => {
     fc.assert(
       fc.property(entry, (fields) => {

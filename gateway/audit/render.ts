@@ -27,6 +27,8 @@ const IDENTIFIERS = new Set([
 ]);
 const IDENTIFIER = /^[^\s'"]{0,512}$/u;
 const UUID = /^[\da-f]{8}-[\da-f]{4}-[\da-f]{4}-[\da-f]{4}-[\da-f]{12}$/;
+/** Where a file or chain ended: a digit in it may pass for a card's (one in 2,000 does), and nobody could verify it then. */
+const SHA256 = /^[\da-f]{64}$/;
 /** Even under an identifier's name, these are never identifiers. */
 const CREDENTIAL = /cst_[A-Za-z0-9_-]{20}|ed25519-secret:|eyJ[A-Za-z0-9_-]{10,}\./;
 /** The chain's own members; an entry cannot set them. */
@@ -93,6 +95,7 @@ function memberName(name: string): string {
 function render(name: string, value: unknown, depth: number): string | undefined {
   switch (typeof value) {
     case 'string':
+      if (name === 'hash' && SHA256.test(value)) return `"${value}"`;
       return IDENTIFIERS.has(name) ? identifier(name, value) : text(value);
     case 'bigint':
       return `"${value}"`;
