@@ -16,6 +16,7 @@ import {
 import { maskingRule } from './config/masking.ts';
 import { type Problem, problemsOf, unknownKey } from './config/problems.ts';
 import { type Sections, sections } from './config/sections.ts';
+import { webMismatches } from './config/web.ts';
 import { parseYaml } from './config/yaml.ts';
 import { GatewayError } from './errors.ts';
 import { principalKey } from './operation.ts';
@@ -101,10 +102,12 @@ export function readConfig(
   const state = parse('state', schemas.state);
   const keys = parse('keys', schemas.keys);
   const audit = parse('audit', schemas.audit);
+  const recordings = parse('recordings', schemas.recordings);
   const identity = parse('identity', schemas.identity);
   const approvals = parse('approvals', schemas.approvals);
   const limits = parse('limits', schemas.limits);
   const workers = parse('workers', schemas.workers);
+  const web = parse('web', schemas.web);
   const connections = parseList('connections', schemas.connections, schemas.connections.element);
   const masking = parseList('masking', schemas.masking, maskingRule);
   const rules = parseList('rules', schemas.rules, schemas.rules.unwrap().element);
@@ -120,6 +123,9 @@ export function readConfig(
     ...(audit ? keyBesideEvidence(file.audit, audit.dir) : []),
     ...(keys ? sharedKeys(signingKey(keys.own.reveal()).public, keys.bots, keys.gateways) : []),
     ...sharedSecret(keys?.masking, [keys?.own, audit?.key]),
+    ...(listen && identity
+      ? webMismatches(web, { listen: listen.web, tls: tls !== undefined, issuers: identity.issuers })
+      : []),
     ...(approvals ? quorums(rules, approvals.approvers) : []),
     // Names of connections that did not parse are not known: then every rule about them would be blamed too.
     ...(Array.isArray(file.connections) && connections.length === file.connections.length
@@ -140,10 +146,12 @@ export function readConfig(
       state,
       keys,
       audit,
+      recordings,
       identity,
       approvals,
       limits,
       workers,
+      web,
       connections: plain(connections),
       masking: plain(masking),
       rules: plain(rules),

@@ -10,9 +10,11 @@ import { createIdentity } from './compose/identity.ts';
 import { described, logLost, redact, sayTo } from './compose/log.ts';
 import { createPlanDoor } from './compose/plans.ts';
 import { createDoor } from './compose/postgres.ts';
+import { createRecording, type Recording } from './compose/recordings.ts';
 import { takeUp } from './compose/reload.ts';
 import { Rulebook } from './compose/rulebook.ts';
 import { Keys, openShared } from './compose/shared.ts';
+import { createSignIn } from './compose/sign-in.ts';
 import { createTerminal } from './compose/terminal.ts';
 import { openTrail } from './compose/trail.ts';
 import { createWebDoor } from './compose/web.ts';
@@ -62,9 +64,11 @@ export async function startGateway(
   };
   try {
     const keys = new Keys(first);
+    let recording: Recording | undefined;
     const { audit, note } = await openTrail(first.audit, {
       gateway: id,
       clears: crew.number <= 1,
+      onEntry: (entry, members) => recording?.entered(entry, members),
       publishHead: (head) => shared.store.write(`countersign:audit:${id}`, head, { ttlMs: HEAD_KEPT_MS }),
       log,
     });
@@ -77,6 +81,9 @@ export async function startGateway(
     const endSessions = (reason: string) => {
       for (const session of registry.list()) session.end(reason);
     };
+    recording = createRecording({ config: first, gateway: id, audit, registry, log });
+    await recording?.start();
+    ends.push(() => recording?.close());
     const rulebook = new Rulebook(first, () => holds.rulesChanged());
     const shared = await openShared({
       gateway: id,
@@ -152,6 +159,7 @@ export async function startGateway(
       shareOf: (limit) => shareOf(limit, crew),
       onSignIn: (principal, connection) => void identity.register.seen(principal, connection),
       onMasked: metrics.masked,
+      record: recording?.record,
       log,
     });
     ends.push(() => door.close());
@@ -163,6 +171,7 @@ export async function startGateway(
         rules: () => shared.rules.trouble(),
         freezes: () => shared.freezes.trouble(),
         audit: () => audit.trouble(),
+        recordings: () => recording?.trouble(),
       });
     const terminal = createTerminal({
       gateway: id,
@@ -182,6 +191,7 @@ export async function startGateway(
         authenticator: identity.authenticator,
         closed,
       }),
+      signIn: createSignIn({ config, store: shared.store, identity, holds, rulebook, log }),
       config,
       exchange: (jwt) => identity.exchange(jwt),
       audit,

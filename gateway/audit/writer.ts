@@ -37,6 +37,8 @@ export type AuditOptions = {
   /** How often a changed head is signed into the chain and published. */
   readonly headEveryMs?: number;
   readonly publishHead?: (head: PublishedHead) => void | Promise<void>;
+  /** An entry was written; `members` as it stands in the file. Must not throw. */
+  readonly onEntry?: (entry: AuditEntry, members: string) => void;
   readonly onSeal?: (sealed: { readonly file: string; readonly seq: number; readonly hash: string }) => void;
   readonly now?: () => number;
   readonly log?: { error(details: object, message: string): void; warn(details: object, message: string): void };
@@ -137,7 +139,9 @@ class Trail implements AuditTrail {
   append(entry: AuditEntry): void {
     const trouble = this.#refusal(entry.kind);
     if (trouble) throw new GatewayError('AUDIT', trouble, { hint: 'the operator finds the cause in the gateway log' });
-    this.#write(renderMembers(entry));
+    const members = renderMembers(entry);
+    this.#write(members);
+    this.#options.onEntry?.(entry, members);
   }
 
   async commit(entry: AuditEntry): Promise<void> {

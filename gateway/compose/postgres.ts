@@ -10,7 +10,7 @@ import type { Listen, Listener, SessionRegistry } from '../listeners/listener.ts
 import { CancelKeys } from '../listeners/postgres/cancel.ts';
 import type { Tally } from '../listeners/postgres/mask/rows.ts';
 import { type PlanRead, readPlan } from '../listeners/postgres/plan.ts';
-import { createSessions } from '../listeners/postgres/serve.ts';
+import { createSessions, type ServeDeps } from '../listeners/postgres/serve.ts';
 import { createPostgresListener, type DoorEvent, LIMITS } from '../listeners/postgres/server.ts';
 import type { Inspector } from '../listeners/postgres/types.ts';
 import { type Principal, principalKey } from '../operation.ts';
@@ -38,6 +38,8 @@ export type DoorDeps = {
   readonly onSignIn: (principal: Principal, connection: string) => void;
   /** Values were masked in results of a connection, by why. */
   readonly onMasked: (connection: string, tally: Tally) => void;
+  /** Records sessions; absent: none is recorded. */
+  readonly record: ServeDeps['record'];
   readonly log: Logger;
 };
 
@@ -70,6 +72,7 @@ export function createDoor(deps: DoorDeps): Door {
     registry,
     audit,
     gate: deps.gate,
+    record: deps.record,
     inspectorFor: (upstream, downstream) => targets.inspectorFor(upstream, downstream),
     maskingOf: masking.maskingOf,
     reachOf: (connection) => targets.reachOf(connection),

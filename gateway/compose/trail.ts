@@ -21,11 +21,12 @@ export async function openTrail(
   options: {
     readonly gateway: string;
     readonly clears: boolean;
+    readonly onEntry: NonNullable<Parameters<typeof openAudit>[0]['onEntry']>;
     readonly publishHead: NonNullable<Parameters<typeof openAudit>[0]['publishHead']>;
     readonly log: Logger;
   },
 ): Promise<Trail> {
-  const { gateway, clears, publishHead, log } = options;
+  const { gateway, clears, publishHead, onEntry, log } = options;
   const audit = await openAudit({
     dir,
     mode,
@@ -34,6 +35,7 @@ export async function openTrail(
     ...(minFreeBytes === undefined ? {} : { minFreeBytes }),
     ...(retentionMs === undefined || !clears ? {} : { retentionMs }),
     publishHead,
+    onEntry,
     log,
   });
   const note = (entry: AuditEntry) => {

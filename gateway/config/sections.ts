@@ -19,7 +19,9 @@ import type { SecretSources } from '../secrets.ts';
 import { connectionMaskingShape, maskingSection } from './masking.ts';
 import { section } from './problems.ts';
 import { quietHours } from './quiet.ts';
+import { recordingsSection } from './recordings.ts';
 import { absolutePath, address, count, duration, host, issuerUrl, line, outside, publicKey, size } from './units.ts';
+import { webSection } from './web.ts';
 import { MOST_WORKERS } from './workers.ts';
 
 const expiry = duration('1s', '24h');
@@ -216,10 +218,12 @@ export function sections(sources: SecretSources) {
       retention: duration('1d', '3650d').optional(),
       min_free: size(0, 1024 ** 4).optional(),
     }).transform(({ retention, min_free, ...rest }) => ({ ...rest, retentionMs: retention, minFreeBytes: min_free })),
+    recordings: recordingsSection(secret).optional(),
     identity: section(identityShape),
     approvals: approvalsSection,
     limits: limitsSection.prefault({}),
     workers: workersKey,
+    web: webSection(secret).optional(),
     connections: z
       .array(connection, { error: 'expected a list of connections' })
       .min(1, 'expected at least one')

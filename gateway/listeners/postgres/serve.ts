@@ -4,7 +4,7 @@ import type { Audit } from '../../audit/entry.ts';
 import { asGatewayError, GatewayError } from '../../errors.ts';
 import type { Gate } from '../../gate.ts';
 import { type Principal, principalKey } from '../../operation.ts';
-import type { SessionRegistry } from '../listener.ts';
+import type { SessionRegistry, Tape } from '../listener.ts';
 import type { Reacher } from './reach/reach.ts';
 import { farewell, tooManySessions } from './session/refusal.ts';
 import type { Masking } from './session/shield.ts';
@@ -22,7 +22,19 @@ export type ServeDeps = {
   readonly maskingOf: (connection: string, principal: Principal) => Masking;
   readonly limits?: Partial<SessionLimits>;
   /** Looks at what held operations on a connection would touch; absent: nobody does. */
+  /** Records a session from here on; absent: none is. @throws GatewayError AUDIT where that cannot be: it does not begin */
+  readonly record?: ((beginning: Beginning) => Tape) | undefined;
   readonly reachOf?: (connection: PostgresConnection) => Reacher | undefined;
+};
+
+/** A session that is about to begin, as its recording names it. */
+export type Beginning = {
+  readonly session: string;
+  readonly connection: string;
+  readonly environment: string;
+  readonly protocol: 'postgres';
+  readonly peer: string;
+  readonly principal: Principal;
 };
 
 export type SessionParts = {
@@ -48,15 +60,17 @@ export function createSessions(deps: ServeDeps): Sessions {
   return {
     runSession: async (parts) => {
       let session: PostgresSession;
+      let tape: Tape | undefined;
       try {
         if (stopping) throw new GatewayError('SHUTDOWN', SHUTTING_DOWN);
         const inspector = await deps.inspectorFor(parts.upstream, parts.downstream);
-        session = open(deps, parts, inspector);
+        ({ session, tape } = open(deps, parts, inspector));
       } catch (error) {
         turnAway(deps, parts, asGatewayError(error));
         return;
       }
       const stay = serve(deps, parts, session).then(() => {
+        tape?.end();
         live.delete(session);
       });
       live.set(session, stay);
@@ -75,16 +89,21 @@ const SHUTTING_DOWN = 'the gateway is shutting down';
 
 /** @throws GatewayError LIMIT | AUDIT */
 function open(
-  { registry, audit, gate, maskingOf, limits, reachOf }: ServeDeps,
+  { registry, audit, gate, maskingOf, limits, reachOf, record }: ServeDeps,
   parts: SessionParts,
   inspector: Inspector,
-): PostgresSession {
+): { readonly session: PostgresSession; readonly tape: Tape | undefined } {
   const { downstream, upstream } = parts;
   const { connection, credential } = downstream;
   const id = randomUUID();
   const about = { session: id, principal: principalKey(credential.principal), connection: connection.name };
+  const { principal } = credential;
+  const { name: named, environment } = connection;
+  const { peer } = downstream;
+  const tape = record?.({ session: id, connection: named, environment, protocol: 'postgres', peer, principal });
   const session = createSession({
     id,
+    tape,
     downstream,
     upstream,
     inspector,
@@ -97,17 +116,19 @@ function open(
       audit.append({ kind: 'operation', ...about, verdict: 'refused', code, sqlstate, bytes }),
   });
   if (!registry.add(session.info)) {
-    throw tooManySessions(credential.principal);
+    tape?.end();
+    throw tooManySessions(principal);
   }
   parts.onCounted();
   try {
-    const { name, groups } = credential.principal; // of what rules go by, what the key does not say
+    const { name, groups } = principal; // of what rules go by, what the key does not say
     audit.append({ kind: 'session.start', ...about, name, groups, peer: downstream.peer, protocol: 'postgres' });
   } catch (error) {
     registry.remove(id);
+    tape?.end();
     throw error;
   }
-  return session;
+  return { session, tape };
 }
 
 async function serve({ registry, audit }: ServeDeps, parts: SessionParts, session: PostgresSession): Promise<void> {

@@ -16,6 +16,7 @@ import { reachIn } from './session/reaching.ts';
 import { cancelled, greeting, notice, sentence } from './session/refusal.ts';
 import { Replies } from './session/replies.ts';
 import { DEFAULT_LIMITS, Stay } from './session/stay.ts';
+import { Taping } from './session/taping.ts';
 import { flushThisTurn } from './session/turn.ts';
 import { backendDecoder, type Frame, frontendDecoder } from './wire.ts';
 
@@ -64,7 +65,8 @@ class Session implements PostgresSession {
       inspector,
       masking: deps.masking,
       limits: { ...DEFAULT_LIMITS, ...deps.limits },
-      toClient: new Outbox(downstream.socket),
+      toClient: new Outbox(downstream.socket, deps.tape && new Taping(deps.tape, () => this.#replies.next)),
+      taped: deps.tape !== undefined,
       toTarget: new Outbox(upstream.socket),
     });
     const asking: AskDeps = {
@@ -283,7 +285,8 @@ class Session implements PostgresSession {
   };
 
   #flushClient(): void {
-    if (this.#stay.toClient.flush() || this.#clientFull || this.#clientGone) return;
+    const { toClient } = this.#stay;
+    if ((toClient.flush() && !toClient.full(this.#onClientDrain)) || this.#clientFull || this.#clientGone) return;
     this.#clientFull = true;
     this.#deps.upstream.socket.pause();
   }

@@ -167,7 +167,7 @@ export class Confirm implements ReplyEvents {
 
   described(reply: ReplyOf<'query'> | ReplyOf<'describe'>, frame: Frame): void {
     const { shield } = this.#stay;
-    if (!shield.active) return;
+    if (!shield.active && !this.#stay.taped) return;
     const columns = frame.type === NO_DATA ? [] : shield.columns(frame);
     if (reply.kind === 'query') {
       reply.columns = columns;
@@ -319,7 +319,7 @@ export class Confirm implements ReplyEvents {
 }
 
 /** A portal's columns, where the target has told them for the catalogue as it is. */
-function describedAs(portal: Portal | undefined): readonly Column[] | undefined {
+export function describedAs(portal: Portal | undefined): readonly Column[] | undefined {
   const known = portal?.description;
   return known === undefined || known === 'asked' ? undefined : known.columns;
 }

@@ -1,7 +1,7 @@
 /** What a session needs and what can be done to it: the contract of session.ts. Types only. */
 import type { GatewayError } from '../../../errors.ts';
 import type { Gate } from '../../../gate.ts';
-import type { LiveSession } from '../../listener.ts';
+import type { LiveSession, Tape } from '../../listener.ts';
 import type { Reacher } from '../reach/reach.ts';
 import type { Downstream, Inspector, Upstream } from '../types.ts';
 import type { Masking } from './shield.ts';
@@ -18,6 +18,8 @@ export type SessionDeps = {
   /** What applies to this principal's results now; asked for each statement. */
   readonly masking: () => Masking;
   readonly limits?: Partial<SessionLimits>;
+  /** Keeps what the client is given; absent: nobody does. */
+  readonly tape?: Tape | undefined;
   /** A refusal the gate was never asked about. `bytes`: length of the message. May throw AUDIT: the session ends. */
   readonly onRefused?: (error: GatewayError, bytes: number) => void;
 };

@@ -1,18 +1,28 @@
 /** Bytes on their way to one socket: adjacent slices of one chunk leave as one write of the original memory. */
 import type { Duplex } from 'node:stream';
 
+/** Sees all that leaves. */
+export type Tap = {
+  given(bytes: Buffer): void;
+  /** It cannot take more for now: `again` is called once when it can. */
+  full(again: () => void): boolean;
+};
+
 export class Outbox {
   readonly #socket: Duplex;
+  readonly #tap: Tap | undefined;
   readonly #runs: Buffer[] = [];
   #memory: ArrayBufferLike | undefined;
   #start = 0;
   #end = 0;
 
-  constructor(socket: Duplex) {
+  constructor(socket: Duplex, tap?: Tap) {
     this.#socket = socket;
+    this.#tap = tap;
   }
 
   add(bytes: Buffer): void {
+    this.#tap?.given(bytes);
     if (this.#memory === bytes.buffer && this.#end === bytes.byteOffset) {
       this.#end += bytes.length;
       return;
@@ -37,6 +47,11 @@ export class Outbox {
     if (length > 1) this.#socket.uncork();
     this.#runs.length = 0;
     return more;
+  }
+
+  /** Whoever looks on needs time: `again` is called once. */
+  full(again: () => void): boolean {
+    return this.#tap?.full(again) ?? false;
   }
 
   /** Bytes the socket has taken but not sent. */

@@ -1,4 +1,4 @@
-/** Answers that concern what waits before its COMMIT, and the gateway's own transactions. */
+/** Kinds of answers: what waits before its COMMIT, the gateway's own transactions, what is limited or stopped. */
 import type { Reply, ReplyOf } from './replies.ts';
 
 /** CommandComplete, or PortalSuspended, of what is confirmed first, or of what ends its transaction. */
@@ -11,3 +11,7 @@ export const saysWhy = (reply: Reply): boolean =>
   reply.kind === 'query' && (reply.stage === 'commit' || reply.stage === 'begin');
 export const endsOwn = (reply: Reply): boolean =>
   reply.kind === 'query' && (reply.stage === 'commit' || reply.stage === 'rollback');
+
+export const isLimited = (reply: Reply): boolean => reply.kind === 'execute' && reply.run?.permit.budget !== undefined;
+export const isConfirming = (reply: Reply): boolean => reply.kind === 'execute' && reply.run?.confirms === true;
+export const isStopped = (reply: Reply): boolean => 'stopped' in reply && reply.stopped !== undefined;

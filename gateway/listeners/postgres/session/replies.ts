@@ -14,7 +14,7 @@ import type { StatementFacts } from '../types.ts';
 import type { Frame } from '../wire.ts';
 import type { Passage } from './commit.ts';
 import type { Portal, Statement } from './names.ts';
-import { endsOwn, mustBeConfirmed, saysWhy } from './own.ts';
+import { endsOwn, isConfirming, isLimited, isStopped, mustBeConfirmed, saysWhy } from './own.ts';
 import type { Run } from './run.ts';
 import type { Mask, Results } from './shield.ts';
 
@@ -144,6 +144,11 @@ export class Replies {
 
   get empty(): boolean {
     return this.#first === this.#queue.length;
+  }
+
+  /** What the target answers now. */
+  get next(): Reply | undefined {
+    return this.#queue[this.#first];
   }
 
   /** A Sync or Query is unanswered: what follows starts anew, and from a state that is not known yet. */
@@ -384,10 +389,6 @@ export class Replies {
     for (const resolve of waiting) resolve();
   }
 }
-
-const isLimited = (reply: Reply): boolean => reply.kind === 'execute' && reply.run?.permit.budget !== undefined;
-const isConfirming = (reply: Reply): boolean => reply.kind === 'execute' && reply.run?.confirms === true;
-const isStopped = (reply: Reply): boolean => 'stopped' in reply && reply.stopped !== undefined;
 
 function unexpected(type: number, reply: Reply | undefined): GatewayError {
   const letter = String.fromCharCode(type);

@@ -88,6 +88,8 @@ export class Stay {
   refreshing: Promise<void> | undefined;
   /** A CancelRequest is on its way: nothing may run until the target has dealt with it. */
   cancelling: Promise<void> | undefined;
+  /** Somebody records what the client is given, and wants to know its columns. */
+  readonly taped: boolean;
   /** The session has ended: nothing more goes upstream. */
   over = false;
 
@@ -96,6 +98,7 @@ export class Stay {
     searchPath: string;
     inspector: Inspector;
     masking: () => Masking;
+    taped: boolean;
     limits: SessionLimits;
     toClient: Outbox;
     toTarget: Outbox;
@@ -106,6 +109,7 @@ export class Stay {
     this.foreignEncoding = options.upstream.parameters.get('server_encoding') !== 'UTF8';
     this.inspector = options.inspector;
     this.limits = options.limits;
+    this.taped = options.taped;
     this.toClient = options.toClient;
     this.toTarget = options.toTarget;
   }
