@@ -2,6 +2,7 @@
 import type { Logger } from 'pino';
 import type { Config } from '../config.ts';
 import { type Exchange, GatewayAuthenticator, type IdentitySettings } from '../identity/authenticator.ts';
+import { groupNamed } from '../identity/groups.ts';
 import type { AccessRule } from '../identity/identity.ts';
 import { createVerifier } from '../identity/oidc.ts';
 import type { Principal } from '../operation.ts';
@@ -42,17 +43,12 @@ export function createIdentity(deps: { store: SignedStore; config: () => Config;
       void register.seen(exchange.principal);
       return exchange;
     },
-    /**
-     * Slack ids of the linked people in `oidc:<group>`. A group belongs to its issuer: where several issuers have
-     * groups, a bare name means nobody's, and `issuer#group` is needed.
-     */
+    /** Slack ids of the linked people in `oidc:<group>`. */
     oidcMembers: (name: string): Promise<string[]> => {
       const { issuers, people } = config().identity;
-      const grouped = issuers.filter(({ groups }) => groups !== undefined).map(({ issuer }) => issuer);
-      const at = name.lastIndexOf('#');
-      const issuer = at === -1 ? (grouped.length === 1 ? grouped[0] : undefined) : name.slice(0, at);
+      const { issuer, group } = groupNamed(name, issuers);
       const linked = people.filter((person) => person.issuer === issuer);
-      return register.membersOf(name.slice(at + 1), linked);
+      return register.membersOf(group, linked);
     },
     start: (subscriber: Subscriber) => {
       revocations.start(subscriber);

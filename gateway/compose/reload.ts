@@ -4,6 +4,7 @@ import type { Logger } from 'pino';
 import type { AuditEntry } from '../audit/entry.ts';
 import type { Config } from '../config.ts';
 import { asGatewayError } from '../errors.ts';
+import type { Secret } from '../secrets.ts';
 import { secureContext } from './certificate.ts';
 import { described, redact } from './log.ts';
 import type { Keys } from './shared.ts';
@@ -53,9 +54,16 @@ export function needsRestart(before: Config, after: Config): string[] {
     ...(before.state.redis.equals(after.state.redis) ? [] : ['state.redis']),
     ...(before.keys.own.equals(after.keys.own) ? [] : ['keys.own']),
     ...(differs(before.audit, after.audit) || !before.audit.key.equals(after.audit.key) ? ['audit'] : []),
+    ...(differs(before.web, after.web) ||
+    differsSecretly(before.web?.signIn.clientSecret, after.web?.signIn.clientSecret)
+      ? ['web']
+      : []),
     ...(before.limits.sessionsPerPrincipal === after.limits.sessionsPerPrincipal
       ? []
       : ['limits.sessions_per_principal']),
     ...(before.limits.loginMs === after.limits.loginMs ? [] : ['limits.login']),
   ];
 }
+
+const differsSecretly = (before: Secret | undefined, after: Secret | undefined): boolean =>
+  before === undefined || after === undefined ? before !== after : !before.equals(after);

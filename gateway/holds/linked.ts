@@ -14,6 +14,10 @@ export const requesterSlack = (people: readonly LinkedPerson[], { operation: { p
 /** All Slack accounts of the person behind this one, itself first. */
 export const accountsOf = (people: readonly LinkedPerson[], user: string): string[] => linked(people, [user], []);
 
+/** All Slack accounts of the person behind this identity. */
+export const accountsBehind = (people: readonly LinkedPerson[], who: Omit<LinkedPerson, 'slack'>): string[] =>
+  linked(people, [], [principalKey(who)]);
+
 /** Follows links until nothing new is met: two accounts may share an identity that neither names directly. */
 function linked(people: readonly LinkedPerson[], users: readonly string[], keys: readonly string[]): string[] {
   const accounts = new Set(users);

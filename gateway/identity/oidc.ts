@@ -11,6 +11,7 @@ import {
 } from 'jose';
 import { allowInsecureRequests, discovery, customFetch as discoveryFetch } from 'openid-client';
 import { GatewayError } from '../errors.ts';
+import { boundedFetch } from './bounded.ts';
 import { type IssuerConfig, isLoopbackHost, validateIssuers } from './issuers.ts';
 import { type Identity, identityFrom } from './principals.ts';
 
@@ -53,7 +54,6 @@ const ALGORITHMS = [
 ];
 const TYPES = new Set([undefined, 'jwt', 'at+jwt', 'application/at+jwt']);
 export const MAX_JWT_BYTES = 16 * 1024; // with hundreds of groups; the longest seen in the wild are about 8 KB
-const MAX_ANSWER_BYTES = 1 << 20;
 const CLOCK_SKEW_S = 30;
 const DISCOVERY_MS = 3_600_000;
 const UNUSED = 'countersign'; // a client id, which only what follows discovery would need
@@ -219,14 +219,9 @@ class KeySource {
   ): Promise<Response> {
     if (this.#failed && performance.now() < this.#failed.until) throw this.#failed.error;
     try {
-      const timeout = AbortSignal.timeout(this.#timeoutMs);
-      const response = await fetch(url, {
-        headers: init.headers ?? { accept: 'application/json' },
-        redirect: 'error',
-        signal: init.signal ? AbortSignal.any([init.signal, timeout]) : timeout,
-      });
+      const response = await boundedFetch(url, { headers: init.headers, signal: init.signal }, this.#timeoutMs);
       if (response.status !== 200) throw new Error(`${url} answered ${response.status}`);
-      return new Response(await boundedText(response), {
+      return new Response(await response.text(), {
         status: 200,
         headers: { 'content-type': 'application/json' },
       });
@@ -235,15 +230,4 @@ class KeySource {
       throw error;
     }
   }
-}
-
-async function boundedText(response: Response): Promise<string> {
-  const chunks: Uint8Array[] = [];
-  let length = 0;
-  for await (const chunk of (response.body ?? []) as AsyncIterable<Uint8Array>) {
-    length += chunk.length;
-    if (length > MAX_ANSWER_BYTES) throw new Error(`the answer is longer than ${MAX_ANSWER_BYTES} bytes`);
-    chunks.push(chunk);
-  }
-  return new TextDecoder('utf-8', { fatal: true }).decode(Buffer.concat(chunks));
 }

@@ -10,6 +10,7 @@ import { createDoor, type Door } from './door.ts';
 import { AddressLimiter, type Limiter, type Rate } from './limiter.ts';
 import type { Metrics } from './metrics.ts';
 import { type PlanDoor, plans } from './plans.ts';
+import { type SignInOptions, signIn } from './sign-in.ts';
 import { type TerminalDoor, type Voter, votes } from './votes.ts';
 
 export type WebOptions = {
@@ -23,6 +24,8 @@ export type WebOptions = {
   readonly terminal?: TerminalDoor;
   /** Where statements are listed before they run. Absent: nowhere. */
   readonly plans?: PlanDoor;
+  /** How people sign in, and the pages behind that. Absent: there are none. */
+  readonly signIn?: Omit<SignInOptions, 'audit' | 'metrics' | 'limiter' | 'isLocal' | 'log'> | undefined;
   readonly audit: Pick<Audit, 'append' | 'commit'>;
   readonly metrics: Metrics;
   /** What keeps the gateway from being ready, by part. */
@@ -103,6 +106,12 @@ export function createWeb(options: WebOptions): Web {
     const pace = (options.limiter ?? ((_name: string, rate: Rate) => new AddressLimiter(rate)))('plans', PLANS);
     const listed = options.plans;
     app.register(async (scope) => plans(scope, { plans: listed, door, pace }));
+  }
+
+  if (options.signIn) {
+    const { audit, metrics, limiter, isLocal, log } = options;
+    const signed = { ...options.signIn, audit, metrics, limiter, isLocal, log };
+    app.register(async (scope) => signIn(scope, signed));
   }
 
   app.get('/healthz', async () => ({ ok: true }));
