@@ -3,6 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { verifyingKey } from '../../queue/sign.ts';
+import { describeRecordings, verifyRecordings } from '../recordings/verify.ts';
 import { version } from '../version.ts';
 import type { Line } from './chain.ts';
 import { listSegments, readSegment } from './files.ts';
@@ -10,7 +11,7 @@ import { exportTrail, FORMATS } from './out/export.ts';
 import { kindsOf, timeOf } from './out/select.ts';
 import { type KnownHead, type Report, verifyDir } from './verify.ts';
 
-const HELP = `Usage: audit verify DIR --key PUB [--key PUB] [--head SEQ:HASH …] [--json]
+const HELP = `Usage: audit verify DIR [DIR …] --key PUB [--key PUB] [--head SEQ:HASH …] [--recordings DIR] [--json]
        audit show DIR [--session ID] [--json]
        audit export DIR --key PUB [--since WHEN] [--until WHEN] [--format jsonl|csv|ocsf] [--connection C]
                     [--principal P] [--kind K …] [--out FILE]
@@ -19,6 +20,8 @@ verify  checks every entry, file and seal in DIR against the audit key's public 
         and names the first entry that does not fit.
           --key PUB        again for a key used before a rotation
           --head SEQ:HASH  as printed on a card: fails when that entry is not there (a cut tail)
+          --recordings DIR also every recording in DIR against what these trails sealed of it; name the trails of all
+                           gateways that record there
 show    prints the entries, one a line, oldest first.
           --session ID     only those of one session
           --json           the entries as they are stored
@@ -47,6 +50,7 @@ export async function runAuditCommand(
       options: {
         key: { type: 'string', multiple: true },
         head: { type: 'string', multiple: true },
+        recordings: { type: 'string' },
         session: { type: 'string' },
         json: { type: 'boolean', default: false },
         ...EXPORT_OPTIONS,
@@ -55,8 +59,8 @@ export async function runAuditCommand(
     });
     if (values.help) return say(out, HELP, 0);
     const [command, dir, ...rest] = positionals;
-    if (!dir || rest.length > 0) return say(out, HELP, 2);
-    if (command === 'verify') return await verify(dir, values, out);
+    if (!dir || (rest.length > 0 && command !== 'verify')) return say(out, HELP, 2);
+    if (command === 'verify') return await verify([dir, ...rest], values, out);
     if (command === 'show') return await show(dir, values, out);
     if (command === 'export') return await exported(dir, values, out, err);
     return say(out, HELP, 2);
@@ -86,17 +90,29 @@ function say<T extends 0 | 1 | 2>(out: (line: string) => void, text: string, cod
 }
 
 async function verify(
-  dir: string,
-  options: { key?: string[]; head?: string[]; json: boolean },
+  dirs: readonly string[],
+  options: { key?: string[]; head?: string[]; recordings?: string; json: boolean },
   out: (line: string) => void,
 ): Promise<0 | 1 | 2> {
   if (!options.key?.length)
     throw new Misuse('--key is missing: the audit key’s public half, as printed by `countersign keygen`');
   const keys = await Promise.all(options.key.map(readKey));
-  const report = await verifyDir(dir, { keys, heads: (options.head ?? []).map(readHead) });
+  const heads = (options.head ?? []).map(readHead);
+  if (dirs.length > 1 && heads.length > 0) throw new Misuse('--head is looked for in one trail: name one DIR with it');
+  let fits = true;
+  for (const dir of dirs) {
+    const report = await verifyDir(dir, { keys, heads });
+    fits &&= report.ok && report.segments > 0;
+    if (dirs.length > 1 && !options.json) out(`${dir}:`);
+    if (options.json) out(JSON.stringify(report));
+    else for (const line of describe(report)) out(line);
+  }
+  if (options.recordings === undefined) return fits ? 0 : 1;
+  if (!fits) return say(out, 'the recordings were not looked at: what sealed them does not fit', 1);
+  const report = await verifyRecordings(dirs, options.recordings);
   if (options.json) out(JSON.stringify(report));
-  else for (const line of describe(report)) out(line);
-  return report.ok && report.segments > 0 ? 0 : 1;
+  else for (const line of describeRecordings(report)) out(line);
+  return report.ok ? 0 : 1;
 }
 
 type ExportArgs = {

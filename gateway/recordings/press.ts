@@ -37,7 +37,7 @@ export type Report =
  * Encrypted, a file goes on behind its first line with chunks: length (4 bytes, big endian), ciphertext, tag (16 bytes);
  * AES-256-GCM under the file's own key, the chunk's number (from 0) as nonce and, with the session, as associated data.
  */
-function press(
+export function press(
   port: Pick<MessagePort, 'on' | 'postMessage' | 'close'>,
   fs: typeof nodeFs,
   crypto: typeof nodeCrypto,

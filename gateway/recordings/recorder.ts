@@ -6,7 +6,7 @@ import type { Audit, AuditEntry } from '../audit/entry.ts';
 import { GatewayError } from '../errors.ts';
 import type { Tape } from '../listeners/listener.ts';
 import { newFileKey, type WrappingKey } from './keys.ts';
-import { type Order, type Report, type Sealed, startPress } from './press.ts';
+import { type Order, type PressTimes, type Report, type Sealed, startPress } from './press.ts';
 import { Reel } from './reel.ts';
 import type { RecordedHead, SessionSummary } from './shape.ts';
 
@@ -40,7 +40,8 @@ export type RecorderOptions = {
   readonly log: { warn(details: object, message: string): void; error(details: object, message: string): void };
   readonly now?: () => number;
   readonly freeBytes?: (dir: string) => Promise<number>;
-  readonly start?: typeof startPress;
+  readonly start?: (times: PressTimes) => Worker;
+  readonly openFiles?: number;
   readonly times?: Partial<Record<'tickMs' | 'sealMs', number>>;
 };
 
@@ -149,6 +150,7 @@ export class Recorder {
     clearTimeout(this.#tick);
     const thread = this.#thread;
     if (!thread) return;
+    thread.ref(); // the process stays for what is still to be sealed
     await this.#sync(true).catch((error) =>
       this.#options.log.warn({ reason: String(error) }, 'a recording stays open'),
     );
@@ -236,7 +238,7 @@ export class Recorder {
 
   #startThread(): Worker {
     const { start = startPress, times } = this.#options;
-    const thread = start({ sealMs: times?.sealMs ?? SEAL_MS, openFiles: OPEN_FILES });
+    const thread = start({ sealMs: times?.sealMs ?? SEAL_MS, openFiles: this.#options.openFiles ?? OPEN_FILES });
     thread.on('message', (report: Report) => this.#heard(report));
     thread.on('error', (error) =>
       this.#options.log.error({ reason: error.message }, 'the thread of recordings failed'),
