@@ -134,10 +134,10 @@ export class Recorder {
     return this.#reels.get(session) ?? this.#ending.get(session);
   }
 
-  /** All that was recorded so far is in its file. @throws GatewayError AUDIT where the disk does not answer */
-  async written(): Promise<void> {
+  /** All that was recorded so far is in its file; `seal`: and in the trail. @throws GatewayError AUDIT where the disk does not answer */
+  async written(seal = false): Promise<void> {
     this.#flush();
-    await this.#sync(false);
+    await this.#sync(seal);
   }
 
   /** End every recording, seal all, let go. Sessions should have ended before. */
@@ -150,7 +150,6 @@ export class Recorder {
     clearTimeout(this.#tick);
     const thread = this.#thread;
     if (!thread) return;
-    thread.ref(); // the process stays for what is still to be sealed
     await this.#sync(true).catch((error) =>
       this.#options.log.warn({ reason: String(error) }, 'a recording stays open'),
     );
@@ -244,7 +243,6 @@ export class Recorder {
       this.#options.log.error({ reason: error.message }, 'the thread of recordings failed'),
     );
     thread.on('exit', () => this.#lost(thread));
-    thread.unref();
     this.#threadSince = performance.now();
     return thread;
   }
