@@ -2,7 +2,8 @@
 import type { webcrypto } from 'node:crypto';
 import { createServer } from 'node:http';
 import { exportJWK, generateKeyPair, type JWK, type JWTHeaderParameters, type JWTPayload, SignJWT } from 'jose';
-import type { Configuration } from 'oidc-provider';
+import type { ClientMetadata, Configuration, Provider as OidcProvider } from 'oidc-provider';
+import { peopleClients, peopleConfiguration, peopleFeatures, signInPage } from './oidc-people.ts';
 import { freePort } from './ports.ts';
 
 export type OidcClient = { readonly id: string; readonly secret: string; readonly groups?: string | readonly string[] };
@@ -61,6 +62,7 @@ export async function startOidc(options: {
   let keyRequests = 0;
   let keys: Awaited<ReturnType<typeof newKey>>;
   let handle: ReturnType<InstanceType<typeof Provider>['callback']>;
+  let serving: OidcProvider;
 
   const groupsOf = (subject: string) =>
     (options.clients.find(({ id }) => id === subject) ?? accounts.find((account) => account.subject === subject))
@@ -70,17 +72,27 @@ export async function startOidc(options: {
     keys = await newKey();
     const configuration: Configuration = {
       jwks: { keys: [keys.jwk] },
-      ttl: { AccessToken: lifetime, ClientCredentials: lifetime },
-      clients: [...options.clients, LOGIN_CLIENT].map(({ id, secret }) => ({
-        client_id: id,
-        client_secret: secret,
-        grant_types: id === LOGIN_CLIENT.id ? [LOGIN_GRANT] : ['client_credentials'],
-        redirect_uris: [],
-        response_types: [],
-      })),
-      findAccount: (_, accountId) => ({ accountId, claims: () => ({ sub: accountId }) }),
+      ttl: {
+        AccessToken: lifetime,
+        ClientCredentials: lifetime,
+        IdToken: lifetime,
+        ...{ Interaction: 600, Session: 3_600, Grant: 86_400, DeviceCode: 600, RefreshToken: 86_400 },
+      },
+      clients: [...options.clients, LOGIN_CLIENT]
+        .map(
+          ({ id, secret }): ClientMetadata => ({
+            client_id: id,
+            client_secret: secret,
+            grant_types: id === LOGIN_CLIENT.id ? [LOGIN_GRANT] : ['client_credentials'],
+            redirect_uris: [],
+            response_types: [],
+          }),
+        )
+        .concat(peopleClients),
+      ...peopleConfiguration(accounts),
       features: {
         devInteractions: { enabled: false },
+        ...peopleFeatures,
         clientCredentials: { enabled: true },
         resourceIndicators: {
           enabled: true,
@@ -130,6 +142,7 @@ export async function startOidc(options: {
       },
       ['account'],
     );
+    serving = provider;
     handle = provider.callback();
   };
   await rotateKeys();
@@ -137,7 +150,10 @@ export async function startOidc(options: {
   const listen = async () => {
     const server = createServer((request, response) => {
       if (request.url === '/jwks') keyRequests++;
-      void handle(request, response);
+      signInPage(serving, { accounts, resource: RESOURCE }, request, response).then(
+        (answered) => void (answered || handle(request, response)),
+        () => response.writeHead(400).end('this sign-in is over; begin again'),
+      );
     });
     await new Promise<void>((resolve, reject) => {
       server.once('error', reject);

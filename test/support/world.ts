@@ -12,6 +12,7 @@ import { entryOf } from './cli.ts';
 import { type Config, demoConfig, PEOPLE } from './demo-config.ts';
 import { answers, launch, type Process } from './launch.ts';
 import { type Oidc, startOidc } from './oidc.ts';
+import { DEVICE_CLIENT, WEB_CLIENT } from './oidc-people.ts';
 import { freePort } from './ports.ts';
 import { startPostgres, type TestPostgres } from './postgres.ts';
 import { startRedis, type TestRedis } from './redis.ts';
@@ -174,6 +175,7 @@ async function build(options: WorldOptions, dir: string, undo: Undo, starting: P
     COUNTERSIGN_AUDIT_KEY: keys.audit.secret,
     ORDERS_PW: UPSTREAM_ROLE.password,
     REDIS_URL: redis.url,
+    SIGN_IN_SECRET: WEB_CLIENT.secret,
   };
   const gateways: GatewayProcess[] = [];
   const bots: Process[] = [];
@@ -196,6 +198,15 @@ async function build(options: WorldOptions, dir: string, undo: Undo, starting: P
     await mkdir(auditDir);
     const own = {
       listen: { postgres: `127.0.0.1:${at.postgres}`, web: `127.0.0.1:${at.web}` },
+      web: {
+        url: `http://127.0.0.1:${at.web}`,
+        sign_in: {
+          issuer: oidc.issuer,
+          client_id: WEB_CLIENT.id,
+          client_secret: `\${env:SIGN_IN_SECRET}`,
+          device_client_id: DEVICE_CLIENT,
+        },
+      },
       state: { redis: `\${env:REDIS_URL}` },
       keys: { own: `\${env:COUNTERSIGN_GATEWAY_KEY}`, bots: [keys.bot.public], gateways: trusted },
       audit: { dir: auditDir, key: `\${env:COUNTERSIGN_AUDIT_KEY}`, mode: 'strict' },
