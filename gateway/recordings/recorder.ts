@@ -134,6 +134,15 @@ export class Recorder {
     return this.#reels.get(session) ?? this.#ending.get(session);
   }
 
+  /** From now on `listener` hears the lines of this reel; resolves, with how many came before, once those are in its file. */
+  async listen(reel: Reel, listener: (text: string) => void): Promise<number> {
+    this.#flush();
+    reel.listeners.add(listener);
+    const { lines } = reel;
+    await this.#sync(false);
+    return lines;
+  }
+
   /** All that was recorded so far is in its file; `seal`: and in the trail. @throws GatewayError AUDIT where the disk does not answer */
   async written(seal = false): Promise<void> {
     this.#flush();
@@ -213,6 +222,7 @@ export class Recorder {
     if (!this.#reels.delete(session)) return; // it has failed, or all are closed
     this.#ending.set(session, reel);
     this.#flush();
+    hangUp(reel);
     this.#order({ do: 'end', id: session });
   }
 
@@ -307,6 +317,7 @@ export class Recorder {
     const reel = this.#reels.get(id);
     if (!reel && !ended) return;
     this.#reels.delete(id);
+    if (reel) hangUp(reel);
     try {
       audit.append({ kind: 'recording.failed', session: id, reason });
     } catch {
@@ -340,6 +351,12 @@ export class Recorder {
     }
     this.#full = full;
   }
+}
+
+/** Whoever listens to it hears that nothing more comes. */
+function hangUp(reel: Reel): void {
+  for (const listener of reel.listeners) listener('');
+  reel.listeners.clear();
 }
 
 async function freeBytesOf(dir: string): Promise<number> {

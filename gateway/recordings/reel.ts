@@ -26,11 +26,14 @@ export class Reel implements Tape {
   /** As the thread last said, of the file. */
   bytes = 0;
   sha256: string | undefined;
+  /** Lines that are on their way to the file, or in it; the head is none. */
+  lines = 0;
   /** Nothing more comes. */
   ended = false;
   /** When others were last told of it, ms of the monotonic clock; and whether it has changed since. */
   toldAt = 0;
   changed = true;
+  /** Hear each batch of lines as it leaves for the file; an empty one is the end. */
   readonly listeners = new Set<(text: string) => void>();
 
   constructor(head: RecordedHead, file: string, path: string, deps: ReelDeps) {
@@ -72,6 +75,7 @@ export class Reel implements Tape {
       text += `{"t":${this.#times[at]! - startedAt},${typeof piece === 'string' ? piece : piece.members()}}\n`;
     }
     const weight = this.#weight;
+    this.lines += this.#pieces.length;
     this.#times = [];
     this.#pieces = [];
     this.#weight = 0;

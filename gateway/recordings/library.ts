@@ -1,0 +1,112 @@
+/** All recordings as pages, exports and commands read them: those that go on here, and those on the shelf. */
+import { createReadStream } from 'node:fs';
+import { GatewayError } from '../errors.ts';
+import type { WrappingKey } from './keys.ts';
+import { readRecording } from './read.ts';
+import type { Recorder } from './recorder.ts';
+import type { Reel } from './reel.ts';
+import type { Found, RecordedEvent, RecordedHead, Recordings, Search, SessionSummary } from './shape.ts';
+
+const MOST_BEHIND = 8 << 20; // characters that whoever follows may be behind
+
+/** Where finished recordings are, and what is known of all. */
+export type Shelf = Pick<Recordings, 'search' | 'find' | 'onChange'> & {
+  /** The bytes of its file. @throws GatewayError RECORDING | UNAVAILABLE */
+  open(summary: SessionSummary): AsyncIterable<Buffer>;
+};
+
+export type LibraryDeps = {
+  readonly recorder: Pick<Recorder, 'live' | 'written' | 'listen'>;
+  readonly shelf: Shelf;
+  readonly keys: readonly WrappingKey[];
+};
+
+type Line = RecordedHead | RecordedEvent;
+
+export class Library implements Recordings {
+  readonly #deps: LibraryDeps;
+
+  constructor(deps: LibraryDeps) {
+    this.#deps = deps;
+  }
+
+  search(query: Search, visible: (summary: SessionSummary) => boolean): Found {
+    const { sessions, more } = this.#deps.shelf.search(query, visible);
+    return { sessions: sessions.map((summary) => this.#deps.recorder.live(summary.session)?.summary ?? summary), more };
+  }
+
+  find(session: string): SessionSummary | undefined {
+    return this.#deps.recorder.live(session)?.summary ?? this.#deps.shelf.find(session);
+  }
+
+  onChange(listener: () => void): () => void {
+    return this.#deps.shelf.onChange(listener);
+  }
+
+  async *read(session: string): AsyncGenerator<Line> {
+    const reel = this.#deps.recorder.live(session);
+    if (reel) await this.#deps.recorder.written();
+    yield* this.#lines(session, reel);
+  }
+
+  async *follow(session: string, signal: AbortSignal): AsyncGenerator<Line> {
+    const reel = this.#deps.recorder.live(session);
+    if (!reel || reel.ended) {
+      yield* this.read(session);
+      return;
+    }
+    const news = new News();
+    const stop = () => news.hear('');
+    signal.addEventListener('abort', stop, { once: true });
+    try {
+      let before = await this.#deps.recorder.listen(reel, news.hear);
+      for await (const line of this.#lines(session, reel)) {
+        if (signal.aborted) return;
+        yield line;
+        if (line.kind !== 'session' && --before === 0) break;
+        if (before === 0) break;
+      }
+      for (let text = await news.next(); text !== '' && !signal.aborted; text = await news.next()) {
+        for (const line of text.split('\n')) if (line !== '') yield JSON.parse(line) as Line;
+      }
+    } finally {
+      signal.removeEventListener('abort', stop);
+      reel.listeners.delete(news.hear);
+    }
+  }
+
+  #lines(session: string, reel: Reel | undefined): AsyncGenerator<Line> {
+    const { shelf, keys } = this.#deps;
+    if (reel) return readRecording(createReadStream(reel.path), { keys });
+    const summary = shelf.find(session);
+    if (!summary) throw new GatewayError('RECORDING', 'nothing is known of a session of that id');
+    return readRecording(shelf.open(summary), { keys });
+  }
+}
+
+/** What comes while nobody takes it, up to a bound. */
+class News {
+  #texts: string[] = [];
+  #size = 0;
+  #wake: (() => void) | undefined;
+
+  readonly hear = (text: string): void => {
+    this.#size += text.length;
+    if (this.#size > MOST_BEHIND) this.#texts = [];
+    else this.#texts.push(text);
+    this.#wake?.();
+  };
+
+  /** Empty: that was all. @throws GatewayError LIMIT for whoever reads too slowly */
+  async next(): Promise<string> {
+    while (this.#texts.length === 0 && this.#size <= MOST_BEHIND) {
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve;
+      });
+    }
+    if (this.#size > MOST_BEHIND) throw new GatewayError('LIMIT', 'too much happened in the meantime; open it again');
+    const text = this.#texts.shift() ?? '';
+    this.#size -= text.length;
+    return text;
+  }
+}
