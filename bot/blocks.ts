@@ -18,13 +18,27 @@ export const words = (text: string, style?: { bold?: boolean; italic?: boolean; 
 /** A person, shown by their name; in an edit it rings nobody. */
 export const person = (id: string): Element => (isUserId(id) ? { type: 'user', user_id: id } : words(id));
 
-/** Plain text, but for these Slack ids: where one stands alone, it is shown as that person. */
-export function withPeople(text: string, people: readonly string[] = [], style?: { bold?: boolean }): Element[] {
-  const ids = people.filter(isUserId);
-  if (ids.length === 0) return [words(text, style)];
-  const parts = text.split(new RegExp(`(?<!\\w)(${ids.join('|')})(?!\\w)`)); // what is in brackets stays, at odd places
-  return parts.flatMap((part, at) => (part === '' ? [] : at % 2 === 1 ? person(part) : words(part, style)));
+/** `2026-11-23 14:02:11 UTC`, as gateways say when something was */
+const MOMENT = String.raw`\d{4}-\d\d-\d\d \d\d:\d\d(?::\d\d)? UTC`;
+
+/**
+ * Plain text, but for these Slack ids and for moments: where an id stands alone, it is shown as that person, and where a
+ * day and a time do, they are shown as they are in the reader's own time zone.
+ */
+export function spoken(text: string, people: readonly string[] = [], style?: { bold?: boolean }): Element[] {
+  const own = new RegExp(`(?<!\\w)(${[...people.filter(isUserId), MOMENT].join('|')})(?!\\w)`);
+  const parts = text.split(own); // what is in brackets stays, at odd places
+  const all = parts.flatMap((part, at) => {
+    if (part === '') return [];
+    if (at % 2 === 0) return words(part, style);
+    const time = Date.parse(part.replace(' UTC', 'Z').replace(' ', 'T'));
+    return isUserId(part) ? person(part) : Number.isNaN(time) ? words(part, style) : moment(time, LOCAL_TIME, part);
+  });
+  return all.length > 0 ? all : [words(text, style)];
 }
+
+/** In the reader's own habit. */
+export const LOCAL_TIME = '{date_short_pretty} at {time}';
 
 /** A moment in the reader's own time zone; `said` where Slack cannot show it. */
 export const moment = (epochMs: number, format: string, said: string): Element => ({

@@ -71,6 +71,27 @@ describe('an answer', () => {
     assert.doesNotMatch(of([]), /user_id/);
   });
 
+  it('shows when something was in the time zone of whoever reads it, and what is no such moment as it stands', () => {
+    const at = Date.UTC(2026, 0, 2, 14, 2, 11);
+    const lines = ['Since 2026-01-02 14:02:11 UTC, 4 min ago', 'until 14:02:11 UTC, or 2026-99-02 14:02:11 UTC'];
+    const simulated = { operations: 1, held: 1, denied: 0, allowed: 0, unknown: 0, agents: [], samples: [] as never[] };
+    const samples = [{ at, headline: 'DELETE', agent: 'report-bot', verdict: 'hold' }];
+    const heardOf = heard([answer({ sections: [{ lines }], simulated: { ...simulated, samples } })]);
+    const views = answerViews('sessions', merged(heardOf, 'sessions'));
+    fits(views);
+    const blocks = JSON.stringify(views[0]?.blocks);
+    const moment = (fallback: string, of: number) =>
+      `{"type":"date","timestamp":${of / 1_000},"format":"{date_short_pretty} at {time}","fallback":"${fallback}"}`;
+    for (const said of [
+      `"Since "},${moment('2026-01-02 14:02:11 UTC', at)},{"type":"text","text":", 4 min ago`,
+      `${moment('2026-01-02 14:02 UTC', at - 11_000)},{"type":"text","text":" report-bot`,
+    ])
+      assert.equal(blocks.includes(said), true, said);
+    assert.equal(blocks.match(/"type":"date"/g)?.length, 2);
+    assert.match(blocks, /until 14:02:11 UTC, or /);
+    assert.match(blocks, /2026-99-02 14:02:11 UTC/);
+  });
+
   it('parses nothing of what gateways say: no mention rings, no link hides', () => {
     const evil = '<!channel> <@U0ALICE> <https://evil.example|https://good.example> *bold* `code`';
     const view = answerViews(

@@ -2,7 +2,7 @@
 import type { types } from '@slack/bolt';
 import type { Section } from '../queue/asks.ts';
 import { visible } from '../queue/review.ts';
-import { actions, paragraphs, preformatted, sizeOf, smallPrint, withPeople, words } from './blocks.ts';
+import { actions, paragraphs, preformatted, sizeOf, smallPrint, spoken, words } from './blocks.ts';
 import type { View } from './cards.ts';
 import { gateButton } from './gate-button.ts';
 import { TOPICS } from './gate-help.ts';
@@ -78,7 +78,7 @@ function linesOf(lines: readonly string[], people?: readonly string[]) {
   let left = SECTION_SIZE;
   const rows: Parameters<typeof paragraphs>[1][] = [];
   for (const [at, line] of lines.entries()) {
-    const shown = withPeople(oneLine(line, 500), people);
+    const shown = spoken(oneLine(line, 500), people);
     left -= JSON.stringify(shown).length + 65; // what it takes as a block of its own
     if (left < 0 && at > 0) {
       rows.push([words(`… and ${lines.length - at} more lines`)]);

@@ -1,7 +1,7 @@
 /** One answer out of what several gateways said. Pure. */
 import type { Answer, GateCommand, Section } from '../queue/asks.ts';
 import type { Heard } from './gate-ask.ts';
-import { clock } from './words.ts';
+import { day } from './words.ts';
 
 export type Merged = { readonly text: string; readonly sections: readonly Section[] };
 
@@ -43,7 +43,7 @@ function simulation(answers: readonly Answer[]): Section[] {
     .flatMap((one) => one.samples)
     .sort((a, b) => b.at - a.at)
     .slice(0, 3)
-    .map(({ at, headline, agent, verdict }) => `${clock(at)} ${agent}: ${headline} (${verdict})`);
+    .map(({ at, headline, agent, verdict }) => `${day(at)} ${agent}: ${headline} (${verdict})`);
   const unknown = sum((one) => one.unknown);
   return [
     {

@@ -2,7 +2,7 @@
 import type { types } from '@slack/bolt';
 import type { Section } from '../queue/asks.ts';
 import { HOME, type HomePart } from '../queue/home.ts';
-import { actions, heading, paragraphs, sizeOf, smallPrint, withPeople } from './blocks.ts';
+import { actions, heading, paragraphs, sizeOf, smallPrint, spoken } from './blocks.ts';
 import type { Heard } from './gate-ask.ts';
 import { gateButton } from './gate-button.ts';
 import { oneLine } from './text.ts';
@@ -31,7 +31,7 @@ export function homeView({ answers, silent, trouble }: Heard): HomeView {
   // Notes about what is missing are of no part: they stand at the end, whatever they are about.
   const titles = new Set<string | undefined>(Object.values(HOME).map(({ title }) => title));
   const others = [...new Set(sections.filter(({ title }) => !titles.has(title)).flatMap(({ lines }) => lines))];
-  blocks.push(...others.slice(0, 5).map((line, at) => smallPrint(`other.${at}`, oneLine(line, 900))));
+  blocks.push(...others.slice(0, 5).map((line, at) => note(`other.${at}`, oneLine(line, 900))));
   blocks.push(smallPrint('help', '/gate help says what else can be asked, in any channel.'));
   return { type: 'home', blocks: fitting(blocks) };
 }
@@ -63,9 +63,8 @@ const order = ({ at }: Section, newestFirst: boolean): number =>
 function itemBlocks(id: string, { lines, people, link, buttons, at }: Section): types.KnownBlock[] {
   const rows = lines
     .slice(0, 8)
-    .map((line, row) => withPeople(oneLine(line, 400), people, { bold: row === 0 && lines.length > 1 }));
-  if (at === undefined)
-    return rows.length > 0 ? [smallPrint(id, lines.map((line) => oneLine(line, 400)).join(' '))] : [];
+    .map((line, row) => spoken(oneLine(line, 400), people, { bold: row === 0 && lines.length > 1 }));
+  if (at === undefined) return rows.length > 0 ? [note(id, lines.map((line) => oneLine(line, 400)).join(' '))] : [];
   const linked: types.RichTextLink[] =
     link !== undefined && /^https?:\/\/[^\s<>|]+$/.test(link)
       ? [{ type: 'link', url: link, text: 'Open its card' }]
@@ -74,6 +73,12 @@ function itemBlocks(id: string, { lines, people, link, buttons, at }: Section): 
   const blocks: types.KnownBlock[] = all.length > 0 ? [paragraphs(id, ...all)] : [];
   if (buttons && buttons.length > 0) blocks.push(actions(`${id}.do`, buttons.slice(0, 5).map(gateButton)));
   return blocks;
+}
+
+/** In small print, unless it says when something was: plain text shows everybody the same time. */
+function note(id: string, line: string): types.KnownBlock {
+  const said = spoken(line);
+  return said.some(({ type }) => type === 'date') ? paragraphs(id, said) : smallPrint(id, line);
 }
 
 /** What stands last gives way: what waits for a decision stands first. */

@@ -116,6 +116,20 @@ describe('the view of App Home', () => {
     sections,
   });
 
+  it('shows when something was in the time zone of whoever looks, in notes too', () => {
+    const said = 'since 2026-01-02 14:02:11 UTC';
+    const sections = [
+      { title: waits.title, lines: ['DELETE', said], at: 1 },
+      { title: waits.title, lines: [`As it remembers, ${said}`] },
+      { title: waits.title, lines: ['More may wait for you.'] },
+    ];
+    const view = homeView({ answers: [answer('a', sections)], silent: [] });
+    assert.equal(viewErrors(view as never), undefined);
+    const json = JSON.stringify(view);
+    assert.equal(json.match(/"type":"date","timestamp":1767362531/g)?.length, 2);
+    assert.match(json, /"type":"context"[^}]*"text":"More may wait/);
+  });
+
   it('puts parts in their order, the oldest first, and says once what all gateways share', () => {
     const review = { title: reviews.title, lines: ['one release'], at: 5 };
     const json = JSON.stringify(

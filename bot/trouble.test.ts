@@ -230,7 +230,7 @@ describe('a ballot', () => {
 
   it('says what people are called, of those Slack names within a second, as no group is called', async () => {
     const slack: Slack = {
-      call: async (_method, { user: id }) =>
+      call: async (_method, { user: id } = {}) =>
         id === 'U0SLOW' ? new Promise(() => {}) : { user: { id, real_name: id === 'U0ALICE' ? ' @dba-oncall' : '' } },
     };
     const names = await new People({ slack, team: 'T1' }).names(['U0ALICE', 'U0SLOW', 'U0BLANK', '@leads', 'oidc:sre']);

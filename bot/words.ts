@@ -1,5 +1,6 @@
 /** What a card says in words: headline, status, record. One sentence each, from typed facts; no markup, no literals. */
 import { type Card, saidByTarget } from '../queue/cards.ts';
+import { LOCAL_TIME } from './blocks.ts';
 import { notification, oneLine } from './text.ts';
 
 /** States in which a vote can still change something. */
@@ -19,9 +20,8 @@ export function headlineWithRows(card: Card): string {
 }
 
 export const clock = (epochMs: number): string => `${new Date(epochMs).toISOString().slice(11, 19)} UTC`;
-const day = (epochMs: number): string => `${new Date(epochMs).toISOString().slice(0, 16).replace('T', ' ')} UTC`;
-
-export const LOCAL_TIME = '{date_short_pretty} at {time}'; // in the reader's own time zone and habit
+/** `2026-11-23 14:02 UTC` */
+export const day = (epochMs: number): string => `${new Date(epochMs).toISOString().slice(0, 16).replace('T', ' ')} UTC`;
 
 /** Made of numbers alone, so it may go into mrkdwn. */
 export const slackDate = (epochMs: number): string =>

@@ -133,7 +133,8 @@ describe('/gate', { timeout: 300_000 }, () => {
     const shown = shownBy(listed);
     assert.match(shown, /report-bot on orders/);
     assert.match(JSON.stringify(listed.blocks), /"user_id":"U0BOB"/, 'its sponsor, as a person');
-    assert.match(shown, /Since \d\d:\d\d:\d\d UTC/);
+    assert.match(shown, /Since \s*\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC/);
+    assert.match(JSON.stringify(listed.blocks), /"Since "\},\{"type":"date"/, 'in the time zone of whoever reads it');
     assert.match(shown, /Last: .*public\.orders/);
     assert.equal(hasButton(await gate(PEOPLE.bob, 'sessions'), 'gate.0'), false, 'who is no admin gets no Kill');
     assert.match(shownBy(await press(PEOPLE.carol, listed)), /1 session ended/);

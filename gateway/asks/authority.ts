@@ -7,6 +7,7 @@ import type { People } from '../holds/people.ts';
 import { isGroupName, standing } from '../holds/quorum.ts';
 import { principalKey } from '../operation.ts';
 import type { Asker } from './asks.ts';
+import { count } from './words.ts';
 
 /** What a bot attests of somebody says this much about now, ms. */
 const FRESH_MS = 60_000;
@@ -117,7 +118,5 @@ export function mayChange({ asker, unread }: Judged, admins: readonly string[]):
 function named(names: readonly string[]): string {
   const groups = names.filter((name) => name.startsWith('oidc:') || isGroupName(name));
   const people = names.length - groups.length;
-  return [...groups, ...(people > 0 ? [`the ${people === 1 ? 'person' : `${people} people`} named besides`] : [])].join(
-    ', ',
-  );
+  return [...groups, ...(people > 0 ? [`${count(people, 'person', 'people')} named by id`] : [])].join(', ');
 }

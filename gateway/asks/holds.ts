@@ -1,10 +1,9 @@
 /** `/gate holds`: what waits for people on this gateway, and where its cards hang. */
 import type { Section } from '../../queue/asks.ts';
 import type { Holds, OpenHold } from '../holds/broker.ts';
-import { utc } from '../holds/clock.ts';
 import { principalKey } from '../operation.ts';
 import type { Answers } from './asks.ts';
-import { duration, peopleAmong, who } from './words.ts';
+import { duration, peopleAmong, when, who } from './words.ts';
 
 const MOST_SHOWN = 50;
 
@@ -25,7 +24,7 @@ export function holdsAnswers({ gateway, holds, redact, now }: OpenHoldsDeps): Pi
       title: `${operation.environment.toUpperCase()} · ${operation.connection}: ${redact(operation.headline)}`,
       lines: [
         `Request ${shortId} of ${who(operation.principal)}`,
-        `Waits for ${duration(now() - openedAt)}, until ${utc(deadline.at)}`,
+        `Waits for ${duration(now() - openedAt)}, until ${when(deadline.at)}`,
         ...wanted,
         ...(unseen === undefined ? [] : [`Nobody sees its card: ${unseen}`]),
         ...(posted || unseen !== undefined ? [] : ['Its card is not up yet']),

@@ -3,7 +3,6 @@ import type { Section } from '../../queue/asks.ts';
 import { HOME, type HomePart } from '../../queue/home.ts';
 import type { History } from '../gate/history.ts';
 import type { Holds, OpenHold } from '../holds/broker.ts';
-import { utc } from '../holds/clock.ts';
 import type { Decisions } from '../holds/decisions.ts';
 import type { LinkedPerson } from '../holds/linked.ts';
 import type { People } from '../holds/people.ts';
@@ -11,7 +10,7 @@ import { isGroupName } from '../holds/quorum.ts';
 import type { SessionRegistry } from '../listeners/listener.ts';
 import type { Reviews } from '../state/reviews.ts';
 import type { Answers, Asker } from './asks.ts';
-import { count, peopleAmong, who } from './words.ts';
+import { count, peopleAmong, when, who } from './words.ts';
 
 const WEEK_MS = 7 * 86_400_000;
 
@@ -76,7 +75,7 @@ function shown({ redact }: HomeDeps, { operation, shortId, openedAt, deadline, p
   return {
     lines: [
       `${operation.environment.toUpperCase()} · ${operation.connection}: ${redact(operation.headline)}`,
-      `${who(operation.principal)}, since ${utc(openedAt)}, until ${utc(deadline.at)}. Request ${shortId}.`,
+      `${who(operation.principal)}, since ${when(openedAt)}, until ${when(deadline.at)}. Request ${shortId}.`,
       ...(unseen === undefined ? [] : [`Nobody sees its card: ${unseen}`]),
     ],
     ...peopleAmong(operation.principal.sponsor),
@@ -123,23 +122,23 @@ function isPartial({ linked }: HomeDeps, { operation: { principal } }: OpenHold,
 function operations({ history, redact }: HomeDeps, { own }: Asker): Item[] {
   const all = history.of(own).sort((a, b) => b.deed.at - a.deed.at);
   return all.map(({ name, connection, deed }) => ({
-    lines: [`${utc(deed.at)} ${name} on ${connection}: ${redact(deed.headline)} (${deed.verdict})`],
+    lines: [`${when(deed.at)} ${name} on ${connection}: ${redact(deed.headline)} (${deed.verdict})`],
     at: deed.at,
   }));
 }
 
 function decided({ decisions, startedAt, gateway, redact, now }: HomeDeps, { user }: Asker): Item[] {
   const items: Item[] = decisions.of(user).map(({ at, decision, headline, connection, shortId, state, link }) => ({
-    lines: [
-      `${new Date(at).toISOString().slice(0, 10)} ${utc(at)} ${decision}: ${connection}: ${redact(headline)} (request ${shortId}, ${state})`,
-    ],
+    lines: [`${when(at)} ${decision}: ${connection}: ${redact(headline)} (request ${shortId}, ${state})`],
     ...(link === undefined ? {} : { link }),
     at,
   }));
   // A restart forgets them, and nobody shall read an empty list as a quiet week.
   if (now() - startedAt >= WEEK_MS) return items;
-  const since = `${new Date(startedAt).toISOString().slice(0, 10)} ${utc(startedAt)}`;
-  return [...items, { lines: [`As gateway ${gateway} remembers it, since ${since}; the audit trail has all.`] }];
+  return [
+    ...items,
+    { lines: [`As gateway ${gateway} remembers it, since ${when(startedAt)}; the audit trail has all.`] },
+  ];
 }
 
 async function unsigned({ reviews, redact }: HomeDeps, { user }: Asker): Promise<Item[]> {
@@ -148,7 +147,7 @@ async function unsigned({ reviews, redact }: HomeDeps, { user }: Asker): Promise
   return all.map(({ hold, shortId, headline, connection, environment, name, user: broke, reason, at }) => ({
     lines: [
       `${environment.toUpperCase()} · ${connection}: ${redact(headline)}`,
-      `Request ${shortId}, released alone by ${name} at ${utc(at)}: ${redact(reason)}`,
+      `Request ${shortId}, released alone by ${name} at ${when(at)}: ${redact(reason)}`,
     ],
     ...(broke === user
       ? {}

@@ -9,7 +9,7 @@ import type { Answers } from './asks.ts';
 import { cut } from './bounded.ts';
 import { type Surroundings, understood } from './rule-words.ts';
 import { seesAll } from './rules.ts';
-import { count } from './words.ts';
+import { count, when } from './words.ts';
 
 const DAY_MS = 86_400_000;
 const MOST_BYTES = 48 << 20; // some 100,000 operations: what can be read before the deadline, the newest of them
@@ -69,7 +69,7 @@ async function simulated(deps: RuleSimulateDeps, rule: Rule, slackRules: readonl
     recent.skipped() > 0 || !recent.ended()
       ? ` Only a part of the last 24 h was read: ${[
           ...(recent.skipped() > 0 ? [`the oldest ${Math.ceil(recent.skipped() / 2 ** 20)} MB were not`] : []),
-          ...(recent.ended() ? [] : [`what came after ${new Date(last).toISOString().slice(0, 19)}Z was not`]),
+          ...(recent.ended() ? [] : [`what came after ${when(last)} was not`]),
         ].join(', ')}.`
       : '';
   const result = tally.result();

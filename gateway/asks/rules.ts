@@ -1,7 +1,6 @@
 /** `/gate rules`: what is in force, and its changes by command. Rules of the file are the floor and change only there. */
 import type { Section } from '../../queue/asks.ts';
 import { GatewayError } from '../errors.ts';
-import { utc } from '../holds/clock.ts';
 import { ACTIONS } from '../operation.ts';
 import { printLine } from '../policy/line-print.ts';
 import type { ConnectionDefaults, Rule } from '../policy/policy.ts';
@@ -9,7 +8,7 @@ import type { KeptSet, RulesHistory } from '../state/rules-history.ts';
 import type { Answers, Asker, Said } from './asks.ts';
 import { type ChangeDeps, changeRules, looked } from './rule-change.ts';
 import { difference, differenceText, formOf, type Surroundings, type Understood, understood } from './rule-words.ts';
-import { count, peopleAmong } from './words.ts';
+import { count, peopleAmong, when } from './words.ts';
 
 export type RulesDeps = ChangeDeps & {
   readonly history: Pick<RulesHistory, 'read' | 'rules' | 'recent'>;
@@ -163,8 +162,7 @@ function latestSections(latest: readonly KeptSet[], { admin }: Asker): Section[]
     const changed = before ? difference(before, set.rules) : undefined;
     const what = changed ? `: +${changed.added.length} −${changed.removed.length} rules` : '';
     const agreed = set.approvedBy.length > 0 ? `, approved by ${set.approvedBy.join(', ')}` : '';
-    const day = new Date(set.at).toISOString().slice(0, 10);
-    lines.push(`Version ${set.version}, ${day} ${utc(set.at)}, by ${set.by}${agreed}${what}`);
+    lines.push(`Version ${set.version}, ${when(set.at)}, by ${set.by}${agreed}${what}`);
     const confirm = `Takes back what version ${set.version} changed.`;
     if (admin) buttons.push({ label: `Revert ${set.version}`, line: `rules revert ${set.version}`, confirm });
   }

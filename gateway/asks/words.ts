@@ -14,11 +14,11 @@ export function duration(ms: number): string {
   return hours % 24 === 0 ? `${hours / 24} d` : `${Math.floor(hours / 24)} d ${hours % 24} h`;
 }
 
-/** `14:02:11 UTC, 4 min ago`; with its day where it is not of the last twelve hours. */
-export function ago(at: number, now: number): string {
-  const day = now - at > 12 * 3_600_000 ? `${new Date(at).toISOString().slice(0, 10)} ` : '';
-  return `${day}${utc(at)}, ${duration(now - at)} ago`;
-}
+/** `2026-11-23 14:02:11 UTC`: always with its day, by which bots know it and show it in the reader's own time zone. */
+export const when = (at: number): string => `${new Date(at).toISOString().slice(0, 10)} ${utc(at)}`;
+
+/** `2026-11-23 14:02:11 UTC, 4 min ago` */
+export const ago = (at: number, now: number): string => `${when(at)}, ${duration(now - at)} ago`;
 
 export const count = (n: number, one: string, many = `${one}s`): string =>
   `${n.toLocaleString('en-US')} ${n === 1 ? one : many}`;

@@ -12,6 +12,7 @@ import type { Json } from './workspace.ts';
 
 const plain = (text: string): Json => ({ type: 'plain_text', text });
 const mrkdwn = (text: string): Json => ({ type: 'mrkdwn', text, verbatim: true });
+const SOON = Math.floor(Date.now() / 1000) + 900;
 const STATEMENT = "DELETE FROM customers\nWHERE created_at < now() - interval '2 years' -- <!channel> *bold* ```";
 
 const card = (decided?: string): Json[] => [
@@ -19,7 +20,13 @@ const card = (decided?: string): Json[] => [
   { type: 'section', text: mrkdwn('*report-bot* asks · sponsor <@U0BOB> · nightly revenue report') },
   {
     type: 'rich_text',
-    elements: [{ type: 'rich_text_preformatted', elements: [{ type: 'text', text: STATEMENT }] }],
+    elements: [
+      { type: 'rich_text_preformatted', elements: [{ type: 'text', text: STATEMENT }] },
+      {
+        type: 'rich_text_section',
+        elements: [{ type: 'date', timestamp: SOON, format: '{date_short_pretty} {time}' }],
+      },
+    ],
   },
   {
     type: 'section',
@@ -27,7 +34,7 @@ const card = (decided?: string): Json[] => [
       mrkdwn('*Rule*\nwrites-without-where'),
       mrkdwn('*Who may approve*\n<!subteam^S0DBA> (1 of 1)'),
       mrkdwn('*Digest*\n`9f2c 41aa 07de`'),
-      mrkdwn(`*Until*\n<!date^${Math.floor(Date.now() / 1000) + 900}^{date_short_pretty} {time}|soon>`),
+      mrkdwn(`*Until*\n<!date^${SOON}^{date_short_pretty} {time}|soon>`),
     ],
   },
   decided === undefined
@@ -116,6 +123,11 @@ describe('the page', () => {
     await call(slack, 'chat.postMessage', { channel: CHANNEL, text: 'a card', blocks: card() });
     await page.getByRole('button', { name: 'Approve', exact: true }).waitFor();
     assert.equal(await page.locator('pre.code').textContent(), STATEMENT);
+    const shown = (await page.locator('time').allTextContents()).slice(-2); // the first says when it was posted
+    assert.deepEqual(
+      shown.map((said) => /^(today|tomorrow) \d\d:\d\d$/.test(said)),
+      [true, true],
+    );
     await page.screenshot({ path: picture('card') });
     await page.getByRole('button', { name: 'Approve', exact: true }).click();
     await page.getByText('5,211 rows in 1.3 s').waitFor();
