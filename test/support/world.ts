@@ -175,8 +175,9 @@ async function build(options: WorldOptions, dir: string, undo: Undo, starting: P
     COUNTERSIGN_AUDIT_KEY: keys.audit.secret,
     ORDERS_PW: UPSTREAM_ROLE.password,
     REDIS_URL: redis.url,
-    SIGN_IN_SECRET: WEB_CLIENT.secret,
   };
+  const signInSecret = join(dir, 'sign-in.secret');
+  await writeFile(signInSecret, WEB_CLIENT.secret);
   const gateways: GatewayProcess[] = [];
   const bots: Process[] = [];
   const files: { path: string; own: Config }[] = [];
@@ -203,7 +204,7 @@ async function build(options: WorldOptions, dir: string, undo: Undo, starting: P
         sign_in: {
           issuer: oidc.issuer,
           client_id: WEB_CLIENT.id,
-          client_secret: `\${env:SIGN_IN_SECRET}`,
+          client_secret: `\${file:${signInSecret}}`,
           device_client_id: DEVICE_CLIENT,
         },
       },
