@@ -15,6 +15,7 @@ import { takeUp } from './compose/reload.ts';
 import { Rulebook } from './compose/rulebook.ts';
 import { Keys, openShared } from './compose/shared.ts';
 import { createSignIn } from './compose/sign-in.ts';
+import { startSinks } from './compose/sinks.ts';
 import { createTerminal } from './compose/terminal.ts';
 import { openTrail } from './compose/trail.ts';
 import { createWebDoor } from './compose/web.ts';
@@ -76,6 +77,8 @@ export async function startGateway(
       note({ kind: 'stop', gateway: id });
       return audit.close();
     });
+    const sinks = startSinks(first.audit, { note, log });
+    ends.unshift(() => sinks.stop()); // behind the end of the trail, which they still take along
 
     const registry = new SessionRegistry({ maxPerPrincipal: first.limits.sessionsPerPrincipal, places: crew.places });
     const endSessions = (reason: string) => {
@@ -121,6 +124,7 @@ export async function startGateway(
       holdsOpen: () => holds.stats().open,
       oldestHoldMs: () => holds.stats().oldestMs,
       auditLag: () => audit.lag(),
+      sinks: sinks.states,
       catalogueAges: () => door.catalogueAges(),
       connections: () => config().connections.map(({ name }) => name),
       logLost,

@@ -6,7 +6,7 @@ import { GatewayError } from '../errors.ts';
 import { Chain, GENESIS, type Link, signLink } from './chain.ts';
 import { Disk, type OpenFile } from './disk.ts';
 import type { Audit, AuditEntry, AuditKind } from './entry.ts';
-import { chainName, listSegments, type Predecessor, predecessor, segmentFile } from './files.ts';
+import { chainName, listSegments, type Predecessor, predecessor, type SegmentName, segmentFile } from './files.ts';
 import { renderMembers } from './render.ts';
 
 type PublishedHead = {
@@ -27,6 +27,12 @@ export type AuditOptions = {
   readonly minFreeBytes?: number;
   /** Sealed segments older than this are removed, and that is recorded. Absent: never. */
   readonly retentionMs?: number;
+  /** Asked of a file that is old enough: who still needs it and keeps it, and who has not had it and is not waited for. */
+  readonly waitingFor?: (
+    name: SegmentName,
+    end: Link | undefined,
+    ageMs: number,
+  ) => Promise<{ readonly keep: readonly string[]; readonly missed: readonly string[] }>;
   readonly segmentBytes?: number;
   readonly segmentMs?: number;
   /** More than this waiting for the kernel, or for longer: refused until it has caught up. */
@@ -189,17 +195,24 @@ class Trail implements AuditTrail {
   }
 
   async expire(): Promise<readonly string[]> {
-    const { retentionMs, dir } = this.#options;
+    const { retentionMs, dir, waitingFor } = this.#options;
     await this.#disk.touch(); // another process of this directory may be the one that removes
     if (retentionMs === undefined) return [];
     const segments = await listSegments(dir);
-    const old: { file: string; lastSeq: number; lastHash: string }[] = [];
+    const old: { file: string; lastSeq: number; lastHash: string; missed?: readonly string[] }[] = [];
     for (const name of segments) {
       const { file } = name;
       if (name.chain === this.#chain && name.segment === this.#segment) break;
-      if (this.#now() - (await stat(join(dir, file))).mtimeMs < retentionMs) break;
+      const age = this.#now() - (await stat(join(dir, file))).mtimeMs;
+      if (age < retentionMs) break;
       const end = await predecessor(dir, [name]);
-      old.push({ file, lastSeq: end?.seq ?? 0, lastHash: end?.hash ?? GENESIS.hash });
+      const { keep = [], missed = [] } = (await waitingFor?.(name, end, age)) ?? {};
+      if (keep.length > 0) {
+        this.#warn('old audit files are kept: a sink has not had them yet', { file, sinks: keep });
+        break;
+      }
+      const gone = { file, lastSeq: end?.seq ?? 0, lastHash: end?.hash ?? GENESIS.hash };
+      old.push(missed.length === 0 ? gone : { ...gone, missed });
     }
     if (old.length === 0) return [];
     await this.commit({ kind: 'audit.retention', removed: old, olderThanMs: retentionMs }); // recorded first

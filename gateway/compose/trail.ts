@@ -5,6 +5,7 @@ import type { AuditEntry } from '../audit/entry.ts';
 import { type AuditTrail, openAudit } from '../audit/writer.ts';
 import type { Config } from '../config.ts';
 import { described } from './log.ts';
+import { waitingFor } from './sinks.ts';
 
 export type Trail = {
   readonly audit: AuditTrail;
@@ -17,7 +18,7 @@ export type Trail = {
  * @throws GatewayError AUDIT when it cannot be written
  */
 export async function openTrail(
-  { dir, mode, minFreeBytes, retentionMs, key }: Config['audit'],
+  { dir, mode, minFreeBytes, retentionMs, key, sinks }: Config['audit'],
   options: {
     readonly gateway: string;
     readonly clears: boolean;
@@ -33,7 +34,7 @@ export async function openTrail(
     key: signingKey(key.reveal()),
     gateway,
     ...(minFreeBytes === undefined ? {} : { minFreeBytes }),
-    ...(retentionMs === undefined || !clears ? {} : { retentionMs }),
+    ...(retentionMs === undefined || !clears ? {} : { retentionMs, waitingFor: waitingFor({ dir, sinks }) }),
     publishHead,
     onEntry,
     log,

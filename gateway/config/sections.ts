@@ -20,6 +20,7 @@ import { connectionMaskingShape, maskingSection } from './masking.ts';
 import { section } from './problems.ts';
 import { quietHours } from './quiet.ts';
 import { recordingsSection } from './recordings.ts';
+import { sinksSection } from './sinks.ts';
 import { absolutePath, address, count, duration, host, issuerUrl, line, outside, publicKey, size } from './units.ts';
 import { webSection } from './web.ts';
 import { MOST_WORKERS } from './workers.ts';
@@ -217,6 +218,7 @@ export function sections(sources: SecretSources) {
       mode: z.literal('strict', { error: 'expected strict' }).default('strict'),
       retention: duration('1d', '3650d').optional(),
       min_free: size(0, 1024 ** 4).optional(),
+      sinks: sinksSection({ secret, certificateFile, keyFile }),
     }).transform(({ retention, min_free, ...rest }) => ({ ...rest, retentionMs: retention, minFreeBytes: min_free })),
     recordings: recordingsSection(secret).optional(),
     identity: section(identityShape),

@@ -21,6 +21,8 @@ export type MetricSources = {
   /** Age of the oldest open hold, ms; 0 without one. */
   readonly oldestHoldMs: () => number;
   readonly auditLag: () => { readonly bytes: number; readonly ms: number };
+  /** The ways out of the audit trail that this process sends to: of several processes, one does. */
+  readonly sinks?: () => Iterable<readonly [sink: string, numbers: SinkNumbers]>;
   /** Seconds since each connection's catalogue was last looked at. */
   readonly catalogueAges: () => Iterable<readonly [connection: string, seconds: number]>;
   /** Names of the configured connections; any other becomes `other`. */
@@ -29,6 +31,13 @@ export type MetricSources = {
   readonly logLost: () => number;
   /** Of the other processes of this gateway: what is read is all of them together. */
   readonly others?: (mine: MetricsAsJson) => Promise<readonly MetricsAsJson[]>;
+};
+
+type SinkNumbers = {
+  readonly entries: number;
+  readonly seconds: number;
+  readonly delivered: number;
+  readonly stuck: boolean;
 };
 
 const VERDICTS = ['allow', 'hold', 'deny', 'refused'] as const;
@@ -199,6 +208,8 @@ export function createMetrics(sources: MetricSources): Metrics {
     },
   });
 
+  sinkMetrics(sources, registry);
+
   return {
     operation: count,
     decided: (state, ms) => decisions.observe({ state: among(state, ENDS) }, ms / 1_000),
@@ -221,6 +232,37 @@ export function createMetrics(sources: MetricSources): Metrics {
     json: () => registry.getMetricsAsJSON(),
     stop: () => loop.disable(),
   };
+}
+
+/** Of each sink: how far it is behind, and whether its receiver refuses. */
+function sinkMetrics({ sinks = () => [] }: MetricSources, registry: Registry): void {
+  const registers = [registry];
+  const labelNames = ['sink'] as const;
+  const gauge = (name: string, help: string, read: (state: SinkNumbers) => number) =>
+    new Gauge({
+      name: `countersign_sink_${name}`,
+      help,
+      labelNames,
+      registers,
+      aggregator: 'max',
+      collect() {
+        this.reset();
+        for (const [sink, state] of sinks()) this.set({ sink }, read(state));
+      },
+    });
+  gauge('behind_entries', 'Audit entries that a sink has not delivered yet', ({ entries }) => entries);
+  gauge('behind_seconds', 'Age of the oldest audit entry that a sink has not delivered yet', ({ seconds }) => seconds);
+  gauge('stuck', '1 while the receiver of a sink refuses what it is sent', ({ stuck }) => Number(stuck));
+  new Counter({
+    name: 'countersign_sink_delivered_total',
+    help: 'Audit entries that a sink has delivered',
+    labelNames,
+    registers,
+    collect() {
+      this.reset();
+      for (const [sink, { delivered }] of sinks()) this.inc({ sink }, delivered);
+    },
+  });
 }
 
 /** Typed by prom-client as if it took single metrics; it takes what each registry says as JSON. */
