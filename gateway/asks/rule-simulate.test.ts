@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { newDir, openTrail } from '../../test/support/trail.ts';
 import type { AuditEntry } from '../audit/entry.ts';
+import { stoppedFields } from '../holds/record.ts';
 import { compile } from '../policy/compile.ts';
 import { parseLine } from '../policy/line.ts';
 import type { Rule } from '../policy/policy.ts';
@@ -78,6 +79,8 @@ const counts = async (...args: Parameters<typeof simulated>) => {
   return { operations, held, denied, allowed, unknown };
 };
 
+/** How far one had come when it was asked about again. */
+const FIRST = { rows: 1_000, bytes: 9_000, preview: [], usedUp: undefined };
 const READ = [{ action: 'read', object: 'public.customers' }];
 const DELETE = [{ action: 'delete', object: 'public.customers', where: 'absent' }];
 
@@ -103,6 +106,23 @@ describe('rules simulate', () => {
       ],
     );
     assert.equal((await simulated(entries, 'hold delete on orders where absent')).held, 4);
+  });
+
+  it('counts a statement once that was asked about twice: its COMMIT, or the rest of its result', async () => {
+    const asked = (effects: readonly object[]) => operation('a', effects, { verdict: 'hold' });
+    const again = (of: AuditEntry, more: object): AuditEntry => ({ ...of, ...more });
+    const [write, read] = [asked(DELETE), asked(READ)];
+    const commits = stoppedFields({ ...FIRST, touched: { rows: 550, estimate: 3, withinMs: 60_000 } });
+    const unread = stoppedFields(FIRST);
+    assert.notDeepEqual(Object.keys(commits), Object.keys(unread), 'each is recorded in a way of its own');
+    const entries = [write, again(write, commits), read, again(read, unread)];
+    assert.deepEqual(await counts(entries, 'deny * on orders'), {
+      operations: 2,
+      held: 0,
+      denied: 2,
+      allowed: 0,
+      unknown: 0,
+    });
   });
 
   it('counts what an allow would let pass that is held now', async () => {

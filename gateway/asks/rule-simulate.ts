@@ -103,11 +103,13 @@ class Tally {
     if (entry.kind === 'session.start') this.#started(entry);
     else if (entry.kind === 'session.end') this.#sessions.delete(String(entry.session));
     else if (entry.kind === 'outcome') this.#ended(String(entry.operation), entry.rows);
-    // What was refused before any rule was asked, the rest of a result, and changes of the gateway itself are none.
+    // What was refused before any rule was asked, the rest of a result, the COMMIT of what was counted already, and
+    // changes of the gateway itself are none.
     else if (
       entry.kind === 'operation' &&
       entry.verdict !== 'refused' &&
       !entry.stopped &&
+      !entry.touched &&
       entry.connection !== 'gate'
     ) {
       this.#operation(line, now, then);
