@@ -14,17 +14,18 @@ import { described } from './log.ts';
 import type { Rulebook } from './rulebook.ts';
 
 export type SignInDeps = {
-  readonly config: () => Config;
+  readonly config: () => Pick<Config, 'web' | 'listen' | 'tls' | 'identity' | 'approvals'>;
   readonly store: SignedStore;
   readonly identity: Pick<Identity, 'revocations'>;
-  readonly holds: Pick<Holds, 'people'>;
+  readonly holds: { readonly people: Pick<Holds['people'], 'members' | 'known'> };
   readonly rulebook: Pick<Rulebook, 'names'>;
-  readonly log: Logger;
+  readonly log: Pick<Logger, 'warn'>;
+  readonly now?: () => number;
 };
 
 const ANYWHERE = new Set(['0.0.0.0', '::']);
 
-export function createSignIn({ config, store, identity, holds, rulebook, log }: SignInDeps): WebOptions['signIn'] {
+export function createSignIn({ config, store, identity, holds, rulebook, log, now }: SignInDeps): WebOptions['signIn'] {
   const { web, listen, tls } = config();
   if (!web) return undefined;
   const { url: origin, signIn } = web;
@@ -48,7 +49,7 @@ export function createSignIn({ config, store, identity, holds, rulebook, log }: 
   return {
     origin,
     relying,
-    sessions: new WebSessions({ store, idleMs: signIn.idleMs, endsMs: signIn.endsMs }),
+    sessions: new WebSessions({ store, idleMs: signIn.idleMs, endsMs: signIn.endsMs, ...(now ? { now } : {}) }),
     admit: async ({ identity: who, jti, hash }) => {
       if (!relying.trusts(who)) {
         throw new GatewayError('AUTH', 'you signed in on terms that this gateway no longer accepts; sign in again');

@@ -7,6 +7,7 @@ import {
   type Configuration,
   calculatePKCECodeChallenge,
   ResponseBodyError,
+  WWWAuthenticateChallengeError,
 } from 'openid-client';
 import { GatewayError } from '../errors.ts';
 import type { IssuerConfig } from './issuers.ts';
@@ -142,6 +143,9 @@ function explained(error: unknown, unavailable: (error: unknown) => GatewayError
     const code = CODE.test(error.error) ? error.error : 'an error';
     const message = `the issuer did not sign you in (${code})`;
     return new GatewayError('AUTH', message, { cause: error });
+  }
+  if (error instanceof WWWAuthenticateChallengeError) {
+    return unavailable(new Error('the issuer does not take web.sign_in.client_id with its client_secret'));
   }
   const code = error instanceof Error && 'code' in error ? String(error.code) : '';
   const unreached = error instanceof TypeError || code === 'OAUTH_TIMEOUT' || code === 'OAUTH_RESPONSE_IS_NOT_CONFORM';

@@ -1,0 +1,276 @@
+/** Gateways' web listeners with sign-in, over one real Redis and one real OIDC provider; and a browser that minds its cookies. */
+import assert from 'node:assert/strict';
+import { after, before } from 'node:test';
+import type { FastifyInstance } from 'fastify';
+import type { Redis } from 'ioredis';
+import type { AuditEntry } from '../../gateway/audit/entry.ts';
+import { createSignIn, type SignInDeps } from '../../gateway/compose/sign-in.ts';
+import { GatewayError } from '../../gateway/errors.ts';
+import { Revocations } from '../../gateway/state/revocations.ts';
+import { SignedStore } from '../../gateway/state/signed.ts';
+import type { Guard } from '../../gateway/web/guard.ts';
+import type { Rate } from '../../gateway/web/limiter.ts';
+import { createMetrics } from '../../gateway/web/metrics.ts';
+import { createWeb, type WebOptions } from '../../gateway/web/server.ts';
+import { connectCommands } from '../../queue/connection.ts';
+import { newKeyPair, signingKey, verifyingKey } from '../../queue/sign.ts';
+import { type Oidc, startOidc } from './oidc.ts';
+import { DEVICE_CLIENT, WEB_CLIENT } from './oidc-people.ts';
+import { freePort } from './ports.ts';
+import { startRedis, type TestRedis } from './redis.ts';
+
+type Settings = ReturnType<SignInDeps['config']>;
+
+const pair = newKeyPair();
+export let redis: TestRedis;
+export let oidc: Oidc;
+const undo: (() => unknown)[] = [];
+
+before(async () => {
+  const person = (subject: string, groups?: string[]) => ({
+    subject,
+    email: `${subject}@example.com`,
+    emailVerified: true,
+    ...(groups ? { groups } : {}),
+  });
+  const accounts = [
+    person('alice', ['dba']),
+    person('bob'),
+    person('carol', ['staff']),
+    person('dave'),
+    person('report-bot'),
+  ];
+  [redis, oidc] = await Promise.all([startRedis(), startOidc({ clients: [], accounts })]);
+});
+after(async () => {
+  for (const step of undo.reverse()) await step();
+  await Promise.all([redis.stop(), oidc.stop()]);
+});
+
+export type SignInGateway = Awaited<ReturnType<typeof gateway>>;
+
+/** One gateway's web listener. `at`: of another gateway, behind the same address: only what is sent tells them apart. */
+export async function gateway(
+  options: {
+    readonly behind?: SignInGateway;
+    readonly settings?: (settings: Settings) => Settings;
+    readonly pages?: (app: FastifyInstance, guard: Guard) => void;
+    readonly web?: Partial<WebOptions>;
+    readonly key?: ReturnType<typeof newKeyPair>;
+    readonly secret?: string;
+    readonly rate?: Rate;
+  } = {},
+) {
+  const port = await freePort();
+  const url = `http://127.0.0.1:${port}`;
+  const key = options.key ?? pair;
+  const connection: Redis = connectCommands(redis.url, () => {});
+  await new Promise((resolve) => connection.once('ready', resolve));
+  const store = new SignedStore(connection, {
+    own: signingKey(key.secret),
+    trusted: () => [verifyingKey(pair.public)],
+  });
+  const revocations = new Revocations({
+    store,
+    configured: () => now.settings.identity.revoked,
+    pollMs: 100,
+    staleMs: 1_500,
+  });
+  revocations.start();
+  await revocations.refresh();
+  const { issuer } = oidc;
+  const base: Settings = {
+    listen: { web: { host: '127.0.0.1', port }, postgres: { host: '0.0.0.0', port: 15_432 } },
+    tls: undefined,
+    identity: {
+      issuers: [{ issuer, audience: 'countersign', groups: 'groups' }],
+      agents: [{ issuer, subject: 'report-bot', sponsor: 'U0BOB' }],
+      people: [
+        { slack: 'U0BOB', issuer, subject: 'bob' },
+        { slack: 'U0CAROL', issuer, subject: 'carol' },
+      ],
+      revoked: [],
+    },
+    approvals: { admins: ['oidc:dba'], approvers: ['@dba-oncall'] } as unknown as Settings['approvals'],
+    web: {
+      url: options.behind?.url ?? url,
+      signIn: {
+        issuer,
+        clientId: WEB_CLIENT.id,
+        clientSecret: { reveal: () => options.secret ?? WEB_CLIENT.secret } as never,
+        deviceClientId: DEVICE_CLIENT,
+        scopes: ['openid', 'profile', 'email'],
+        idleMs: 30 * 60_000,
+        endsMs: 12 * 3_600_000,
+      },
+    },
+  };
+  /** What a test may change while it runs. */
+  const now = {
+    settings: options.settings?.(base) ?? base,
+    aheadMs: 0,
+    groups: new Map<string, readonly string[]>(),
+  };
+  const entries: AuditEntry[] = [];
+  const warnings: string[] = [];
+  const log = {
+    warn: (details: object, message?: string) => void warnings.push(`${message} ${JSON.stringify(details)}`),
+  };
+  const metrics = createMetrics({
+    sessions: () => 0,
+    holdsOpen: () => 0,
+    oldestHoldMs: () => 0,
+    catalogueAges: () => [],
+    auditLag: () => ({ bytes: 0, ms: 0 }),
+    connections: () => [],
+    logLost: () => 0,
+  });
+  const signIn = createSignIn({
+    config: () => now.settings,
+    store,
+    identity: { revocations },
+    holds: { people: { members: (name) => now.groups.get(name), known: async () => {} } },
+    rulebook: { names: () => [...now.settings.approvals.approvers, ...now.settings.approvals.admins] },
+    log: log as SignInDeps['log'],
+    now: () => Date.now() + now.aheadMs,
+  });
+  const web = createWeb({
+    host: '127.0.0.1',
+    port,
+    exchange: () => Promise.reject(new GatewayError('AUTH', 'not here')),
+    metrics,
+    audit: { append: (entry) => void entries.push(entry), commit: async (entry) => void entries.push(entry) },
+    troubles: async () => ({}),
+    signIn: signIn && { ...signIn, ...(options.pages ? { pages: options.pages } : {}) },
+    log,
+    ...options.web,
+  });
+  await web.start();
+  undo.push(async () => {
+    await web.stop();
+    metrics.stop();
+    revocations.stop();
+    connection.disconnect();
+  });
+  return { url, now, entries, warnings, revocations, store };
+}
+
+type Kept = { readonly name: string; readonly path: string; readonly value: string; readonly written: string };
+export type Page = {
+  readonly status: number;
+  /** Where it ended, and every address on the way. */
+  readonly url: string;
+  readonly way: readonly string[];
+  readonly body: string;
+  readonly headers: Headers;
+};
+
+/** Cookies belong to the host, whatever its port, as in every browser. */
+export class Browser {
+  cookies: Kept[] = [];
+  /** Every Set-Cookie that was ever received. */
+  readonly received: string[] = [];
+
+  value(name: string): string | undefined {
+    return this.cookies.find((one) => one.name === name)?.value;
+  }
+
+  /** One request; redirects are followed unless told otherwise, each as a GET. */
+  async go(
+    address: string,
+    {
+      form,
+      headers = {},
+      follow = true,
+    }: { form?: Record<string, string>; headers?: Record<string, string>; follow?: boolean } = {},
+  ): Promise<Page> {
+    const way: string[] = [];
+    let url = address;
+    let body = form && new URLSearchParams(form).toString();
+    for (;;) {
+      way.push(url);
+      const { origin, pathname } = new URL(url);
+      const cookie = this.cookies
+        .filter(({ path }) => pathname === path || pathname.startsWith(path.endsWith('/') ? path : `${path}/`))
+        .map(({ name, value }) => `${name}=${value}`)
+        .join('; ');
+      const response = await fetch(url, {
+        method: body === undefined ? 'GET' : 'POST',
+        redirect: 'manual',
+        headers: {
+          accept: 'text/html,application/xhtml+xml',
+          ...(cookie === '' ? {} : { cookie }),
+          ...(body === undefined ? {} : { origin, 'content-type': 'application/x-www-form-urlencoded' }),
+          ...headers,
+        },
+        ...(body === undefined ? {} : { body }),
+      });
+      for (const written of response.headers.getSetCookie()) this.#keep(written, pathname);
+      const location = response.headers.get('location');
+      if (!follow || location === null || way.length > 12) {
+        return { status: response.status, url, way, body: await response.text(), headers: response.headers };
+      }
+      await response.body?.cancel();
+      url = new URL(location, url).href;
+      body = undefined;
+    }
+  }
+
+  /** From a page that asks for sign-in to the page that was wanted. */
+  async signIn(gateway: { readonly url: string }, account: string, to = '/me'): Promise<Page> {
+    const asked = await this.go(`${gateway.url}/sign-in?to=${encodeURIComponent(to)}`);
+    return asked.url.includes('/interaction/') ? this.go(asked.url, { form: { account } }) : asked;
+  }
+
+  #keep(written: string, asked: string): void {
+    this.received.push(written);
+    const [pair = '', ...attributes] = written.split(';').map((part) => part.trim());
+    const attribute = (name: string) =>
+      attributes.find((one) => one.toLowerCase().startsWith(`${name}=`))?.slice(name.length + 1);
+    const name = pair.slice(0, pair.indexOf('='));
+    const path = attribute('path') ?? asked;
+    this.cookies = this.cookies.filter((one) => one.name !== name || one.path !== path);
+    const expires = attribute('expires');
+    const over = attribute('max-age') === '0' || (expires !== undefined && Date.parse(expires) <= Date.now());
+    if (!over) this.cookies.push({ name, path, value: pair.slice(name.length + 1), written });
+  }
+}
+
+export const csrfIn = (body: string): string => /name="csrf" value="([^"]+)"/.exec(body)?.[1] ?? '';
+
+export const COOKIE = 'countersign';
+export const isSignedIn = async (browser: Browser, at: { url: string }): Promise<boolean> => {
+  const { status } = await browser.go(`${at.url}/me`, { follow: false });
+  assert.ok(status === 200 || status === 303, `${status}`);
+  return status === 200;
+};
+export const signedIn = async (at: { readonly url: string }, account = 'alice'): Promise<Browser> => {
+  const browser = new Browser();
+  const page = await browser.signIn(at, account);
+  assert.equal(page.status, 200, page.body);
+  return browser;
+};
+export const refused = (page: Page, status: number, why: RegExp) => {
+  assert.equal(page.status, status, page.body);
+  assert.match(page.body, why);
+};
+/** From `/sign-in` to the issuer, by way of `change`, and back as far as the callback's own address. */
+export const cameBack = async (
+  browser: Browser,
+  at: { readonly url: string },
+  change: (url: URL) => void = () => {},
+): Promise<URL> => {
+  const begun = await browser.go(`${at.url}/sign-in`, { follow: false });
+  const url = new URL(begun.headers.get('location') ?? '');
+  change(url);
+  let next = (await browser.go(url.href)).url;
+  let form: Record<string, string> | undefined = { account: 'alice' };
+  while (!next.includes('/sign-in/callback')) {
+    const page: Page = await browser.go(next, { follow: false, ...(form ? { form } : {}) });
+    form = undefined;
+    const location = page.headers.get('location');
+    assert.ok(location, page.body);
+    next = new URL(location, next).href;
+  }
+  return new URL(next);
+};
