@@ -7,7 +7,7 @@ import { isRoute, type Part } from './stage.ts';
 
 const MODES = ['simple', 'extended', 'prepared'];
 const partsOf = (parts: readonly Part[]) => parts.map(({ name, about }) => `  ${name.padEnd(9)} ${about}`).join('\n');
-const USAGE = `Usage: npm run bench -- postgres|masking [options]
+const USAGE = `Usage: npm run bench -- postgres|masking|recordings [options]
 
 Measures the built product, run by plain node, beside the direct connection, pgbouncer (session pooling) and a
 do-nothing Node pipe, in interleaved rounds. Prints one Markdown table.
@@ -30,6 +30,9 @@ ${partsOf(PARTS.postgres)}
 
 Parts of masking:
 ${partsOf(PARTS.masking)}
+
+Parts of recordings:
+${partsOf(PARTS.recordings)}
 
 Where to look first, for instance: npm run bench -- postgres --only select --modes extended --clients 8 --routes gateway --profile /tmp/profiles
 `;
@@ -83,8 +86,8 @@ if (values.help) {
 }
 if (values.readme && (values.only || values.quick)) misused('--readme wants a whole run: leave out --only and --quick');
 const [what, ...more] = positionals;
-if ((what !== 'postgres' && what !== 'masking') || more.length > 0)
-  misused('expected what to measure: postgres or masking');
+if ((what !== 'postgres' && what !== 'masking' && what !== 'recordings') || more.length > 0)
+  misused('expected what to measure: postgres, masking or recordings');
 if (values.readme && what !== 'postgres') misused('--readme is for postgres');
 
 await bench(

@@ -1,10 +1,11 @@
-/** `npm run bench -- postgres` and `-- masking`: every part in one run, one table, and every figure as JSON. */
+/** `npm run bench -- postgres`, `-- masking` and `-- recordings`: every part in one run, one table, and every figure as JSON. */
 import { writeFile } from 'node:fs/promises';
 import { held } from './held.ts';
 import { large } from './large.ts';
 import { catalogue, plans, results } from './masking.ts';
 import { summarize } from './profile.ts';
 import { writeToReadme } from './readme.ts';
+import { recorded } from './recorded.ts';
 import { release } from './release.ts';
 import { machine, type Report, type Row, reportSchema, table } from './report.ts';
 import { output } from './routes.ts';
@@ -16,6 +17,7 @@ import { start } from './start.ts';
 export const PARTS = {
   postgres: [select, large, release, rules, start, held],
   masking: [results, plans, catalogue],
+  recordings: [recorded],
 } as const satisfies Record<string, readonly Part[]>;
 
 /** Runs the parts named (or all) and prints a Markdown table; with `json` also writes every figure. */

@@ -57,7 +57,13 @@ export async function startStage(options: Options): Promise<Stage> {
       base = config;
       return config;
     };
-    const world = await startWorld({ config: remember, gateways: 0, bots: 0, gatewayKeys: [keys] });
+    const world = await startWorld({
+      config: remember,
+      gateways: 0,
+      bots: 0,
+      gatewayKeys: [keys],
+      postgres: { max_connections: '1200' }, // of a thousand sessions at once
+    });
     undo.push(() => world.stop());
     const { profile, workers } = options;
     if (profile) await mkdir(profile, { recursive: true });

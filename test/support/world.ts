@@ -36,6 +36,8 @@ export type WorldOptions = {
   readonly ports?: Partial<
     Record<'postgres' | 'web' | 'slack' | 'upstream' | 'redis' | 'oidc' | 'botHttp' | 'botHealth', number>
   >;
+  /** Settings of the target beside the usual. */
+  readonly postgres?: Record<string, string>;
   /** Another release's programs for the target. */
   readonly postgresBin?: string;
   readonly slackMode?: 'socket' | 'http';
@@ -139,7 +141,11 @@ async function build(options: WorldOptions, dir: string, undo: Undo, starting: P
 
   const [redis, upstream, oidc, slack] = await Promise.all([
     part(port('redis').then((at) => startRedis({ port: at, ownGroup: ownGroups }))),
-    part(port('upstream').then((at) => startPostgres({ port: at, ownGroup: ownGroups, bin: options.postgresBin }))),
+    part(
+      port('upstream').then((at) =>
+        startPostgres({ port: at, ownGroup: ownGroups, bin: options.postgresBin, settings: options.postgres ?? {} }),
+      ),
+    ),
     part(
       port('oidc').then((at) =>
         startOidc({ port: at, clients: CLIENTS, tokenSeconds: options.tokenSeconds ?? 12 * 3_600 }),
