@@ -39,8 +39,10 @@ async function load({ ground, options, say }: Stage, clients: number): Promise<R
     const routes = await Promise.all(gateways.map((gateway) => gateway.route()));
     const tps: number[][] = [];
     const cpu: number[][] = [];
-    const work = { mode: 'simple', clients, seconds: options.quick ? 1 : 5 } as const;
-    for (const route of routes) await pgbench(route, { ...work, seconds: 1 });
+    // A thousand take a while to connect, which counts.
+    const seconds = options.quick ? 1 : clients > 100 ? 30 : 5;
+    const work = { mode: 'simple', clients, seconds } as const;
+    for (const route of routes) await pgbench(route, { ...work, transactions: 3 * clients });
     for (let round = 0; round < options.rounds; round++) {
       const runs = [];
       for (const route of round % 2 === 0 ? routes : [...routes].reverse()) runs.push(await pgbench(route, work));
