@@ -116,11 +116,18 @@ for (const mode of ['socket', 'http'] as const) {
     });
 
     it('a button says its line as whoever presses it, without asking again', async () => {
-      onAsk = async () => ({ text: 'was asked' });
+      onAsk = async (ask, gateway) => {
+        const check = ask.kind === 'ask' && ask.command.do === 'kill-check';
+        return check && gateway === 'gw-2' ? { sections: [{ lines: ['on gw-2'] }] } : { text: 'was asked' };
+      };
       await type('U0ALICE', 'kill “the night bot”');
-      const first = await said('U0ALICE', /Nothing was ended yet/);
+      const first = await said('U0ALICE', /Nothing was ended yet[\s\S]*on gw-2/);
       assert.ok(hasButton(first as never, 'gate.0'));
-      assert.equal(asked.length, 0);
+      const checked = { do: 'kill-check', what: 'the night bot' };
+      assert.deepEqual(
+        asked.splice(0).map(({ ask }) => ask.command),
+        [checked, checked],
+      );
       await it_.slack.act('click', { user: 'U0ALICE', channel: CHANNEL, ts: first.ts, action_id: 'gate.0' });
       await said('U0ALICE', /was asked/);
       assert.deepEqual(
@@ -130,6 +137,18 @@ for (const mode of ['socket', 'http'] as const) {
           { do: 'kill', what: 'the night bot' },
         ],
       );
+    });
+
+    it('offers to kill nobody: where no gateway has anybody called so, it says what it looked for', async () => {
+      onAsk = async () => ({});
+      await type('U0CAROL', 'kill nobody-called-so');
+      const none = await said('U0CAROL', /Nobody is called nobody-called-so: no session has that id[\s\S]*subject/);
+      assert.doesNotMatch(JSON.stringify(none), /"value":"kill/);
+      await it_.slack.act('click', { user: 'U0CAROL', channel: CHANNEL, ts: none.ts, action_id: 'gate.0' });
+      await until('it leads to who is connected', () => asked.some(({ ask }) => ask.command.do === 'sessions'));
+      onAsk = async () => ({ ok: false, text: 'Only admins.' });
+      await type('U0BOB', 'kill report-bot');
+      assert.ok(!hasButton((await said('U0BOB', /Only admins\./)) as never, 'gate.0'), 'nor is it offered to others');
     });
 
     it('an answer that no trusted gateway sealed is none', async () => {

@@ -5,7 +5,7 @@ import type { Logger } from 'pino';
 import { z } from 'zod';
 import type { View } from './cards.ts';
 import { answerViews, helpAnswer, wrongAnswer } from './gate-answers.ts';
-import type { By, GateCaller } from './gate-ask.ts';
+import type { By, GateCaller, Heard } from './gate-ask.ts';
 import { GATE_ACTION } from './gate-button.ts';
 import { type Line, parseLine } from './gate-line.ts';
 import { type Merged, merged } from './gate-merge.ts';
@@ -131,7 +131,10 @@ export class Commands {
         return this.#say(by, to, answerViews(undefined, wrongAnswer(line.text, line.topic)));
       case 'command': {
         const { command, said } = line;
-        if (command.do === 'kill' && !sure) return this.#say(by, to, answerViews(said, killFirst(command.what)));
+        if (command.do === 'kill' && !sure) {
+          const meant = await this.#it.gate.ask({ do: 'kill-check', what: command.what }, by);
+          return this.#say(by, to, answerViews(said, killFirst(command.what, meant)));
+        }
         const heard = await this.#it.gate.ask(command, by);
         return this.#say(by, to, answerViews(said, merged(heard, command.do)));
       }
@@ -146,23 +149,28 @@ export class Commands {
   }
 }
 
-/** What is asked before anything is ended. */
-const killFirst = (what: string): Merged => ({
-  text: `Ends every session of ${what}, or the one session of that id, with whatever it waits for. Nothing was ended yet.`,
-  sections: [
-    {
-      lines: [],
-      buttons: [
-        {
-          label: 'Kill',
-          line: `kill ${argument(what)}`,
-          confirm: `Ends what is called ${what} on every gateway, at once.`.slice(0, 280),
-          danger: true,
-        },
-      ],
-    },
-  ],
-});
+/** What is asked before anything is ended: of those who may, and where somebody is meant, or might be. */
+function killFirst(what: string, heard: Heard): Merged {
+  const { text, sections } = merged(heard, 'kill-check');
+  const refused = heard.answers.length > 0 && heard.answers.every(({ ok }) => !ok);
+  if (refused || heard.trouble !== undefined) return { text, sections };
+  if (heard.silent.length === 0 && !heard.answers.some((answer) => answer.sections.length > 0)) {
+    return {
+      text: `Nobody is called ${what}: no session has that id, and nobody who is connected has that name, subject or issuer#subject. Nothing was ended.`,
+      sections: [{ lines: [], buttons: [{ label: 'Who is connected', line: 'sessions' }] }],
+    };
+  }
+  const button = {
+    label: 'Kill',
+    line: `kill ${argument(what)}`,
+    confirm: `Ends what is called ${what} on every gateway, at once.`.slice(0, 280),
+    danger: true,
+  };
+  return {
+    text: `Ends every session of ${what}, or the one session of that id, with whatever it waits for. Nothing was ended yet.`,
+    sections: [...sections, { lines: [], buttons: [button] }],
+  };
+}
 
 /** A redelivered command has the same trigger, and two commands never have. */
 export const askId = (user: string, trigger: string): string =>

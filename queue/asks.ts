@@ -21,6 +21,8 @@ export const commandSchema = z.discriminatedUnion('do', [
   z.strictObject({ do: z.literal('sessions'), connection: text(64).optional() }),
   /** A session's id, an agent's name or `issuer#subject`. */
   z.strictObject({ do: z.literal('kill'), what }),
+  /** Whom a kill would end; ends nobody. */
+  z.strictObject({ do: z.literal('kill-check'), what }),
   z.strictObject({ do: z.literal('grants') }),
   z.strictObject({ do: z.literal('revoke'), grant: text(64) }),
   z.strictObject({ do: z.literal('rules') }),
@@ -50,6 +52,7 @@ export const EVERY_GATEWAY: ReadonlySet<GateCommand['do']> = new Set([
   'holds',
   'sessions',
   'kill',
+  'kill-check',
   'rule-simulate',
   'home',
 ]);

@@ -19,6 +19,9 @@ const CHANGES: ReadonlySet<GateCommand['do']> = new Set([
   'review',
 ]);
 
+/** Changes nothing, and yet is for those alone who may do what it asks about. */
+const BEFORE_CHANGES: ReadonlySet<GateCommand['do']> = new Set(['kill-check']);
+
 /** Whoever granted something may take it back, admin or not: the room that answers it says who that is. */
 const OWN_RULE: ReadonlySet<GateCommand['do']> = new Set(['revoke']);
 
@@ -94,6 +97,7 @@ export class Room {
     const result = (ok: boolean) => onAsk?.({ command: command.do, result: ok ? 'answered' : 'refused' });
     try {
       const who = await judged(authority, ask, { afresh: changes });
+      if (BEFORE_CHANGES.has(command.do)) mayChange(who, authority.admins());
       if (changes) {
         if (!OWN_RULE.has(command.do)) mayChange(who, authority.admins());
         await this.#deps.audit.commit(this.#entry(ask, { accepted: true }));

@@ -17,17 +17,19 @@ export type SessionsDeps = {
   readonly now: () => number;
 };
 
-export function sessionsAnswers(deps: SessionsDeps): Pick<Answers, 'sessions' | 'kill'> {
+export function sessionsAnswers(deps: SessionsDeps): Pick<Answers, 'sessions' | 'kill' | 'kill-check'> {
   return {
     sessions: async ({ connection }, { admin, approver, own }) => {
+      const all = admin || approver;
       const known = deps.connections();
-      if (connection !== undefined && !known.includes(connection)) {
+      if (all && connection !== undefined && !known.includes(connection)) {
         return { ok: false, text: `There is no connection ${connection} here. There are: ${known.join(', ')}.` };
       }
-      const seen = deps.registry
+      const shownTo = deps.registry
         .list()
+        .filter(({ principal }) => all || own(principalKey(principal), principal.sponsor));
+      const seen = shownTo
         .filter((session) => connection === undefined || session.connection === connection)
-        .filter(({ principal }) => admin || approver || own(principalKey(principal), principal.sponsor))
         .sort((a, b) => a.startedAt - b.startedAt);
       const sections = seen.slice(0, MOST_SHOWN).map((session) => shown(session, deps, admin));
       if (seen.length > MOST_SHOWN) {
@@ -35,25 +37,41 @@ export function sessionsAnswers(deps: SessionsDeps): Pick<Answers, 'sessions' | 
         sections.push({ lines: [`… and ${more} on gateway ${deps.gateway}: name a connection to see fewer.`] });
       }
       const on = connection === undefined ? '' : ` to ${connection}`;
-      const whose = admin || approver ? '' : ' of yours';
-      return { ok: true, text: sections.length > 0 ? '' : `Nobody${whose} is connected${on}.`, sections };
+      // Others hear of no connection that is not theirs: one that is there and one that is not sound alike.
+      const theirs = all ? [] : [...new Set(shownTo.map((session) => session.connection))].sort();
+      const elsewhere = theirs.length > 0 ? `; yours are connected to ${theirs.join(', ')}` : '';
+      const text = `Nobody${all ? '' : ' of yours'} is connected${on}${elsewhere}.`;
+      return { ok: true, text: sections.length > 0 ? '' : text, sections };
+    },
+
+    'kill-check': async ({ what }) => {
+      const meant = meantBy(deps, what);
+      if (meant.length === 0) return { ok: true, text: '' };
+      const title = `${count(meant.length, 'session')} on gateway ${deps.gateway}`;
+      return { ok: true, text: '', sections: [{ title, ...named(meant) }] };
     },
 
     kill: async ({ what }, { name }) => {
-      const ended = deps.registry.list().filter(({ id, principal }) => id === what || isCalled(what, principal));
+      const ended = meantBy(deps, what);
       for (const session of ended) session.end(`${name} ended this session from Slack`);
       if (ended.length === 0) {
         return { ok: false, text: `Nothing was ended: no session and no principal here is called ${what}.` };
       }
-      const named = ended
-        .slice(0, MOST_NAMED)
-        .map(({ principal, connection, id }) => `${who(principal)} on ${connection}, session ${id}`);
-      if (ended.length > MOST_NAMED) named.push(`… and ${ended.length - MOST_NAMED} more`);
-      const people = peopleAmong(...ended.map(({ principal }) => principal.sponsor));
       const title = `${count(ended.length, 'session')} ended on gateway ${deps.gateway}`;
-      return { ok: true, text: `${title}.`, sections: [{ title, lines: named, ...people }] };
+      return { ok: true, text: `${title}.`, sections: [{ title, ...named(ended) }] };
     },
   };
+}
+
+/** The session of that id, and everybody's who is called so. */
+const meantBy = ({ registry }: Pick<SessionsDeps, 'registry'>, what: string): readonly LiveSession[] =>
+  registry.list().filter(({ id, principal }) => id === what || isCalled(what, principal));
+
+function named(sessions: readonly LiveSession[]): Pick<Section, 'lines' | 'people'> {
+  const few = sessions.slice(0, MOST_NAMED);
+  const lines = few.map(({ principal, connection, id }) => `${who(principal)} on ${connection}, session ${id}`);
+  if (sessions.length > few.length) lines.push(`… and ${sessions.length - few.length} more`);
+  return { lines, ...peopleAmong(...few.map(({ principal }) => principal.sponsor)) };
 }
 
 /** By display name, by subject, or by `issuer#subject`. */
