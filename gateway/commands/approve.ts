@@ -5,8 +5,8 @@ import { z } from 'zod';
 import { type Card, cardSchema } from '../../queue/cards.ts';
 import { visible } from '../../queue/review.ts';
 import { GatewayError } from '../errors.ts';
-import { isLoopback } from '../loopback.ts';
 import { type Command, Misuse, parse } from './command.ts';
+import { webUrl } from './web-url.ts';
 
 const TIMEOUT_MS = 30_000; // a vote may wait 15 s for the gateway that holds it
 
@@ -85,11 +85,7 @@ type Ask = (method: 'GET' | 'POST', path: string, body?: unknown) => Promise<unk
 
 /** @throws Misuse without a token; GatewayError as the gateway refuses */
 async function reach(given: string | undefined, file: string | undefined): Promise<Ask> {
-  const text = given ?? process.env.COUNTERSIGN_URL ?? 'http://127.0.0.1:18081';
-  const url = URL.canParse(text) ? new URL(text) : undefined;
-  if (!url || !/^https?:$/.test(url.protocol)) throw new Misuse(`--url: ${text} is no http or https address`);
-  if (url.protocol === 'http:' && !isLoopback(url.hostname.replace(/^\[|\]$/g, '')))
-    throw new Misuse('--url: a token is sent over https, or to this machine');
+  const url = webUrl(given);
   const token = (file === undefined ? process.env.COUNTERSIGN_TOKEN : await readFile(file, 'utf8'))?.trim();
   if (!token) throw new Misuse('no token: set COUNTERSIGN_TOKEN or give --token-file');
   return async (method, path, body) => {

@@ -11,8 +11,11 @@ export type Command = {
   readonly summary: string;
   /** What `--help` prints: usage, options, what it does. */
   readonly help: string;
-  /** @throws Misuse when the arguments make no sense; anything else thrown is a failure. */
-  run(args: readonly string[], output: Output): Promise<Status>;
+  /**
+   * Answers the exit status: another command's, where it ran one.
+   * @throws Misuse when the arguments make no sense; anything else thrown is a failure.
+   */
+  run(args: readonly string[], output: Output): Promise<number>;
 };
 
 /** The command line is wrong, not the world: exit 2 and a pointer to the help. */

@@ -1,7 +1,7 @@
 /** Every command of `countersign`, and how a command line becomes one. */
 import { GatewayError } from '../errors.ts';
 import { version } from '../version.ts';
-import { type Command, Misuse, type Output, type Status } from './command.ts';
+import { type Command, Misuse, type Output } from './command.ts';
 
 /** Loaded when asked for: `keygen` should not wait for a database driver. */
 const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
@@ -12,11 +12,12 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   policy: async () => (await import('./policy.ts')).policy,
   audit: async () => (await import('./audit.ts')).audit,
   approve: async () => (await import('./approve.ts')).approve,
+  login: async () => (await import('./login.ts')).login,
   rules: async () => (await import('./rules.ts')).rules,
 };
 
 /** Runs one command line. Never throws: what goes wrong is told on `err`. */
-export async function runCommand([name, ...args]: readonly string[], output: Output): Promise<Status> {
+export async function runCommand([name, ...args]: readonly string[], output: Output): Promise<number> {
   if (name === '--version' || name === '-v') {
     output.out(version());
     return 0;
@@ -31,7 +32,8 @@ export async function runCommand([name, ...args]: readonly string[], output: Out
     return 2;
   }
   const command = await load();
-  if (args.includes('--help') || args.includes('-h')) {
+  const own = args.includes('--') ? args.slice(0, args.indexOf('--')) : args; // the rest is another command's
+  if (own.includes('--help') || own.includes('-h')) {
     output.out(command.help);
     return 0;
   }
