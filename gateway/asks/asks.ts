@@ -34,6 +34,8 @@ export type Change = {
   readonly headline: string;
   /** What is approved, to the letter: the lines before and after. */
   readonly text: string;
+  /** It is of rules and of principals alone: shown as it is, for a masked name would hide what changes. */
+  readonly asIs?: true;
   readonly risks: readonly string[];
   /** Said under the rule `second-admin` on the card. */
   readonly why: string;

@@ -51,6 +51,7 @@ export function freezeAnswers(deps: FreezeDeps): Pick<Answers, 'freeze' | 'unfre
         asker,
         headline: `Let ${frozenName(freeze)} pass again`,
         text: `Lift the freeze of ${frozenSentence(freeze)}`,
+        asIs: true, // its reason is past the detectors since it was frozen
         risks: ['lifts a freeze'],
         why: 'What one admin froze, two lift',
         moot: () => (freezes.list().some((one) => sameAs(one, freeze)) ? undefined : 'the freeze is lifted already'),

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { after, before, beforeEach, describe, it } from 'node:test';
 import { type HoldStage, startHoldStage } from '../../test/support/hold-stage.ts';
 import { asUsual } from '../../test/support/hold-usual.ts';
+import { maskText } from '../masking/detectors.ts';
 import type { Asker, Change } from './asks.ts';
 import { Proposals } from './propose.ts';
 
@@ -30,7 +31,7 @@ describe('a change that needs a second admin', { timeout: 60_000 }, () => {
     channel: () => 'C0APPROVALS',
     expiresMs: () => expiresMs,
     objection: async () => objection,
-    redact: (text) => text.replaceAll('4111111111111111', '[card]'),
+    redact: (text) => maskText(text.replaceAll('4111111111111111', '[card]')).text,
     log: () => {},
   });
   const change = (more: Partial<Change> = {}): Change => ({
@@ -79,6 +80,15 @@ describe('a change that needs a second admin', { timeout: 60_000 }, () => {
     assert.deepEqual([record.state, record.outcome?.text], ['done', 'Loosened: rule exports']);
     assert.deepEqual(record.offers, [{ label: 'Revert', line: 'rules revert 3' }]);
     assert.deepEqual(applied, [['U0GRACE']]);
+  });
+
+  it('shows rules as they are: two lines that differ in the name of a principal alone do not read as one', async () => {
+    const line = (name: string) => `hold delete on orders by ${name} id deletes`;
+    const lines = [line('nightly@bots.example.com'), line('nimble@bots.example.com')];
+    const masked = await proposed({ text: lines.join('\n') });
+    assert.equal(new Set(masked.statement.split('\n')).size, 1, 'past the detectors nothing would seem to change');
+    const shown = await proposed({ text: lines.join('\n'), asIs: true });
+    assert.deepEqual(shown.statement.split('\n'), lines);
   });
 
   it('is not approved by whoever asked, nor by who is no admin, nor released alone by break-glass', async () => {

@@ -139,7 +139,7 @@ export class Proposals {
     }
   }
 
-  #operation({ asker, headline, text, risks }: Change): Operation {
+  #operation({ asker, headline, text, asIs, risks }: Change): Operation {
     const { redact } = this.#deps;
     return {
       id: randomUUID(),
@@ -156,7 +156,7 @@ export class Proposals {
       },
       session: 'gate',
       text,
-      shown: redact(text),
+      shown: asIs ? text : redact(text),
       parameters: [],
       shownParameters: [],
       frame: headline,

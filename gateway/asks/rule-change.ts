@@ -55,6 +55,7 @@ export async function changeRules(deps: ChangeDeps, it: RulesChange): Promise<Sa
     asker: it.asker,
     headline: cut(`Loosen the rules: ${loosens.join('; ')}`, 500),
     text,
+    asIs: true, // as /gate rules and announcements print them
     risks: ['loosens the rules'],
     why: 'What loosens the rules needs two admins',
     apply: async (approvedBy) => {

@@ -113,6 +113,14 @@ describe('rules by command', () => {
     assert.equal(told.length, 1);
   });
 
+  it('a change of nothing but whose rule it is shows both names, to whoever asked and to the second admin', async () => {
+    const line = (name: string) => `hold delete on orders by ${name} id deletes`;
+    await add(line('nightly@bots.example.com'));
+    const diff = `- ${line('nightly@bots.example.com')}\n+ ${line('nimble@bots.example.com')}`;
+    assert.equal((await add(line('nimble@bots.example.com'))).sections?.[0]?.code, diff);
+    assert.deepEqual([cards[0]?.text, cards[0]?.asIs], [diff, true]);
+  });
+
   it('an approved loosening that means something else by now is not done', async () => {
     await add('hold delete on orders.a quorum 2');
     assert.match(
