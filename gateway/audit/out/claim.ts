@@ -30,6 +30,7 @@ export class Claim {
   #beat = 0;
   /** When this process last saw its own name there; undefined: it does not send. */
   #renewedAt: number | undefined;
+  #trouble: string | undefined;
   #seen: { readonly text: string; readonly at: number } | undefined;
   #timer: NodeJS.Timeout | undefined;
   #ticking: Promise<void> | undefined;
@@ -46,6 +47,11 @@ export class Claim {
     return this.#renewedAt !== undefined && performance.now() - this.#renewedAt < this.#timing.staleMs / 2;
   }
 
+  /** Why the lease can be neither had nor read, if so. */
+  get trouble(): string | undefined {
+    return this.#trouble;
+  }
+
   /** The directory has to be there. */
   async prepare(): Promise<void> {
     await mkdir(dirname(this.#path), { recursive: true, mode: 0o700 }).catch(() => {}); // then no lease can be had
@@ -59,7 +65,13 @@ export class Claim {
   /** Renew it, or take it where it is nobody's. Never throws: where the file cannot be read or written, it is not held. */
   async tick(): Promise<void> {
     this.#ticking ??= this.#tick()
-      .catch(() => {})
+      .then(
+        () => undefined,
+        (error: Error) => error.message,
+      )
+      .then((trouble) => {
+        this.#trouble = trouble;
+      })
       .finally(() => {
         this.#ticking = undefined;
       });
@@ -82,8 +94,11 @@ export class Claim {
     const lease = text === undefined ? undefined : leaseOf(text);
     if (text === undefined) return this.#took(await this.#put());
     if (lease?.owner === this.#owner) {
-      const mine = await this.#written();
-      await rename(mine, this.#path);
+      // On a full disk its name still stands there, and nobody else can write another one.
+      await this.#written().then(
+        (mine) => rename(mine, this.#path),
+        () => {},
+      );
       return this.#took(true);
     }
     this.#renewedAt = undefined;
@@ -118,8 +133,9 @@ export class Claim {
     try {
       await link(mine, this.#path);
       return true;
-    } catch {
-      return false;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
+      throw error;
     } finally {
       await rm(mine, { force: true });
     }

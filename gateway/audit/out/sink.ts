@@ -66,6 +66,7 @@ export class Sink {
   #ending = false;
   #delivered = 0;
   #stuck: string | undefined;
+  #forgetful = false;
   /** What is wrong now, and when the log heard of it last. */
   #trouble: { readonly reason: string; readonly saidAt: number } | undefined;
 
@@ -108,6 +109,7 @@ export class Sink {
       const last = this.#ending;
       try {
         if (!this.#claim.held) await this.#claim.tick();
+        if (!this.#claim.held && this.#claim.trouble !== undefined) throw new Error(this.#claim.trouble);
         const busy = await this.#round();
         if (standing) log.info({ sink: this.name }, 'a sink goes on');
         standing = false;
@@ -157,7 +159,7 @@ export class Sink {
     const send = async (): Promise<boolean> => {
       if (entries.length > 0 && !(await this.#deliver({ chain, entries: entries.splice(0) }))) return false;
       bytes = 0;
-      if (position) await cursor.advance(chain, position);
+      if (position) await this.#remember(cursor, chain, position);
       going.position = position;
       return true;
     };
@@ -187,6 +189,19 @@ export class Sink {
       this.#listedAt = Number.NEGATIVE_INFINITY;
     }
     return true;
+  }
+
+  /** Where that cannot be written, it goes on: the next process sends again what this one has had confirmed. */
+  async #remember(cursor: Cursor, chain: string, position: Position): Promise<void> {
+    try {
+      await cursor.advance(chain, position);
+      this.#forgetful = false;
+    } catch (error) {
+      if (this.#forgetful) return;
+      this.#forgetful = true;
+      const reason = messageOf(error);
+      this.#options.log.error({ sink: this.name, reason }, 'how far a sink has come cannot be recorded');
+    }
   }
 
   /** Not confirmed: read again from where it had come to, by whoever goes on. */
