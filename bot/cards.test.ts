@@ -216,7 +216,10 @@ describe('a card', () => {
     assert.match(shown({}), /"Rows affected: not estimated"/);
     assert.match(shown({ estimate }), /"Rows affected: about 40 rows"/);
     const settled = { at: 0, executed: 'no' as const };
-    assert.match(shown({ estimate, state: 'denied', settled }), /"When it was asked · Rows affected: about 40 rows"/);
+    assert.match(
+      shown({ estimate, state: 'denied', settled }),
+      /"Estimated when it was asked · Rows affected: about 40 rows"/,
+    );
     assert.doesNotMatch(shown({ protocol: 'gate' }), /Rows affected/);
     const stopped = { after: '41,207 rows', preview: [], commits: true as const };
     const { text, blocks } = cardView(aCard({ stopped, headline: 'DELETE: estimated 3, touched 41,207: commit?' }));

@@ -35,6 +35,7 @@ import { cut, notification, oneLine, opening } from './text.ts';
 import {
   because,
   clock,
+  counted,
   expiryOf,
   headline,
   headlineWithRows,
@@ -129,9 +130,16 @@ function layout(card: Card, review: Review, room: Room, options: CardOptions): t
   // Below the buttons: what comes or goes later must not move them under a thumb.
   // What has begun already, and what is no statement, is not estimated; a record says as of when these lines are true.
   const estimate = card.estimate ? oneLine(card.estimate, room.line) : 'not estimated';
-  const when = isOpen(card) ? '' : 'When it was asked · ';
+  const when = isOpen(card)
+    ? ''
+    : /^no estimate/.test(estimate)
+      ? 'When it was asked · '
+      : 'Estimated when it was asked · ';
+  const came = counted(card);
   if ((isOpen(card) && !card.stopped && card.protocol !== 'gate') || card.estimate)
-    blocks.push(smallPrint(id('estimate'), `${when}Rows affected: ${estimate}`));
+    blocks.push(
+      smallPrint(id('estimate'), `${when}Rows affected: ${estimate}${came === undefined ? '' : ` · Counted: ${came}`}`),
+    );
   blocks.push(...blastLines(card, room.rules, id));
   const votes = votesOf(card, room);
   if (votes.length > 0) blocks.push(paragraphs(id('votes'), ...votes));

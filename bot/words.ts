@@ -15,9 +15,17 @@ export function headline(card: Card): string {
 
 /** The same with how many rows, once that is known. Not over open buttons: a longer line could move them. */
 export function headlineWithRows(card: Card): string {
-  const rows = /about [\d,]+ rows?/.exec(card.estimate ?? '')?.[0];
-  return rows === undefined ? headline(card) : `${headline(card)}, ${rows}`;
+  const estimated = /about [\d,]+ rows?/.exec(card.estimate ?? '')?.[0];
+  if (estimated === undefined) return headline(card);
+  const rows = isOpen(card) ? estimated : (counted(card) ?? `estimated ${estimated}`);
+  return `${headline(card)}, ${rows}`;
 }
+
+/** How many rows it came to, once the target said so: `550 rows`. */
+export const counted = ({ outcome }: Card): string | undefined =>
+  outcome?.kind === 'done' && outcome.rows !== undefined
+    ? `${outcome.rows.toLocaleString('en-US')} ${outcome.rows === 1 ? 'row' : 'rows'}`
+    : undefined;
 
 export const clock = (epochMs: number): string => `${new Date(epochMs).toISOString().slice(11, 19)} UTC`;
 /** `2026-11-23 14:02 UTC` */
