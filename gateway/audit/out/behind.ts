@@ -13,7 +13,7 @@ type BehindOptions = {
   readonly log: Record<'info' | 'warn', (details: object, message: string) => void>;
 };
 
-const MEASURE_MS = 5_000;
+const MEASURE_MS = 1_000;
 /** Said once each while it lasts. */
 const THRESHOLDS_S = [60, 600, 3_600, 6 * 3_600, 86_400, 7 * 86_400] as const;
 
