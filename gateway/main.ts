@@ -10,7 +10,7 @@ import { createIdentity } from './compose/identity.ts';
 import { described, logLost, redact, sayTo } from './compose/log.ts';
 import { createPlanDoor } from './compose/plans.ts';
 import { createDoor } from './compose/postgres.ts';
-import { createRecording, type Recording } from './compose/recordings.ts';
+import { openRecording, type Recording } from './compose/recordings.ts';
 import { takeUp } from './compose/reload.ts';
 import { Rulebook } from './compose/rulebook.ts';
 import { Keys, openShared } from './compose/shared.ts';
@@ -84,9 +84,6 @@ export async function startGateway(
     const endSessions = (reason: string) => {
       for (const session of registry.list()) session.end(reason);
     };
-    recording = createRecording({ config: first, gateway: id, audit, registry, log });
-    await recording?.start();
-    ends.push(() => recording?.close());
     const rulebook = new Rulebook(first, () => holds.rulesChanged());
     const shared = await openShared({
       gateway: id,
@@ -110,6 +107,17 @@ export async function startGateway(
       handleCancel: (pid, secret) => door.cancelKeys.handleOwn(pid, secret),
     });
     ends.unshift(() => shared.stop()); // last: the end of the trail is published through it
+    const leases = new LeaseWatch(shared.redis, keys.gateways);
+    recording = await openRecording({
+      config: first,
+      gateway: id,
+      audit,
+      store: shared.store,
+      alive: () => leases.live(),
+      registry,
+      log,
+    });
+    ends.push(() => recording?.close());
     const closed = (): string | undefined => {
       if (now.draining) return 'the gateway is stopping';
       if (!shared.rules.ready()) return 'the gateway has not verified its rules yet: Redis does not answer';
@@ -228,6 +236,7 @@ export async function startGateway(
     });
     ends.push(() => votes.close());
     await holds.start();
+    recording?.find();
     const asks = takeAsks({
       gateway: id,
       config,
@@ -253,7 +262,7 @@ export async function startGateway(
     ends.push(() => asks.close());
     const heir = watchDeadGateways({
       gateway: id,
-      leases: new LeaseWatch(shared.redis, keys.gateways),
+      leases,
       audit,
       clock: systemClock,
       onTrouble: (error) => log.warn(described(error), 'what dead gateways left could not be put on record'),

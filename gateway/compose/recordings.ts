@@ -5,13 +5,22 @@ import type { AuditTrail } from '../audit/writer.ts';
 import type { Config } from '../config.ts';
 import type { SessionRegistry, Tape } from '../listeners/listener.ts';
 import type { Beginning } from '../listeners/postgres/serve.ts';
+import { adoptRecordings } from '../recordings/adopt.ts';
 import { wrappingKey } from '../recordings/keys.ts';
+import { Library } from '../recordings/library.ts';
+import { LocalShelf } from '../recordings/local-shelf.ts';
 import { Recorder } from '../recordings/recorder.ts';
+import type { Recordings } from '../recordings/shape.ts';
+import type { SignedStore } from '../state/signed.ts';
+import { described } from './log.ts';
 
 export type RecordingDeps = {
   readonly config: Pick<Config, 'recordings' | 'audit'>;
   readonly gateway: string;
   readonly audit: AuditTrail;
+  readonly store: SignedStore;
+  /** Gateways with a lease. @throws while Redis is away */
+  readonly alive: () => Promise<readonly string[]>;
   readonly registry: SessionRegistry;
   readonly log: Logger;
 };
@@ -20,29 +29,46 @@ export type Recording = {
   /** Starts a session's recording. @throws GatewayError AUDIT where it cannot be kept: then it must not begin */
   readonly record: (beginning: Beginning) => Tape;
   readonly entered: (entry: AuditEntry, members: string) => void;
-  /** @throws GatewayError CONFIG */
-  start(): Promise<void>;
+  readonly library: Recordings;
+  /** Look for what is there already, and for what dead gateways left: Redis can be asked from now on. */
+  find(): void;
   trouble(): string | undefined;
   close(): Promise<void>;
 };
 
 const MIN_FREE_BYTES = 128 << 20;
+const ADOPT_MS = 60_000;
 
-export function createRecording({ config, gateway, audit, registry, log }: RecordingDeps): Recording | undefined {
+/** Undefined where nothing is recorded. @throws GatewayError CONFIG */
+export async function openRecording(deps: RecordingDeps): Promise<Recording | undefined> {
+  const { config, gateway, audit, store, registry, log } = deps;
   const { recordings } = config;
   if (!recordings) return undefined;
+  const { dir } = recordings;
+  const key = recordings.key && wrappingKey(recordings.key.reveal());
+  const keys = [...(key ? [key] : []), ...recordings.oldKeys.map((old) => wrappingKey(old.reveal()))];
+  const shelf = new LocalShelf({ dir, store, log });
   const recorder = new Recorder({
-    dir: recordings.dir,
-    key: recordings.key && wrappingKey(recordings.key.reveal()),
+    dir,
+    key,
     gateway,
     resultBytes: recordings.resultBytes,
     minFreeBytes: config.audit.minFreeBytes ?? MIN_FREE_BYTES,
     audit,
     endSession: (session, reason) => registry.get(session)?.end(reason),
-    onLive: () => {},
-    onFinished: () => {},
+    onLive: (summary) => shelf.live(summary),
+    onFinished: (summary) => void shelf.finished(summary),
     log,
   });
+  await recorder.start();
+  const adopt = async () => {
+    const alive = async () => new Set([...(await deps.alive()), gateway]);
+    const adopted = await adoptRecordings({ dir, keys, alive, audit, finished: (done) => shelf.finished(done), log });
+    if (adopted > 0) log.info({ adopted }, 'recordings that a dead gateway left were sealed');
+  };
+  let adopting: NodeJS.Timeout | undefined;
+  const found = (error: unknown) =>
+    log.warn(described(error), 'recordings in the directory could not be looked through');
   return {
     record: ({ principal, ...beginning }) => {
       const { issuer, subject, kind, name, groups, sponsor, purpose } = principal;
@@ -64,8 +90,16 @@ export function createRecording({ config, gateway, audit, registry, log }: Recor
       });
     },
     entered: recorder.entered,
-    start: () => recorder.start(),
+    library: new Library({ recorder, shelf, keys }),
+    find: () => {
+      shelf.start().then(adopt).catch(found);
+      adopting = setInterval(() => void adopt().catch(found), ADOPT_MS).unref();
+    },
     trouble: () => recorder.trouble(),
-    close: () => recorder.close(),
+    close: async () => {
+      clearInterval(adopting);
+      await recorder.close();
+      shelf.stop();
+    },
   };
 }

@@ -1,0 +1,210 @@
+/**
+ * Recordings in a directory, and what is known of those of all gateways: beside each complete one lies its summary;
+ * through a stream in Redis, signed, gateways tell each other. What Redis forgets, the directory still knows.
+ */
+import { constants, createReadStream } from 'node:fs';
+import { open, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { GatewayError } from '../errors.ts';
+import type { SignedStore } from '../state/signed.ts';
+import { Index } from './search.ts';
+import type { Found, Search, SessionSummary } from './shape.ts';
+import { RECORDING_FILE, summarySchema } from './summary.ts';
+
+const STREAM = 'countersign:recordings';
+const MOST_TOLD = 20_000; // in Redis; older ones are found in their directories
+const MOST_KNOWN = 300_000;
+const LOOK_MS = 1_000;
+const BATCH = 500;
+const COALESCE_MS = 250;
+const READ_AT_ONCE = 32;
+const SUMMARY = '.summary.json';
+
+export type ShelfOptions = {
+  readonly dir: string;
+  readonly store: SignedStore;
+  readonly log: { warn(details: object, message: string): void };
+  readonly lookMs?: number;
+  readonly mostKnown?: number;
+};
+
+export class LocalShelf {
+  readonly #options: ShelfOptions;
+  readonly #index: Index;
+  readonly #listeners = new Set<() => void>();
+  #last = '0-0';
+  #timer: NodeJS.Timeout | undefined;
+  #soon: NodeJS.Timeout | undefined;
+  #looking: Promise<void> | undefined;
+  #stopped = false;
+  #trouble: string | undefined;
+
+  constructor(options: ShelfOptions) {
+    this.#options = options;
+    this.#index = new Index(options.mostKnown ?? MOST_KNOWN);
+  }
+
+  /** Resolves once what the directory knows is known here. */
+  async start(): Promise<void> {
+    await this.#readDirectory();
+    this.#schedule(0);
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    clearTimeout(this.#timer);
+    clearTimeout(this.#soon);
+  }
+
+  /** Why sessions of other gateways may be missing; undefined when all is well. */
+  trouble(): string | undefined {
+    return this.#trouble;
+  }
+
+  search(query: Search, visible: (summary: SessionSummary) => boolean): Found {
+    return this.#index.search(query, visible);
+  }
+
+  find(session: string): SessionSummary | undefined {
+    return this.#index.find(session);
+  }
+
+  onChange(listener: () => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /** A session goes on. */
+  live(summary: SessionSummary): void {
+    this.#known(summary);
+    void this.#tell(summary);
+  }
+
+  /** It is complete. Never rejects: what is not told now is found in the directory. */
+  async finished(summary: SessionSummary): Promise<void> {
+    this.#known(summary);
+    const path = `${join(this.#options.dir, summary.file)}${SUMMARY}`;
+    try {
+      await writeFile(`${path}.new`, `${JSON.stringify(summary)}\n`, { mode: 0o600 });
+      await rename(`${path}.new`, path);
+    } catch (error) {
+      this.#options.log.warn({ session: summary.session, reason: String(error) }, 'a summary was not written');
+    }
+    await this.#tell(summary);
+  }
+
+  /** @throws GatewayError RECORDING where it is not here */
+  async *open({ file, gateway }: SessionSummary): AsyncGenerator<Buffer> {
+    if (!RECORDING_FILE.test(file)) throw new GatewayError('RECORDING', 'that is no place of a recording');
+    const { O_RDONLY, O_NOFOLLOW } = constants;
+    const handle = await open(join(this.#options.dir, file), O_RDONLY | O_NOFOLLOW).catch((cause) => {
+      throw new GatewayError('RECORDING', `its recording is not in this gateway’s directory (${cause.code})`, {
+        cause,
+        hint: `Gateway ${gateway} recorded it: open it there, or give all gateways one directory or store.`,
+      });
+    });
+    try {
+      yield* createReadStream('', { fd: handle.fd, autoClose: false }) as AsyncIterable<Buffer>;
+    } finally {
+      await handle.close();
+    }
+  }
+
+  /** It, and what lies beside it, is gone from here. */
+  async remove({ session, file }: SessionSummary): Promise<void> {
+    if (!RECORDING_FILE.test(file)) return;
+    const path = join(this.#options.dir, file);
+    await rm(path, { force: true });
+    await rm(`${path}${SUMMARY}`, { force: true });
+    this.#index.remove(session);
+    this.#changed();
+  }
+
+  #known(summary: SessionSummary): void {
+    if (this.#index.add(summary)) this.#changed();
+  }
+
+  #changed(): void {
+    this.#soon ??= setTimeout(() => {
+      this.#soon = undefined;
+      for (const listener of this.#listeners) listener();
+    }, COALESCE_MS).unref();
+  }
+
+  async #tell(summary: SessionSummary): Promise<void> {
+    const { store } = this.#options;
+    try {
+      const sealed = store.sealed(summary, `${STREAM}:${summary.session}`);
+      const about = ['session', summary.session, 'summary', sealed] as const;
+      await store.redis.xadd(STREAM, 'MAXLEN', '~', MOST_TOLD, '*', ...about);
+    } catch {
+      // Redis is away: the gateway says so elsewhere, and the directory knows
+    }
+  }
+
+  #schedule(ms: number): void {
+    if (this.#stopped) return;
+    this.#timer = setTimeout(() => {
+      this.#looking ??= this.#look().finally(() => {
+        this.#looking = undefined;
+        this.#schedule(this.#options.lookMs ?? LOOK_MS);
+      });
+    }, ms).unref();
+  }
+
+  /** What others told since the last time. */
+  async #look(): Promise<void> {
+    const { store, log } = this.#options;
+    try {
+      for (let more = true; more && !this.#stopped; ) {
+        const told = await store.redis.xrange(STREAM, `(${this.#last}`, '+', 'COUNT', BATCH);
+        for (const [id, fields] of told) {
+          this.#last = id;
+          const [, session = '', , sealed = ''] = fields;
+          try {
+            const summary = store.open(sealed, `${STREAM}:${session}`, summarySchema);
+            if (summary.session === session) this.#known(summary);
+          } catch (error) {
+            log.warn({ reason: String(error) }, 'a summary of a recording was ignored');
+          }
+        }
+        more = told.length === BATCH;
+      }
+      // A Redis that was emptied counts from the start again.
+      const newest = await store.redis.xrevrange(STREAM, '+', '-', 'COUNT', 1);
+      if (newest.length > 0 && isOlder(newest[0]?.[0] ?? '', this.#last)) this.#last = '0-0';
+      this.#trouble = undefined;
+    } catch (error) {
+      this.#trouble = `Redis does not tell what others recorded: ${error instanceof Error ? error.message : String(error)}`;
+    }
+  }
+
+  async #readDirectory(): Promise<void> {
+    const { dir, log } = this.#options;
+    const names = await readdir(dir, { recursive: true });
+    const files = names.filter((name) => name.endsWith(SUMMARY) && RECORDING_FILE.test(name.slice(0, -SUMMARY.length)));
+    const summaries: SessionSummary[] = [];
+    const read = async (name: string) => {
+      try {
+        const summary = summarySchema.parse(JSON.parse(await readFile(join(dir, name), 'utf8')));
+        if (`${summary.file}${SUMMARY}` === name) summaries.push(summary);
+      } catch (error) {
+        log.warn({ file: name, reason: String(error) }, 'a summary of a recording cannot be read');
+      }
+    };
+    const queue = files[Symbol.iterator]();
+    const reader = async () => {
+      for (const name of queue) await read(name);
+    };
+    await Promise.all(Array.from({ length: READ_AT_ONCE }, reader));
+    this.#index.fill(summaries);
+  }
+}
+
+const isOlder = (a: string, b: string): boolean => {
+  const [[aMs = 0, aSeq = 0], [bMs = 0, bSeq = 0]] = [a, b].map((id) => id.split('-').map(Number)) as [
+    number[],
+    number[],
+  ];
+  return aMs < bMs || (aMs === bMs && aSeq < bSeq);
+};
