@@ -42,7 +42,8 @@ describe('the recording of a psql session', { timeout: 180_000 }, () => {
 
   const files = async (): Promise<string[]> => {
     const all = await readdir(join(dir, 'kept'), { recursive: true, withFileTypes: true });
-    return all.filter((entry) => entry.isFile()).map(({ parentPath, name }) => join(parentPath, name));
+    const recordings = all.filter((entry) => entry.isFile() && /\.jsonl\.enc$/.test(entry.name));
+    return recordings.map(({ parentPath, name }) => join(parentPath, name));
   };
   const linesOf = async (path: string): Promise<Line[]> => {
     const lines: Line[] = [];
