@@ -5,7 +5,8 @@ import fc from 'fast-check';
 import { GatewayError } from '../gateway/errors.ts';
 import { ownPath } from '../gateway/web/guard.ts';
 import { AddressLimiter } from '../gateway/web/limiter.ts';
-import { Browser, COOKIE, cameBack, gateway, isSignedIn, oidc, refused, signedIn } from './support/sign-in-stage.ts';
+import { Browser } from './support/sign-in-browser.ts';
+import { COOKIE, cameBack, gateway, isSignedIn, oidc, refused, signedIn } from './support/sign-in-stage.ts';
 
 describe('signing in', () => {
   it('leads to the page that was asked for, says who one is, and is on record', async () => {

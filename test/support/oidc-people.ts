@@ -83,6 +83,13 @@ export const peopleFeatures: Configuration['features'] = {
   },
 };
 
+/** Devices may ask every second, not every five: nobody waits for a test. */
+export const impatient = (provider: Provider): void =>
+  void provider.use(async (ctx, next) => {
+    await next();
+    if (ctx.path === '/device/auth' && ctx.status === 200) ctx.body = { ...(ctx.body as object), interval: 1 };
+  });
+
 /** Answers what belongs to the sign-in page; false where the request is for somebody else. */
 export async function signInPage(
   provider: Provider,

@@ -3,7 +3,7 @@ import type { webcrypto } from 'node:crypto';
 import { createServer } from 'node:http';
 import { exportJWK, generateKeyPair, type JWK, type JWTHeaderParameters, type JWTPayload, SignJWT } from 'jose';
 import type { ClientMetadata, Configuration, Provider as OidcProvider } from 'oidc-provider';
-import { peopleClients, peopleConfiguration, peopleFeatures, signInPage } from './oidc-people.ts';
+import { impatient, peopleClients, peopleConfiguration, peopleFeatures, signInPage } from './oidc-people.ts';
 import { freePort } from './ports.ts';
 
 export type OidcClient = { readonly id: string; readonly secret: string; readonly groups?: string | readonly string[] };
@@ -142,6 +142,7 @@ export async function startOidc(options: {
       },
       ['account'],
     );
+    impatient(provider);
     serving = provider;
     handle = provider.callback();
   };
