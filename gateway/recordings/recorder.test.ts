@@ -1,19 +1,19 @@
 /** Recordings on a real disk, by the real thread: in order, sealed, encrypted where there is a key, and never silently incomplete. */
 import assert from 'node:assert/strict';
-import { randomBytes, randomUUID } from 'node:crypto';
-import { createReadStream, existsSync } from 'node:fs';
+import crypto, { randomBytes, randomUUID } from 'node:crypto';
+import fs, { createReadStream, existsSync } from 'node:fs';
 import { chmod, mkdir, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import path, { join } from 'node:path';
 import { after, afterEach, describe, it } from 'node:test';
-import type { Worker } from 'node:worker_threads';
+import { MessageChannel, type Worker } from 'node:worker_threads';
 import { eventually } from '../../test/support/workspace.ts';
 import type { AuditEntry } from '../audit/entry.ts';
 import { GatewayError } from '../errors.ts';
 import { wrappingKey } from './keys.ts';
-import { startPress } from './press.ts';
+import { type PressTimes, press, startPress } from './press.ts';
 import { readRecording } from './read.ts';
-import { Recorder, type RecorderOptions } from './recorder.ts';
+import { fileOf, Recorder, type RecorderOptions } from './recorder.ts';
 import type { RecordedHead, SessionSummary } from './shape.ts';
 
 const key = wrappingKey(randomBytes(32).toString('base64'));
@@ -30,6 +30,18 @@ const headOf = (session: string = randomUUID()): RecordedHead => ({
   peer: '127.0.0.1:1',
   principal: { issuer: 'https://login.example.com', subject: 'bot', kind: 'agent', name: 'report-bot', groups: [] },
 });
+
+/** The thread's work in this thread, on a disk that the test makes. */
+function here(times: PressTimes, disk: typeof fs): Worker {
+  const { port1, port2 } = new MessageChannel();
+  press(port2, disk, crypto, path, times);
+  const named = (event: string) => (event === 'exit' ? 'close' : event);
+  return {
+    on: (event: string, listener: () => void) => port1.on(named(event), listener),
+    once: (event: string, listener: () => void) => port1.once(named(event), listener),
+    postMessage: (order: unknown) => port1.postMessage(order),
+  } as unknown as Worker;
+}
 
 describe('a recorder', () => {
   const dirs: string[] = [];
@@ -213,6 +225,32 @@ describe('a recorder', () => {
     tape.end();
     await done(good.session);
     assert.equal(ended.length, 1);
+  });
+
+  it('ends its session when the disk is full in the middle, and what was sealed before stays readable', async () => {
+    let room = 4_000;
+    const limited = {
+      ...fs,
+      writeSync: (fd: number, bytes: Uint8Array, at: number, length: number) => {
+        if (length > room) throw Object.assign(new Error('ENOSPC: no space left on device, write'), { code: 'ENOSPC' });
+        room -= length;
+        return fs.writeSync(fd, bytes, at, length);
+      },
+    } as typeof fs;
+    const { recorder, ended, entry, entries, dir } = await start({ start: (times) => here(times, limited) });
+    const head = headOf();
+    recorder.begin(head);
+    entry(head.session, 'operation', { operation: 'op-1' });
+    await recorder.written(true);
+    entry(head.session, 'operation', { operation: 'op-2', statement: 'x'.repeat(5_000) });
+    assert.ok(await eventually(() => ended.length > 0), 'it went on');
+    assert.match(ended[0]?.[1] ?? '', /its recording cannot be written: ENOSPC/);
+    assert.ok(entries.some(({ kind }) => kind === 'recording.failed'));
+    const lines = await linesOf(join(dir, fileOf(head, false)));
+    assert.deepEqual(
+      lines.map(({ operation }) => operation),
+      [undefined, 'op-1'],
+    );
   });
 
   it('never writes into a file that is there already', async () => {
