@@ -128,6 +128,22 @@ describe('a session', () => {
     }
   });
 
+  it('that was signed out meanwhile is not brought back by what was under way', async () => {
+    const here = await gateway();
+    const browser = await signedIn(here);
+    const { redis: own } = here.store;
+    const get = own.get.bind(own);
+    own.get = (async (key: string) => {
+      const raw = await get(key);
+      await own.del(key);
+      return raw;
+    }) as typeof own.get;
+    here.now.aheadMs = 10 * 60_000;
+    await browser.go(`${here.url}/me`);
+    own.get = get;
+    assert.equal(await isSignedIn(browser, here), false);
+  });
+
   it('is known to every gateway, ends on all, and is none when no trusted gateway wrote it', async () => {
     const first = await gateway();
     const second = await gateway({ behind: first });
