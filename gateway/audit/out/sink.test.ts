@@ -9,6 +9,7 @@ import {
   neverSkips,
   type Received,
   SyslogServer,
+  storedLines,
   WebhookServer,
   whatIsMissing,
 } from '../../../test/support/receivers.ts';
@@ -82,8 +83,11 @@ function running(dir: string, receiver: SinkOptions['receiver'], more: Partial<S
 }
 
 async function all(dir: string, { received }: { readonly received: readonly Received[] }): Promise<void> {
-  let missing: string | undefined = 'nothing was looked for';
+  let missing: string | undefined = 'too few came to look for any';
+  // Comparing is work that the sink, which lives here too, would have to wait for.
+  const least = [...(await storedLines(dir)).values()].reduce((sum, lines) => sum + lines.length, 0);
   await eventually(async () => {
+    if (received.length < least) return false;
     missing = await whatIsMissing(dir, received);
     return missing === undefined;
   });
@@ -120,7 +124,7 @@ describe('a syslog sink', () => {
     const { noted } = running(dir, syslog(port));
     const trails = await Promise.all(['a', 'b'].map((gateway) => openTrail(dir, { gateway, segmentBytes: 4_000 })));
     const writers = trails.map((trail) => growing(trail));
-    await eventually(() => writers.every(({ n }) => n() > 100));
+    assert.ok(await eventually(() => writers.every(({ n }) => n() > 100)));
     for (const writer of writers) await writer.end();
     await all(dir, server);
     assert.deepEqual(server.problems, []);
@@ -147,7 +151,7 @@ describe('a syslog sink', () => {
     server.cutAfter = (connection) => cuts[connection - 1];
     const writer = growing(await openTrail(dir, { segmentBytes: 20_000 }));
     running(dir, syslog(port));
-    await eventually(() => server.connections > cuts.length);
+    assert.ok(await eventually(() => server.connections > cuts.length));
     await writer.end();
     await all(dir, server);
     assert.deepEqual(server.problems, []);
@@ -201,37 +205,21 @@ describe('a syslog sink', () => {
     await all(dir, server);
   });
 
-  it('is held up by a receiver that stands still; the trail is not', async () => {
+  it('is held up by a receiver that stands still, and gives up such a connection; the trail is not held up', async () => {
     const dir = newDir();
     const { server, port } = await syslogServer();
     server.idle = true;
-    const { sink, stop } = running(dir, syslog(port, { timeoutMs: 60_000 }));
+    const { sink } = running(dir, syslog(port, { timeoutMs: 500 }));
     const trail = await openTrail(dir);
     const long = 'x'.repeat(30_000);
     for (let n = 0; n < 400; n += 20) await twentyMore(trail, n, long); // more than sockets buffer
-    assert.ok(await eventually(() => server.sockets.size === 1));
-    assert.ok(await eventually(() => (sink.state()?.entries ?? 0) > 0));
     assert.equal(trail.trouble(), undefined);
+    assert.ok(await eventually(() => server.connections > 1 && (sink.state()?.entries ?? 0) > 0));
     await trail.close();
-    server.read();
-    await all(dir, server);
-    assert.ok(await eventually(() => sink.state()?.entries === 0 && sink.state()?.seconds === 0));
-    await stop();
-  });
-
-  it('gives up a connection whose receiver takes nothing any more', async () => {
-    const dir = newDir();
-    const { server, port } = await syslogServer();
-    server.idle = true;
-    const trail = await openTrail(dir);
-    const long = 'x'.repeat(30_000);
-    for (let n = 0; n < 400; n += 20) await twentyMore(trail, n, long);
-    await trail.close();
-    running(dir, syslog(port, { timeoutMs: 500 }));
-    await eventually(() => server.connections > 1);
     server.read();
     // Connections beside each other are read in any order.
     const inTurn = () => [...server.received].sort((a, b) => a.connection - b.connection);
+    assert.ok(await eventually(() => sink.state()?.entries === 0 && sink.state()?.seconds === 0));
     assert.ok(await eventually(async () => (await whatIsMissing(dir, inTurn())) === undefined));
     neverSkips(inTurn());
   });
@@ -273,7 +261,7 @@ describe('what a sink remembers', () => {
     for (let n = 0; n < 20; n++) await trail.commit(operation(n));
     const first = running(dir, syslog(port));
     await all(dir, server);
-    await eventually(async () => /"seq":22/.test(await readFile(siem(dir, 'cursor'), 'utf8')));
+    assert.ok(await eventually(async () => /"seq":22/.test(await readFile(siem(dir, 'cursor'), 'utf8'))));
     await first.stop();
     await trail.close();
     server.received.splice(0);
@@ -283,7 +271,7 @@ describe('what a sink remembers', () => {
   it('is where to go on', async () => {
     const { dir, server, port } = await halfSent();
     running(dir, syslog(port));
-    await eventually(() => server.received.length >= 2);
+    assert.ok(await eventually(() => server.received.length >= 2));
     const kinds = server.received.map(({ line }) => (JSON.parse(line) as AuditEntry).kind);
     assert.deepEqual(kinds, ['audit.closed', 'audit.sealed']);
   });
@@ -359,7 +347,7 @@ describe('what a sink remembers', () => {
       [...lines.slice(0, -3), 'x'.repeat((lines.at(-3) ?? '').length), ...lines.slice(-2)].join('\n'),
     );
     const { noted } = running(dir, syslog(port));
-    await eventually(() => noted.length > 0);
+    assert.ok(await eventually(() => noted.length > 0));
     assert.deepEqual(noted, [{ kind: 'sink.missed', sink: 'siem', chain: noted[0]?.chain, after: 22, next: 24 }]);
     assert.equal(server.problems.length, 0);
   });
@@ -373,16 +361,29 @@ describe('several processes with one directory', () => {
     const { server, port } = await syslogServer();
     const several = [1, 2, 3].map(() => running(dir, syslog(port), { timing: { ...timing, claim } }));
     const writer = growing(await openTrail(dir));
-    await eventually(() => server.received.length > 300);
+    assert.ok(await eventually(() => server.received.length > 300));
     assert.equal(new Set(server.received.map(({ line }) => line)).size, server.received.length, 'some came twice');
     for (let ended = 0; ended < 2; ended++) {
       assert.ok(await eventually(() => several.some(({ sink }) => sink.state())));
       const now = writer.n();
-      await eventually(() => server.received.some(({ line }) => line.includes(`"op-${now}"`)));
+      assert.ok(await eventually(() => server.received.some(({ line }) => line.includes(`"op-${now}"`))));
       const [at] = several.flatMap(({ sink }, i) => (sink.state() ? [i] : []));
       await several.splice(at ?? 0, 1)[0]?.stop(0);
     }
     await writer.end();
+    await all(dir, server);
+  });
+});
+
+describe('a sink that is not the one for a moment', () => {
+  it('sends again what it had in hand', async () => {
+    const dir = newDir();
+    const { server, url } = await webhookServer();
+    await written(dir, 30);
+    const from = performance.now();
+    server.answer = (_call, response) => response.writeHead(performance.now() - from < 400 ? 500 : 200).end();
+    // Never renewed beside the work: each time it is lost while the receiver is asked, and taken again after.
+    running(dir, webhook(url), { timing: { ...timing, claim: { beatMs: 60_000, staleMs: 200 } } });
     await all(dir, server);
   });
 });
@@ -393,7 +394,7 @@ describe('a webhook sink', () => {
     const { server, url } = await webhookServer();
     running(dir, webhook(url));
     const writer = growing(await openTrail(dir, { segmentBytes: 5_000 }));
-    await eventually(() => writer.n() > 100);
+    assert.ok(await eventually(() => writer.n() > 100));
     await writer.end();
     await all(dir, server);
     assert.deepEqual(server.problems, []);
@@ -414,8 +415,9 @@ describe('a webhook sink', () => {
       } else if (answer !== 'nothing') response.writeHead(Number(answer ?? 200)).end();
     };
     await written(dir, 10);
-    running(dir, webhook(url, { timeoutMs: 300, entries: 500 }));
+    const { noted } = running(dir, webhook(url, { timeoutMs: 300, entries: 500 }));
     await all(dir, server);
+    assert.ok(!noted.some(({ kind }) => kind === 'sink.stuck'), 'one of them stops the sink');
     const tries = server.calls.slice(0, answers.length + 1);
     assert.equal(new Set(tries.map(({ headers }) => headers['idempotency-key'])).size, 1);
     assert.equal(new Set(tries.map(({ body }) => body)).size, 1);
@@ -432,7 +434,7 @@ describe('a webhook sink', () => {
     assert.ok((second?.at ?? 0) - (first?.at ?? 0) >= 990);
   });
 
-  for (const status of [400, 401, 404, 413, 302, 307]) {
+  for (const status of [401, 413, 307]) {
     it(`stops at ${status}, says so in log, trail and metric once, and goes on when that is mended`, async () => {
       const dir = newDir();
       const { server, url } = await webhookServer();
@@ -446,7 +448,7 @@ describe('a webhook sink', () => {
       assert.equal(sink.state()?.stuck, true);
       mended = true;
       await all(dir, server);
-      await eventually(() => sink.state()?.stuck === false);
+      assert.ok(await eventually(() => sink.state()?.stuck === false));
       assert.deepEqual(
         noted.map(({ kind }) => kind),
         ['sink.restarted', 'sink.stuck', 'sink.resumed'],
@@ -460,7 +462,7 @@ describe('a webhook sink', () => {
   it('comes to rest: what the trail says of a sink does not feed it for ever', async () => {
     const dir = newDir();
     const { server, url } = await webhookServer();
-    server.answer = (_call, response, n) => response.writeHead(n < 4 ? 400 : 200).end();
+    server.answer = (_call, response, n) => response.writeHead(n < 4 ? 400 + (n % 2) : 200).end();
     const trail = await openTrail(dir, { headEveryMs: 10 });
     const { sink } = running(dir, webhook(url), { note: (entry) => trail.append(entry) });
     trail.append(operation(1));
@@ -488,13 +490,13 @@ describe('a webhook sink', () => {
     await trail.close();
     const kinds = kindsOf(['hold.*']);
     const first = running(dir, webhook(url), { kinds });
-    await eventually(() => server.received.length === 5);
-    await eventually(async () => (await readdir(join(dir, 'sinks'))).includes('siem.done'));
+    assert.ok(await eventually(() => server.received.length === 5));
+    assert.ok(await eventually(async () => (await readdir(join(dir, 'sinks'))).includes('siem.done')));
     await first.stop();
     running(dir, webhook(url), { kinds });
     const more = await openTrail(dir, { gateway: 'next' });
     await more.commit({ kind: 'hold.settled' });
-    await eventually(() => server.received.length === 6);
+    assert.ok(await eventually(() => server.received.length === 6));
     assert.deepEqual(
       server.received.map(({ line }) => (JSON.parse(line) as AuditEntry).kind),
       [...Array.from({ length: 5 }, () => 'hold.open'), 'hold.settled'],
@@ -522,7 +524,7 @@ describe('retention beside a sink', () => {
     const { server, url } = await webhookServer();
     running(dir, webhook(url));
     await all(dir, server);
-    await eventually(async () => (await trail.expire()).length > 0);
+    assert.ok(await eventually(async () => (await trail.expire()).length > 0));
     assert.equal((await listSegments(dir)).length, 1);
     await trail.close();
   });
@@ -535,7 +537,7 @@ describe('retention beside a sink', () => {
     for (let n = 0; n < 30; n++) trail.append(operation(n));
     await trail.flush();
     const { stop } = running(dir, webhook(url));
-    await eventually(() => server.calls.length > 4);
+    assert.ok(await eventually(() => server.calls.length > 4));
     await stop();
     await trail.close();
     await old(dir);
