@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { cardSchema, HOLD_STATES } from '../queue/cards.ts';
+import { type Card, cardSchema, HOLD_STATES } from '../queue/cards.ts';
 import { MAX_CARD_CHARACTERS } from '../queue/review.ts';
 import { blockErrors, blocksTooLong, viewErrors } from '../test/slack/blocks.ts';
 import { aCard } from '../test/support/bot-stage.ts';
@@ -73,6 +73,7 @@ const maximal = (c: string) =>
     })),
     warnings: Array.from({ length: 10 }, () => long(c, 300)),
     auditHead: long(c, 64),
+    evidence: `https://gate.example.com/${'x'.repeat(370)}`,
   });
 const empty = aCard({
   shortId: '',
@@ -343,6 +344,17 @@ describe('a card', () => {
     ])
       assert.ok(text.includes(part), part);
     assert.deepEqual(actionIds(cardView(card).blocks), []);
+  });
+
+  it('leads to the recording of its session where there is one', () => {
+    const evidence = 'https://gate.example.com/sessions/4f1c#op-9';
+    const settled = { at: 1, by: 'U0ALICE', reason: 'no', executed: 'no' as const };
+    const link = { type: 'link', url: evidence, text: 'See the session' };
+    const shown = (more: Partial<Card>) => json(cardView(aCard({ state: 'denied', settled, ...more })).blocks);
+    assert.ok(shown({ evidence }).includes(json(link)));
+    assert.ok(shown({ evidence, auditHead: '812:0123456789ab' }).includes(json(link)));
+    assert.doesNotMatch(shown({}), /See the session/);
+    assert.equal(cardSchema.safeParse(aCard({ evidence: 'javascript:alert(1)' })).success, false);
   });
 });
 

@@ -311,6 +311,13 @@ function record(card: Card, room: Room, id: (part: string) => string): types.Kno
   const result = ran(card);
   if (result) rows.push([words(cut(result, Math.max(200, room.line)), { bold: true })]);
   if (card.granted) rows.push([words(`Approved besides: ${oneLine(card.granted, 300)}`)]);
-  if (card.auditHead) rows.push([words(`Audit ${oneLine(card.auditHead, 64)}`)]);
+  const evidence: types.RichTextSection['elements'] = card.auditHead
+    ? [words(`Audit ${oneLine(card.auditHead, 64)}`)]
+    : [];
+  if (card.evidence) {
+    if (evidence.length > 0) evidence.push(words(' · '));
+    evidence.push({ type: 'link', url: card.evidence, text: 'See the session' });
+  }
+  if (evidence.length > 0) rows.push(evidence);
   return paragraphs(id('record'), ...rows);
 }

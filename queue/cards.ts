@@ -125,6 +125,10 @@ export const cardSchema = z.strictObject({
   collectedBy: z.uuid().optional(),
   /** What its record offers once it is over. */
   offers: z.array(offer).max(4).optional(),
+  /** Where its session can be seen as it was recorded, at this operation; for whoever may. */
+  evidence: text(400)
+    .regex(/^https?:\/\/[!-~]+$/)
+    .optional(),
   /** Said on the card in as many words: `the data that follows COPY is not reviewed (at most 10,000 rows)`. */
   warnings: z.array(text(300)).max(10),
   /** Since version 2. A result that was stopped in its midst: how much of it its client has, and its first rows. */
@@ -244,4 +248,5 @@ const SECOND = [
   'collects',
   'collectedBy',
   'offers',
+  'evidence',
 ] as const satisfies readonly (keyof Card)[];

@@ -111,6 +111,7 @@ export function createDeciding(deps: {
       live?.end(reason);
       return live !== undefined;
     },
+    evidence: evidenceOf(config),
     redact,
     limits,
     clock: systemClock,
@@ -148,3 +149,13 @@ export function createDeciding(deps: {
     },
   };
 }
+
+/** Where whoever may can see an operation's session, at that operation. */
+const evidenceOf =
+  (config: () => Config) =>
+  ({ protocol, plan, session, id }: Operation): string | undefined => {
+    const { web, recordings } = config();
+    return web && recordings && protocol !== 'gate' && !plan
+      ? `${web.url}/sessions/${session}?op=${id}#op-${id}`
+      : undefined;
+  };

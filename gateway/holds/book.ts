@@ -56,6 +56,8 @@ export type HoldsDeps = {
   readonly expiresInTransactionMs: () => number;
   /** Ends a live session with a native error; false when it is not here any more. */
   readonly endSession: (session: string, reason: string) => boolean;
+  /** Where an operation can be seen as it was recorded; undefined where nothing is. */
+  readonly evidence?: (operation: Operation) => string | undefined;
   /** The built-in detectors: what leaves the gateway passes them. */
   readonly redact: (text: string) => string;
   /** For tests: how long an emptied collecting card takes more. */
@@ -215,7 +217,9 @@ export class Book {
   }
 
   card(hold: Hold): Card {
-    return cardOf(hold, this.deps.gateway, this.deps.redact);
+    const evidence = hold.phase.kind === 'open' ? undefined : this.deps.evidence?.(hold.operation);
+    const card = cardOf(hold, this.deps.gateway, this.deps.redact);
+    return evidence === undefined ? card : { ...card, evidence };
   }
 
   /** The card as it will look once it is released, at this time; for an approved hold. */
