@@ -31,7 +31,7 @@ const TIMING: SinkTiming = {
   stuckMs: 300_000, // somebody has to mend it; nobody wants to restart a gateway for it
 };
 const PAUSE_MS = 4; // between chunks of a backlog: half of the time at most is spent on it
-const MOST_CHUNKS = 64; // then it is the next chain's turn, though nothing of this one was wanted
+const MOST_CHUNKS = 256; // then it is the next chain's turn, though nothing of this one was wanted
 const SAID_AGAIN_MS = 300_000; // the same trouble, in the log
 
 export type SinkOptions = {

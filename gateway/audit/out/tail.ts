@@ -5,7 +5,7 @@ import { type Line, readLine } from '../chain.ts';
 import type { SegmentName } from '../files.ts';
 import type { Position } from './cursor.ts';
 
-const CHUNK_BYTES = 256 * 1024; // a few milliseconds of hashing: who waits for a statement hardly notices
+const CHUNK_BYTES = 64 * 1024; // a millisecond or two of hashing: who waits for a statement hardly notices
 const MAX_LINE_BYTES = 16 << 20; // as long as the trail's own reader allows
 
 export type Stretch = {
