@@ -137,7 +137,7 @@ describe('countersign check', () => {
   const provider = createServer((request, response) => {
     const found = request.url === '/.well-known/openid-configuration';
     response.writeHead(found ? 200 : 404, { 'content-type': 'application/json' });
-    response.end(JSON.stringify({ issuer }));
+    response.end(JSON.stringify({ issuer, authorization_endpoint: `${issuer}/auth` }));
   });
   before(async () => {
     redis = await startRedis();
@@ -151,13 +151,16 @@ describe('countersign check', () => {
     rmSync(dir, { recursive: true });
   });
 
-  const check = async (change: { redis?: string; issuer?: string } = {}) => {
+  const check = async (change: { redis?: string; issuer?: string; web?: Record<string, string> } = {}) => {
     const upstream = await freePort(); // nobody listens there
     const file = join(dir, 'countersign.yaml');
     writeFileSync(
       file,
       stringify({
-        listen: { postgres: '127.0.0.1:0' },
+        listen: { postgres: '127.0.0.1:0', web: '127.0.0.1:0' },
+        ...(change.web
+          ? { web: { url: 'http://127.0.0.1:1', sign_in: { issuer, client_id: 'x', ...change.web } } }
+          : {}),
         state: { redis: change.redis ?? redis.url },
         keys: { own: `\${env:KEY}` },
         audit: { dir, key: `\${env:KEY}` },
@@ -191,6 +194,15 @@ describe('countersign check', () => {
     assert.match(out, /^ok {5}issuer http:.*: discovery answers$/m);
     assert.match(err, /^FAILED connection orders: /m);
     assert.doesNotMatch(out + err, /ed25519-secret/);
+  });
+
+  it('says what sign-in lacks of its issuer', async () => {
+    const [inBrowsers, atTerminals] = [
+      await check({ web: { client_secret: `\${env:KEY}` } }),
+      await check({ web: {} }),
+    ];
+    assert.match(inBrowsers.out, /^ok {5}web\.sign_in: in browsers only: no device_client_id$/m);
+    assert.match(atTerminals.err, /^FAILED web\.sign_in: http:.* has no device_authorization_endpoint$/m);
   });
 
   it('says so when Redis is not there, and when an issuer answers for another', async () => {

@@ -139,6 +139,26 @@ describe('a mistake', () => {
       `keys.masking: expected \${env:NAME} or \${file:/path}`,
     ],
     ['a hashing key that is none', { 'keys.masking': `\${env:ORDERS_PW}` }, 'keys.masking: expected ed25519-secret:…'],
+    ['pages in the clear', { 'web.url': 'http://gate.example.com' }, 'web.url: expected an https:// URL'],
+    ['pages below a path', { 'web.url': 'https://example.com/gate' }, 'web.url: expected the https:// address'],
+    [
+      'pages over TLS, named without it',
+      { 'web.url': 'http://127.0.0.1:18081' },
+      'web.url: expected https: with `tls`',
+    ],
+    ['pages nowhere', { 'listen.web': undefined }, 'web: there is no listen.web'],
+    [
+      'sign-in with somebody unknown',
+      { 'web.sign_in.issuer': 'https://login.example.com/' },
+      'web.sign_in.issuer: expected one of identity.issuers',
+    ],
+    ['sign-in that asks for no ID token', { 'web.sign_in.scopes': 'profile' }, 'web.sign_in.scopes: expected scopes'],
+    [
+      'a client’s secret in the file',
+      { 'web.sign_in.client_secret': 'x' },
+      'web.sign_in.client_secret: expected ${env',
+    ],
+    ['a session for ever', { 'web.sign_in.ends': '30d' }, 'web.sign_in.ends: expected a duration from 5m to 7d'],
     ['a public key that is none', { 'keys.bots': ['abc'] }, 'keys.bots[0]: expected ed25519:…'],
     ['a secret as public key', { 'keys.bots': [own.secret] }, 'keys.bots[0]: expected ed25519:…'],
     [

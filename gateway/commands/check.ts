@@ -18,8 +18,8 @@ export const check: Command = {
   summary: 'try everything the configuration names, change nothing',
   help: `Usage: countersign check [--config FILE] [--slack]
 
-Reads the configuration, then tries Redis (reachable, durable), every issuer's discovery document, every
-connection's target with the gateway's own credentials, and the audit directory. One line each; exit 1 when
+Reads the configuration, then tries Redis (reachable, durable), every issuer's discovery document, what sign-in needs
+of its issuer, every connection's target with the gateway's own credentials, and the audit directory. One line each; exit 1 when
 something failed.
 
   --config FILE   default: COUNTERSIGN_CONFIG, else countersign.yaml
@@ -47,6 +47,7 @@ function trials(config: Config): Promise<Finding[]>[] {
     redisTrial(config),
     trial(`audit ${config.audit.dir}`, () => auditDir(config)),
     ...config.identity.issuers.map(({ issuer }) => trial(`issuer ${issuer}`, () => discovery(issuer))),
+    ...(config.web ? [trial('web.sign_in', () => signIn(config.web))] : []),
     ...config.connections.map((connection) => trial(`connection ${connection.name}`, () => upstream(connection))),
   ];
 }
@@ -91,14 +92,31 @@ async function auditDir({ audit }: Config): Promise<string> {
   return `writable, ${shown}`;
 }
 
+/** Who is registered there under which id only a sign-in shows. */
+async function signIn(web: Config['web']): Promise<string> {
+  const { issuer = '', deviceClientId } = web?.signIn ?? {};
+  const document = await discoveryOf(issuer);
+  const needed = ['authorization_endpoint', ...(deviceClientId === undefined ? [] : ['device_authorization_endpoint'])];
+  const missing = needed.filter((name) => typeof document[name] !== 'string');
+  if (missing.length > 0) throw new Error(`${issuer} has no ${missing.join(' and no ')}`);
+  return deviceClientId === undefined
+    ? 'in browsers only: no device_client_id'
+    : 'in browsers and at terminals, as far as discovery says';
+}
+
 async function discovery(issuer: string): Promise<string> {
+  await discoveryOf(issuer);
+  return 'discovery answers';
+}
+
+async function discoveryOf(issuer: string): Promise<Record<string, unknown>> {
   const url = `${issuer.replace(/\/$/, '')}/.well-known/openid-configuration`;
   const response = await fetch(url, { signal: AbortSignal.timeout(PATIENCE_MS), redirect: 'error' });
   if (!response.ok) throw new Error(`${url} answers ${response.status}`);
   const document: unknown = await response.json();
-  const said = typeof document === 'object' && document !== null && 'issuer' in document ? document.issuer : undefined;
-  if (said !== issuer) throw new Error(`${url} says its issuer is ${JSON.stringify(said)}`);
-  return 'discovery answers';
+  const known = typeof document === 'object' && document !== null ? (document as Record<string, unknown>) : {};
+  if (known.issuer !== issuer) throw new Error(`${url} says its issuer is ${JSON.stringify(known.issuer)}`);
+  return known;
 }
 
 /** The very hand-over that a session gets. */
