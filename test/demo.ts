@@ -56,7 +56,13 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal
 const began = performance.now();
 console.log('Starting Redis, PostgreSQL, OIDC, Slack, gateway and bot …');
 try {
-  const options = { ports: await ports(), otherSlack: otherSlack(), signal: asked.signal, ownGroups: true };
+  const options = {
+    ports: await ports(),
+    otherSlack: otherSlack(),
+    signal: asked.signal,
+    ownGroups: true,
+    recorded: true,
+  };
   const world = await startWorld(options);
   try {
     await run(world);

@@ -36,6 +36,8 @@ export type WorldOptions = {
   readonly ports?: Partial<
     Record<'postgres' | 'web' | 'slack' | 'upstream' | 'redis' | 'oidc' | 'botHttp' | 'botHealth', number>
   >;
+  /** Sessions are recorded, all gateways' in one directory: `recordings` in the world's. */
+  readonly recorded?: boolean;
   /** Settings of the target beside the usual. */
   readonly postgres?: Record<string, string>;
   /** Another release's programs for the target. */
@@ -217,6 +219,7 @@ async function build(options: WorldOptions, dir: string, undo: Undo, starting: P
       state: { redis: `\${env:REDIS_URL}` },
       keys: { own: `\${env:COUNTERSIGN_GATEWAY_KEY}`, bots: [keys.bot.public], gateways: trusted },
       audit: { dir: auditDir, key: `\${env:COUNTERSIGN_AUDIT_KEY}`, mode: 'strict' },
+      ...(options.recorded ? { recordings: { dir: join(dir, 'recordings') } } : {}),
     };
     const path = join(dir, `countersign-${n}.yaml`);
     await writeFile(path, stringify(whole(own)));
