@@ -7,6 +7,7 @@ import { hashesDiffer } from '../compose/masking.ts';
 import { configPath } from '../config/path.ts';
 import { type Config, type ConnectionConfig, loadConfig } from '../config.ts';
 import { connectUpstream } from '../listeners/postgres/upstream.ts';
+import { receiverTrial } from './check-sinks.ts';
 import { checkSlack } from './check-slack.ts';
 import { type Command, parse } from './command.ts';
 
@@ -19,8 +20,8 @@ export const check: Command = {
   help: `Usage: countersign check [--config FILE] [--slack]
 
 Reads the configuration, then tries Redis (reachable, durable), every issuer's discovery document, what sign-in needs
-of its issuer, every connection's target with the gateway's own credentials, and the audit directory. One line each; exit 1 when
-something failed.
+of its issuer, every connection's target with the gateway's own credentials, the audit directory, and whether the
+receivers of audit.sinks answer and are who they should be. One line each; exit 1 when something failed.
 
   --config FILE   default: COUNTERSIGN_CONFIG, else countersign.yaml
   --slack         also, with the bot's environment: its tokens and scopes, and in Slack every channel and approver that
@@ -46,6 +47,7 @@ function trials(config: Config): Promise<Finding[]>[] {
   return [
     redisTrial(config),
     trial(`audit ${config.audit.dir}`, () => auditDir(config)),
+    ...config.audit.sinks.map((sink) => trial(`sink ${sink.name}`, () => receiverTrial(sink))),
     ...config.identity.issuers.map(({ issuer }) => trial(`issuer ${issuer}`, () => discovery(issuer))),
     ...(config.web ? [trial('web.sign_in', () => signIn(config.web))] : []),
     ...config.connections.map((connection) => trial(`connection ${connection.name}`, () => upstream(connection))),
