@@ -70,6 +70,7 @@ describe('README.md', () => {
     const { tls: _, ...example } = parse(read('manifests/countersign.example.yaml'));
     for (const { upstream } of example.connections) delete upstream.ca;
     delete example.audit.sinks;
+    delete example.recordings.key;
     const [key, hashing] = [newKeyPair().secret, newKeyPair().secret];
     const readFile = (path: string) => (path.endsWith('masking.key') ? hashing : key);
     const sources = { env: { REDIS_URL: 'redis://127.0.0.1', ORDERS_PW: 'x' }, readFile };
