@@ -247,7 +247,7 @@ describe('a syslog sink', () => {
     assert.ok(await eventually(() => said.length > 1));
     const from = performance.now();
     await stop(600_000);
-    assert.ok(performance.now() - from < 60_000);
+    assert.ok(performance.now() - from < 30_000);
   });
 });
 
