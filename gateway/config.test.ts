@@ -304,6 +304,16 @@ describe('a mistake', () => {
       'audit.key: expected a file outside audit.dir',
     ],
     [
+      'a recordings key beside the recordings',
+      { 'recordings.key': `\${file:/var/lib/kept/recordings.key}`, 'recordings.dir': '/var/lib/kept' },
+      'recordings.key: expected a file outside recordings.dir',
+    ],
+    [
+      'a recordings key that is none',
+      { 'recordings.key': `\${file:/run/secrets/audit.key}` },
+      'recordings.key: expected 32 bytes in base64',
+    ],
+    [
       'a quorum above its people',
       { 'rules[0].approvers': ['U0A', 'U0A'] },
       'rules[0].quorum: a quorum of 2 can never be met by 1 named people',

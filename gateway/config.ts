@@ -120,7 +120,8 @@ export function readConfig(
     ...(identity ? namesWithoutIssuer(rules, connections, identity.issuers, masking) : []),
     // The second entry would never be read, and with it a sponsor be forgotten.
     ...(identity ? duplicates(indexed(identity.agents), 'identity.agents', 'subject', principalKey) : []),
-    ...(audit ? keyBesideEvidence(file.audit, audit.dir) : []),
+    ...(audit ? keyBesideEvidence('audit', file.audit, audit.dir) : []),
+    ...(recordings ? keyBesideEvidence('recordings', file.recordings, recordings.dir) : []),
     ...(keys ? sharedKeys(signingKey(keys.own.reveal()).public, keys.bots, keys.gateways) : []),
     ...sharedSecret(keys?.masking, [keys?.own, audit?.key]),
     ...(listen && identity

@@ -115,12 +115,15 @@ export function sharedSecret(masking: Secret | undefined, others: readonly (Secr
 }
 
 /** Whoever can rewrite the evidence must not find the key that signs it there. `written` is the section as it stands. */
-export function keyBesideEvidence(written: unknown, dir: string): Problem[] {
+export function keyBesideEvidence(section: 'audit' | 'recordings', written: unknown, dir: string): Problem[] {
   const key = typeof written === 'object' && written !== null && 'key' in written ? String(written.key) : '';
   const file = /^\$\{file:([^}]+)\}$/.exec(key)?.[1];
   if (file === undefined || !resolve(file).startsWith(`${resolve(dir)}/`)) return [];
   return [
-    { path: 'audit.key', message: 'expected a file outside audit.dir: the key must not lie beside the evidence' },
+    {
+      path: `${section}.key`,
+      message: `expected a file outside ${section}.dir: the key must not lie beside the evidence`,
+    },
   ];
 }
 

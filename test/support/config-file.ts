@@ -7,12 +7,14 @@ import { newKeyPair } from '../../queue/sign.ts';
 export const own = newKeyPair();
 const hashing = newKeyPair();
 export const CERTIFICATE = '-----BEGIN CERTIFICATE-----\nMA==\n-----END CERTIFICATE-----\n';
+const RECORDINGS_KEY = Buffer.alloc(32, 7).toString('base64');
 const PRIVATE_KEY = '-----BEGIN PRIVATE KEY-----\nMA==\n-----END PRIVATE KEY-----\n';
 export const sources = {
   env: { REDIS_URL: 'redis://:s3cret@localhost', KEY: own.secret, ORDERS_PW: 'hunter2', EMPTY: '' },
   readFile: (path: string) => {
     if (path.endsWith('.crt') || path.endsWith('.pem')) return CERTIFICATE;
     if (path.endsWith('tls.key')) return PRIVATE_KEY;
+    if (path.endsWith('recordings.key')) return `${RECORDINGS_KEY}\n`;
     if (path.endsWith('masking.key')) return `${hashing.secret}\n`;
     if (path.endsWith('.key')) return `${own.secret}\n`;
     throw Object.assign(new Error('no such file'), { code: 'ENOENT' });
