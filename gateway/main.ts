@@ -132,6 +132,7 @@ export async function startGateway(
       holdsOpen: () => holds.stats().open,
       oldestHoldMs: () => holds.stats().oldestMs,
       auditLag: () => audit.lag(),
+      recordings: () => recording?.stats(),
       sinks: sinks.states,
       catalogueAges: () => door.catalogueAges(),
       connections: () => config().connections.map(({ name }) => name),

@@ -8,9 +8,9 @@ import type { Beginning } from '../listeners/postgres/serve.ts';
 import { adoptRecordings } from '../recordings/adopt.ts';
 import { wrappingKey } from '../recordings/keys.ts';
 import { Library } from '../recordings/library.ts';
-import { LocalShelf } from '../recordings/local-shelf.ts';
 import { Recorder } from '../recordings/recorder.ts';
 import type { Recordings } from '../recordings/shape.ts';
+import { createShelf } from '../recordings/shelf.ts';
 import type { SignedStore } from '../state/signed.ts';
 import { described } from './log.ts';
 
@@ -33,6 +33,7 @@ export type Recording = {
   /** Look for what is there already, and for what dead gateways left: Redis can be asked from now on. */
   find(): void;
   trouble(): string | undefined;
+  stats: Recorder['stats'];
   close(): Promise<void>;
 };
 
@@ -47,7 +48,17 @@ export async function openRecording(deps: RecordingDeps): Promise<Recording | un
   const { dir } = recordings;
   const key = recordings.key && wrappingKey(recordings.key.reveal());
   const keys = [...(key ? [key] : []), ...recordings.oldKeys.map((old) => wrappingKey(old.reveal()))];
-  const shelf = new LocalShelf({ dir, store, log });
+  const shelf = await createShelf({
+    dir,
+    s3: recordings.store?.s3,
+    retentionMs: recordings.retentionMs,
+    maxBytes: recordings.maxBytes,
+    gateway,
+    store,
+    alive: deps.alive,
+    audit,
+    log,
+  });
   const recorder = new Recorder({
     dir,
     key,
@@ -96,10 +107,11 @@ export async function openRecording(deps: RecordingDeps): Promise<Recording | un
       adopting = setInterval(() => void adopt().catch(found), ADOPT_MS).unref();
     },
     trouble: () => recorder.trouble(),
+    stats: () => recorder.stats(),
     close: async () => {
       clearInterval(adopting);
       await recorder.close();
-      shelf.stop();
+      await shelf.stop();
     },
   };
 }

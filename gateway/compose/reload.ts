@@ -54,6 +54,9 @@ export function needsRestart(before: Config, after: Config): string[] {
     ...(before.state.redis.equals(after.state.redis) ? [] : ['state.redis']),
     ...(before.keys.own.equals(after.keys.own) ? [] : ['keys.own']),
     ...(differs(before.audit, after.audit) || !before.audit.key.equals(after.audit.key) ? ['audit'] : []),
+    ...(differs(before.recordings, after.recordings) || differsSecretly(before.recordings?.key, after.recordings?.key)
+      ? ['recordings']
+      : []),
     ...(differs(before.web, after.web) ||
     differsSecretly(before.web?.signIn.clientSecret, after.web?.signIn.clientSecret)
       ? ['web']

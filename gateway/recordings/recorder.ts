@@ -129,7 +129,12 @@ export class Recorder {
     if (entry.session !== undefined) this.#reels.get(entry.session)?.entry(entry, members);
   };
 
-  /** Sessions that are being recorded here now. */
+  /** How many sessions are being recorded, and bytes of them that are not in their files yet, roughly. */
+  stats(): { readonly live: number; readonly pending: number } {
+    return { live: this.#reels.size, pending: this.#pending + this.#queued };
+  }
+
+  /** The reel of a session that is being recorded here now. */
   live(session: string): Reel | undefined {
     return this.#reels.get(session) ?? this.#ending.get(session);
   }

@@ -33,6 +33,7 @@ const sources: MetricSources = {
   oldestHoldMs: () => 1_500,
   catalogueAges: () => [['orders', 1.5]] as const,
   auditLag: () => ({ bytes: 10, ms: 2 }),
+  recordings: () => ({ live: 3, pending: 77 }),
   connections: () => ['orders'],
   logLost: () => 4,
 };
@@ -303,6 +304,8 @@ describe('/metrics', () => {
       'countersign_hold_oldest_seconds 1.5',
       'countersign_audit_queue_bytes 10',
       'countersign_audit_lag_seconds 0.002',
+      'countersign_recordings_live 3',
+      'countersign_recordings_queue_bytes 77',
       'countersign_operations_total{verdict="allow",protocol="other",connection="other"} 1000',
       'countersign_operations_total{verdict="deny",protocol="postgres",connection="orders"} 1',
       'countersign_decision_seconds_bucket{le="5",state="approved"} 1',
@@ -315,7 +318,7 @@ describe('/metrics', () => {
     }
     assert.match(text, /countersign_event_loop_lag_seconds \d/);
     assert.match(text, /countersign_added_latency_seconds_bucket\{le="0.0001",protocol="postgres"\} 1/);
-    assert.ok(text.split('\n').length < 120);
+    assert.ok(text.split('\n').length < 130);
   });
 });
 
