@@ -4,6 +4,7 @@
  * twice, which receivers expect, and none is left out, since each process only ever records what it has had confirmed.
  */
 import { randomUUID } from 'node:crypto';
+import { readlinkSync } from 'node:fs';
 import { link, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { dirname } from 'node:path';
@@ -35,7 +36,7 @@ export class Claim {
   #timer: NodeJS.Timeout | undefined;
   #ticking: Promise<void> | undefined;
 
-  constructor(path: string, { timing = TIMING, host = hostname() }: { timing?: ClaimTiming; host?: string } = {}) {
+  constructor(path: string, { timing = TIMING, host = here() }: { timing?: ClaimTiming; host?: string } = {}) {
     living.add(this.#owner);
     this.#path = path;
     this.#timing = timing;
@@ -167,6 +168,15 @@ export class Claim {
     } catch (error) {
       return (error as NodeJS.ErrnoException).code === 'ESRCH';
     }
+  }
+}
+
+/** Where process numbers mean the same: this machine, and in it this container. */
+function here(): string {
+  try {
+    return `${hostname()} ${readlinkSync('/proc/self/ns/pid')}`;
+  } catch {
+    return hostname(); // not Linux
   }
 }
 

@@ -376,16 +376,17 @@ describe('several processes with one directory', () => {
 });
 
 describe('a sink that is not the one for a moment', () => {
-  it('sends again what it had in hand', async () => {
-    const dir = newDir();
-    const { server, url } = await webhookServer();
-    await written(dir, 30);
-    const from = performance.now();
-    server.answer = (_call, response) => response.writeHead(performance.now() - from < 400 ? 500 : 200).end();
-    // Never renewed beside the work: each time it is lost while the receiver is asked, and taken again after.
-    running(dir, webhook(url), { timing: { ...timing, claim: { beatMs: 60_000, staleMs: 200 } } });
-    await all(dir, server);
-  });
+  for (const entries of [7, 500])
+    it(`sends again what it had in hand, ${entries} at most`, async () => {
+      const dir = newDir();
+      const { server, url } = await webhookServer();
+      await written(dir, 30);
+      const from = performance.now();
+      server.answer = (_call, response) => response.writeHead(performance.now() - from < 400 ? 500 : 200).end();
+      // Never renewed beside the work: each time it is lost while the receiver is asked, and taken again after.
+      running(dir, webhook(url, { entries }), { timing: { ...timing, claim: { beatMs: 60_000, staleMs: 200 } } });
+      await all(dir, server);
+    });
 });
 
 describe('a webhook sink', () => {

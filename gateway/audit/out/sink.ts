@@ -124,7 +124,7 @@ export class Sink {
         await this.#pause(this.#timing.backoffMs[0] * 4);
       }
       if (last) return;
-      await this.#pause(this.#timing.pollMs);
+      await this.#pause(this.#timing.pollMs * (this.#claim.held ? 1 : 4));
     }
   }
 
