@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { describe, it } from 'node:test';
+import { decodeJwt } from 'jose';
 import { newKeyPair } from '../queue/sign.ts';
 import { Browser } from './support/sign-in-browser.ts';
 import {
@@ -249,6 +250,7 @@ describe('what would change something', () => {
     const issuer = new URL(out.url);
     assert.equal(issuer.origin, oidc.issuer);
     assert.equal(issuer.searchParams.get('post_logout_redirect_uri'), `${here.url}/signed-out`);
+    assert.equal(decodeJwt(issuer.searchParams.get('id_token_hint') ?? '').sub, 'alice', 'which some issuers need');
     assert.equal(browser.value(COOKIE), undefined);
     browser.cookies = before;
     assert.equal(await isSignedIn(browser, here), false, 'a copy of the cookie is worth nothing');

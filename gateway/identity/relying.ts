@@ -35,15 +35,17 @@ export type RelyingOptions = {
   readonly onTrouble?: (details: { readonly issuer: string; readonly reason: string }) => void;
 };
 
+export type Finished = { readonly identity: Identity; readonly jti: string | undefined; readonly idToken: string };
+
 export type Relying = {
   /** Where the browser goes to sign in. @throws GatewayError UNAVAILABLE */
   begin(ties: Ties): Promise<URL>;
   /** Who came back with this. @throws GatewayError AUTH | UNAVAILABLE */
-  finish(query: string, ties: Ties): Promise<{ readonly identity: Identity; readonly jti: string | undefined }>;
+  finish(query: string, ties: Ties): Promise<Finished>;
   /** Would somebody who signed in on these terms be asked the same now? */
   trusts(identity: Pick<Identity, 'issuer' | 'terms'>): boolean;
   /** Where the issuer itself signs people out; undefined where it does not, or cannot be asked. */
-  signOutUrl(): Promise<URL | undefined>;
+  signOutUrl(idToken: string | undefined): Promise<URL | undefined>;
   /** Origins that the browser is sent on to after a form. */
   origins(): readonly string[];
 };
@@ -112,21 +114,22 @@ export function createRelying(options: RelyingOptions): Relying {
     finish: async (query, { state, nonce, verifier: pkce }) => {
       const config = await provider();
       const checks = { expectedState: state, expectedNonce: nonce, pkceCodeVerifier: pkce, idTokenExpected: true };
-      let idToken: string | undefined;
+      let idToken: string;
       try {
-        idToken = (await authorizationCodeGrant(config, new URL(`${redirectUri}?${query}`), checks)).id_token;
+        idToken = (await authorizationCodeGrant(config, new URL(`${redirectUri}?${query}`), checks)).id_token ?? '';
       } catch (error) {
         throw explained(error, unavailable);
       }
-      const { identity, jti } = await verifier().verify(idToken ?? '');
-      return { identity, jti };
+      const { identity, jti } = await verifier().verify(idToken);
+      return { identity, jti, idToken };
     },
     trusts: (identity) => identity.issuer === issuer && verifier().trusts(identity),
-    signOutUrl: async () => {
+    signOutUrl: async (idToken) => {
       try {
         const config = await provider();
         if (!endpoint(config, 'end_session_endpoint')) return undefined;
-        return buildEndSessionUrl(config, { post_logout_redirect_uri: signedOutUri });
+        const hint: Record<string, string> = idToken === undefined ? {} : { id_token_hint: idToken }; // some issuers sign nobody out without it
+        return buildEndSessionUrl(config, { post_logout_redirect_uri: signedOutUri, ...hint });
       } catch {
         return undefined; // they are signed out here, which is what was promised
       }

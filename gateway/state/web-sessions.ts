@@ -1,5 +1,5 @@
 /** Who is signed in, in which browser: kept in Redis, signed, by the hash of a cookie, so that every gateway knows it. */
-import { createHash, randomBytes } from 'node:crypto';
+import { createCipheriv, createDecipheriv, createHash, createHmac, randomBytes } from 'node:crypto';
 import { z } from 'zod';
 import { GatewayError } from '../errors.ts';
 import { type Identity, identitySchema } from '../identity/principals.ts';
@@ -14,18 +14,22 @@ const sessionSchema = z.strictObject({
   startedAt: z.number().int().positive(),
   seenAt: z.number().int().positive(),
   endsAt: z.number().int().positive(),
+  /** The ID token, for the issuer to know who signs out; only the cookie opens it. */
+  hint: z.string().max(8_000).optional(),
 });
 type StoredSession = z.infer<typeof sessionSchema>;
 const beginSchema = z.strictObject({ v: z.literal(1), to: z.string().max(2_000), at: z.number().int().positive() });
 
 const BEGUN_MS = 10 * 60_000; // a password, a second factor, a colleague who asks something
 const MOST_LAG_MS = 60_000;
+const MAX_HINT = 4_000; // it travels in a URL
 
 export type FoundSession = {
   readonly hash: string;
   readonly identity: Identity;
   readonly jti: string | undefined;
   readonly endsAt: number;
+  readonly idToken: string | undefined;
 };
 
 export type WebSessionsOptions = {
@@ -67,7 +71,10 @@ export class WebSessions {
     return begun && this.#now() - begun.at < BEGUN_MS ? { to: begun.to } : undefined;
   }
 
-  async open(identity: Identity, jti: string | undefined): Promise<{ readonly value: string; readonly ms: number }> {
+  async open(
+    identity: Identity,
+    { jti, idToken }: { readonly jti: string | undefined; readonly idToken: string },
+  ): Promise<{ readonly value: string; readonly ms: number }> {
     const { endsMs } = this.#options;
     const value = newValue();
     const now = this.#now();
@@ -78,6 +85,7 @@ export class WebSessions {
       seenAt: now,
       endsAt: now + endsMs,
       ...(jti ? { jti } : {}),
+      ...(idToken.length <= MAX_HINT ? { hint: locked(idToken, value) } : {}),
     } as const;
     const key = sessionKey(hashOf(value));
     await this.#there(() => this.#options.store.write(key, session, { ttlMs: this.#left(session) }));
@@ -98,8 +106,8 @@ export class WebSessions {
       // Only where it still is: a sign-out meanwhile is not undone.
       await this.#there(() => store.redis.set(key, store.sealed(seen, key), 'PX', this.#left(seen), 'XX'));
     }
-    const { identity, jti, endsAt } = session;
-    return { hash, identity, jti, endsAt };
+    const { identity, jti, endsAt, hint } = session;
+    return { hash, identity, jti, endsAt, idToken: hint === undefined ? undefined : unlocked(hint, value) };
   }
 
   async end(value: string): Promise<void> {
@@ -129,5 +137,26 @@ export class WebSessions {
         cause,
       });
     }
+  }
+}
+
+/** Under a key that is made of the cookie, and used once: AES-256-GCM. */
+const keyOf = (value: string): Buffer => createHmac('sha256', value).update('hint').digest();
+const ONCE = Buffer.alloc(12); // each cookie, and so each key, locks one text
+
+function locked(text: string, value: string): string {
+  const cipher = createCipheriv('aes-256-gcm', keyOf(value), ONCE);
+  return Buffer.concat([cipher.update(text, 'utf8'), cipher.final(), cipher.getAuthTag()]).toString('base64url');
+}
+
+function unlocked(hint: string, value: string): string | undefined {
+  const bytes = Buffer.from(hint, 'base64url');
+  if (bytes.length < 16) return undefined;
+  const cipher = createDecipheriv('aes-256-gcm', keyOf(value), ONCE, { authTagLength: 16 });
+  cipher.setAuthTag(bytes.subarray(-16));
+  try {
+    return Buffer.concat([cipher.update(bytes.subarray(0, -16)), cipher.final()]).toString('utf8');
+  } catch {
+    return undefined; // nothing but signing out at the issuer depends on it
   }
 }

@@ -145,7 +145,7 @@ export function signIn(app: FastifyInstance, options: SignInOptions): void {
       if (!same(new URLSearchParams(query).getAll('state'), ties.state)) {
         throw new GatewayError('AUTH', 'what came back is not the answer to the sign-in that this browser began');
       }
-      const { identity, jti } = await relying.finish(query, ties);
+      const { identity, jti, idToken } = await relying.finish(query, ties);
       const principal = await admit({ identity, jti });
       const before = own.read(request.headers.cookie);
       if (before !== undefined) await sessions.end(before); // whoever knew the old value knows nothing of the new one
@@ -155,7 +155,7 @@ export function signIn(app: FastifyInstance, options: SignInOptions): void {
         principalKind: principal.kind,
         address: request.ip,
       });
-      const session = await sessions.open(identity, jti);
+      const session = await sessions.open(identity, { jti, idToken });
       metrics.signIn(true);
       reply.header('set-cookie', [begun.clear(), own.set(session.value, session.ms)]);
       return reply.redirect(started.to, 303);
@@ -166,8 +166,12 @@ export function signIn(app: FastifyInstance, options: SignInOptions): void {
     const who = await guards.guard(request, reply);
     if (!who) return reply;
     const value = own.read(request.headers.cookie);
+    let idToken: string | undefined;
     try {
-      if (value !== undefined) await sessions.end(value);
+      if (value !== undefined) {
+        idToken = (await sessions.find(value, { alive: false }))?.idToken;
+        await sessions.end(value);
+      }
     } catch (thrown) {
       return refuse(request, reply, thrown);
     }
@@ -176,7 +180,7 @@ export function signIn(app: FastifyInstance, options: SignInOptions): void {
     } catch (cause) {
       log?.warn({ reason: String(cause) }, 'a sign-out could not be recorded'); // keeping them signed in would be worse
     }
-    const there = await relying.signOutUrl();
+    const there = await relying.signOutUrl(idToken);
     return reply.header('set-cookie', own.clear()).redirect(there?.href ?? SIGNED_OUT, 303);
   });
 
