@@ -3,10 +3,11 @@
  * through a stream in Redis, signed, gateways tell each other. What Redis forgets, the directory still knows.
  */
 import { constants, createReadStream } from 'node:fs';
-import { open, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { open, readdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { GatewayError } from '../errors.ts';
 import type { SignedStore } from '../state/signed.ts';
+import { openSummary, sealSummary } from './sealed.ts';
 import { Index } from './search.ts';
 import type { Found, Search, SessionSummary } from './shape.ts';
 import { RECORDING_FILE, summarySchema } from './summary.ts';
@@ -110,14 +111,29 @@ export class LocalShelf {
     }
   }
 
-  /** It, and what lies beside it, is gone from here. */
-  async remove({ session, file }: SessionSummary): Promise<void> {
-    if (!RECORDING_FILE.test(file)) return;
-    const path = join(this.#options.dir, file);
-    await rm(path, { force: true });
-    await rm(`${path}${SUMMARY}`, { force: true });
-    this.#index.remove(session);
+  /** It is gone from where it was kept: nobody finds it any more. */
+  async removed(session: string): Promise<void> {
+    const summary = this.#index.find(session);
+    if (!summary) return;
+    this.learn({ ...summary, removed: true });
+    await this.#tell({ ...summary, removed: true });
+  }
+
+  /** What somebody else said, and could say. */
+  learn(summary: SessionSummary): void {
+    if (!summary.removed) {
+      this.#known(summary);
+      return;
+    }
+    this.#index.remove(summary.session);
     this.#changed();
+  }
+
+  /** Sessions of gateways that are not `alive` have ended, nobody knows when. */
+  bury(alive: ReadonlySet<string>): void {
+    for (const summary of this.#index.unended()) {
+      if (!alive.has(summary.gateway)) this.#known({ ...summary, lost: true });
+    }
   }
 
   #known(summary: SessionSummary): void {
@@ -134,7 +150,7 @@ export class LocalShelf {
   async #tell(summary: SessionSummary): Promise<void> {
     const { store } = this.#options;
     try {
-      const sealed = store.sealed(summary, `${STREAM}:${summary.session}`);
+      const sealed = sealSummary(store, summary);
       const about = ['session', summary.session, 'summary', sealed] as const;
       await store.redis.xadd(STREAM, 'MAXLEN', '~', MOST_TOLD, '*', ...about);
     } catch {
@@ -162,8 +178,7 @@ export class LocalShelf {
           this.#last = id;
           const [, session = '', , sealed = ''] = fields;
           try {
-            const summary = store.open(sealed, `${STREAM}:${session}`, summarySchema);
-            if (summary.session === session) this.#known(summary);
+            this.learn(openSummary(store, session, sealed));
           } catch (error) {
             log.warn({ reason: String(error) }, 'a summary of a recording was ignored');
           }

@@ -51,6 +51,11 @@ export class Index {
     for (const { session } of this.#sorted.splice(this.#most)) this.#of.delete(session);
   }
 
+  /** Said to go on when last heard of. */
+  unended(): SessionSummary[] {
+    return this.#sorted.filter(goesOn);
+  }
+
   remove(session: string): void {
     const known = this.#of.get(session);
     if (!known) return;
@@ -101,7 +106,7 @@ function matcher(query: Search): (summary: SessionSummary) => boolean {
     (verdict === undefined || summary.verdicts.includes(verdict)) &&
     (until === undefined || summary.startedAt < until) &&
     (since === undefined || (summary.endedAt ?? Number.POSITIVE_INFINITY) >= since) &&
-    (live !== true || (summary.endedAt === undefined && summary.sha256 === undefined)) &&
+    (live !== true || goesOn(summary)) &&
     (whose === undefined || has(summary.name, whose) || has(summary.principal, whose)) &&
     (relation === undefined || summary.relations.some((each) => has(each, relation))) &&
     (text === undefined ||
@@ -111,5 +116,8 @@ function matcher(query: Search): (summary: SessionSummary) => boolean {
       summary.session.startsWith(text) ||
       summary.relations.some((each) => has(each, text)));
 }
+
+const goesOn = ({ endedAt, sha256, lost }: SessionSummary): boolean =>
+  endedAt === undefined && sha256 === undefined && lost !== true;
 
 const has = (text: string, part: string): boolean => text.toLowerCase().includes(part);

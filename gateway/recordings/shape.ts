@@ -99,6 +99,10 @@ export type SessionSummary = {
   readonly file: string;
   readonly bytes: number;
   readonly sha256?: string;
+  /** Nobody knows when it ended: its gateway died. */
+  readonly lost?: boolean;
+  /** Retention has taken it away: said once, to other gateways. */
+  readonly removed?: boolean;
 };
 
 export type Search = {

@@ -35,4 +35,6 @@ export const summarySchema: z.ZodType<SessionSummary> = z.strictObject({
     .string()
     .regex(/^[0-9a-f]{64}$/)
     .optional(),
+  removed: z.boolean().optional(),
+  lost: z.boolean().optional(),
 });

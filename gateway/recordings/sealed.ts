@@ -1,0 +1,17 @@
+/** Summaries where others than this gateway could write: signed, and read only where a trusted gateway wrote them. */
+import type { SignedStore } from '../state/signed.ts';
+import type { SessionSummary } from './shape.ts';
+import { summarySchema } from './summary.ts';
+
+const context = (session: string) => `countersign:recordings:${session}`;
+
+export const sealSummary = (store: SignedStore, summary: SessionSummary): string =>
+  store.sealed(summary, context(summary.session));
+
+/** @throws GatewayError FORGED */
+export const openSummary = (store: SignedStore, session: string, raw: string): SessionSummary =>
+  store.open(
+    raw,
+    context(session),
+    summarySchema.refine((summary) => summary.session === session),
+  );
