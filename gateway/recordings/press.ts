@@ -74,17 +74,28 @@ export function press(
     }
     say({ say: 'failed', id: file.id, reason: error instanceof Error ? error.message : String(error) });
   };
-  const makeRoom = (): void => {
+  const makeRoom = (most: number): void => {
     for (const file of files.values()) {
-      if (open < openFiles) return;
+      if (open < most) return;
       letGo(file);
+    }
+  };
+  /** Where the process may open no more, half of them are let go. */
+  const opened = (at: string, flags: number): number => {
+    makeRoom(openFiles);
+    try {
+      return fs.openSync(at, flags, 0o600);
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException;
+      if ((code !== 'EMFILE' && code !== 'ENFILE') || open === 0) throw error;
+      makeRoom(Math.ceil(open / 2));
+      return fs.openSync(at, flags, 0o600);
     }
   };
   const descriptor = (file: File): number => {
     if (file.fd !== undefined) return file.fd;
-    makeRoom();
     const { O_WRONLY, O_APPEND, O_NOFOLLOW } = fs.constants;
-    file.fd = fs.openSync(file.path, O_WRONLY | O_APPEND | O_NOFOLLOW);
+    file.fd = opened(file.path, O_WRONLY | O_APPEND | O_NOFOLLOW);
     open++;
     const { size } = fs.fstatSync(file.fd, { bigint: true });
     if (Number(size) !== file.bytes) throw new Error(`${file.path} was changed from outside`);
@@ -118,9 +129,9 @@ export function press(
     const hash = crypto.createHash('sha256');
     const file: File = { id, path: at, hash, key, fd: undefined, bytes: 0, sealed: -1, chunks: 0 };
     guarded(file, () => {
-      makeRoom();
+      const { O_WRONLY, O_APPEND, O_CREAT, O_EXCL, O_NOFOLLOW } = fs.constants;
       fs.mkdirSync(path.dirname(at), { recursive: true, mode: 0o700 });
-      file.fd = fs.openSync(at, 'ax', 0o600);
+      file.fd = opened(at, O_WRONLY | O_APPEND | O_CREAT | O_EXCL | O_NOFOLLOW);
       open++;
       files.set(id, file);
       write(file, Buffer.from(first, 'utf8'));

@@ -12,7 +12,7 @@ import type { RecordedHead, SessionSummary } from './shape.ts';
 
 const TICK_MS = 40; // with the thread's own share below 50: that much a crash may lose
 const SEAL_MS = 5_000;
-const OPEN_FILES = 500;
+const OPEN_FILES = 4_000; // opening one anew costs more than what is written to it
 const DISK_CHECK_MS = 1_000;
 const FULL_BYTES = 32 << 20; // of all sessions together, on their way to the disk
 const TOLD_EVERY_MS = 5_000;
