@@ -9,6 +9,7 @@ import { Claim } from './claim.ts';
 
 const timing = { beatMs: 20, staleMs: 600_000 };
 const soon = { beatMs: 20, staleMs: 400 };
+const GONE = 2 ** 22 + 1; // above the most that Linux gives
 const place = () => join(newDir(), 'siem.lease');
 const lease = (more: object) => JSON.stringify({ owner: 'other', host: 'elsewhere', pid: 1, beat: 1, ...more });
 
@@ -33,8 +34,7 @@ describe('a claim', () => {
 
   it('is taken over at once from a process of this machine that is gone', async () => {
     const path = place();
-    const gone = 2 ** 22 + 1; // above the most that Linux gives
-    await writeFile(path, lease({ host: 'here', pid: gone }));
+    await writeFile(path, lease({ host: 'here', pid: GONE }));
     const claim = new Claim(path, { timing: { beatMs: 20, staleMs: 3_600_000 }, host: 'here' });
     await claim.tick();
     assert.equal(claim.held, true);
@@ -57,7 +57,7 @@ describe('a claim', () => {
     const until = performance.now() + 2 * soon.staleMs;
     const eager = new Claim(path, { timing: soon });
     for (let beat = 2; performance.now() < until; beat++) {
-      await writeFile(path, lease({ beat }));
+      await writeFile(path, lease({ beat, pid: GONE }));
       await eager.tick();
       assert.equal(eager.held, false);
     }
@@ -73,9 +73,31 @@ describe('a claim', () => {
     });
     assert.ok(taken);
     for (let n = 0; n < 20; n++) {
+      const steps = async (n: number) => {
+        for (let i = 0; i < n; i++) await readFile(path).catch(() => {}); // as long as a step of theirs takes
+      };
+      await Promise.all(claims.map((claim, i) => steps(i).then(() => claim.tick())));
+      assert.ok(claims.filter(({ held }) => held).length <= 1);
+    }
+  });
+
+  it('is taken by one of several that judge the same lease at once, however they come between each other', async () => {
+    for (let round = 0; round < 60; round++) {
+      const path = place();
+      await writeFile(path, lease({ host: 'here', pid: GONE }));
+      const claims = Array.from({ length: 6 }, () => new Claim(path, { timing, host: 'here' }));
       await Promise.all(claims.map((claim) => claim.tick()));
       assert.ok(claims.filter(({ held }) => held).length <= 1);
     }
+  });
+
+  it('gives back only what is its own', async () => {
+    const path = place();
+    const claim = new Claim(path, { timing });
+    await claim.tick();
+    await writeFile(path, lease({}));
+    await claim.release();
+    assert.match(await readFile(path, 'utf8'), /other/);
   });
 
   it('is given up by one that finds another name there', async () => {
