@@ -45,6 +45,8 @@ export type ShelfOptions = {
 
 /** Nothing is read or sent before `start`. */
 export async function createShelf(options: ShelfOptions): Promise<Shelf> {
+  // It warns on stderr of Node versions; which one runs the gateway is not for an operator's log of evidence.
+  process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED ??= 'true';
   // The client of the store is large: whoever has none does not wait for it.
   const s3 = options.s3 && new (await import('./s3.ts')).S3Store(options.s3);
   return new Shelf(options, s3);

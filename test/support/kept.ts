@@ -69,3 +69,16 @@ export async function place(dir: string, { file }: Pick<SessionSummary, 'file'>,
   await writeFile(path, bytes, { mode: 0o600 });
   return path;
 }
+
+/** Asserts again until it holds; what it says after 20 s is thrown. */
+export async function becomes(assertion: () => void | Promise<void>): Promise<void> {
+  const deadline = performance.now() + 20_000;
+  for (;;) {
+    try {
+      return await assertion();
+    } catch (error) {
+      if (performance.now() > deadline) throw error;
+    }
+    await new Promise((resolve) => setTimeout(resolve, 25));
+  }
+}
