@@ -38,6 +38,7 @@ async function atDevice(address: string, who: { account: string } | 'not mine'):
 type Started = {
   /** The page to open, once it is told. */
   address(): Promise<string>;
+  says(what: RegExp): Promise<RegExpExecArray>;
   readonly ended: Promise<{ readonly code: number; readonly out: string; readonly err: string }>;
 };
 
@@ -62,16 +63,18 @@ function login(...args: string[]): Started {
     wake();
     return { code, out, err };
   });
+  const says = async (what: RegExp) => {
+    for (;;) {
+      const found = what.exec(err);
+      if (found) return found;
+      if (over) throw new Error(`ended: ${out}${err}`);
+      await new Promise<void>((resolve) => changed.push(resolve));
+    }
+  };
   return {
     ended,
-    address: async () => {
-      for (;;) {
-        const [, found] = /\n\n {2}(http\S+)\n/.exec(err) ?? [];
-        if (found) return found;
-        if (over) throw new Error(`ended: ${out}${err}`);
-        await new Promise<void>((resolve) => changed.push(resolve));
-      }
-    },
+    says,
+    address: async () => (await says(/\n\n {2}(http\S+)\n/))[1] ?? '',
   };
 }
 
@@ -189,6 +192,25 @@ describe('countersign login', { timeout: 180_000 }, () => {
     } finally {
       world.oidc.setTokenSeconds(12 * 3_600);
     }
+  });
+
+  it('gives up when nobody comes, and not when the issuer is away for a moment', async () => {
+    world.oidc.setDeviceSeconds(2);
+    const alone = await login('--again').ended;
+    world.oidc.setDeviceSeconds(600);
+    assert.equal(alone.code, 1);
+    assert.match(alone.err, /nobody signed in before the code ended/);
+    const started = login('--again');
+    const address = await started.address();
+    await world.oidc.stop();
+    try {
+      await started.says(/does not answer now; asking on/);
+    } finally {
+      await world.oidc.start();
+    }
+    await atDevice(address, { account: 'carol' });
+    const { code, err } = await started.ended;
+    assert.equal(code, 0, err);
   });
 
   it('takes no for an answer: of whoever sees the code, and of whoever should sign in', async () => {

@@ -9,9 +9,10 @@ import {
 } from 'openid-client';
 import { visible } from '../../queue/review.ts';
 import { GatewayError } from '../errors.ts';
-import { discovered } from '../identity/provider.ts';
+import { discovered, unreached } from '../identity/provider.ts';
 
 const STILL_MS = 30_000;
+const EXPIRED = 'nobody signed in before the code ended';
 
 export type Provider = {
   readonly issuer: string;
@@ -47,11 +48,30 @@ export async function byDevice(provider: Provider, tell: (text: string) => void)
     tell(`Still waiting. The code is good for another ${minutes} min; Ctrl-C gives up.`);
   }, STILL_MS);
   try {
-    return given(await pollDeviceAuthorizationGrant(config, begun), provider);
-  } catch (cause) {
-    throw explained(cause, provider);
+    return await answered(config, begun, provider, tell);
   } finally {
     clearInterval(still);
+  }
+}
+
+/** A network that was away for a moment is no answer: asked again, until the code ends (RFC 8628, 3.5). */
+async function answered(
+  config: Configuration,
+  begun: Awaited<ReturnType<typeof initiateDeviceAuthorization>>,
+  provider: Provider,
+  tell: (text: string) => void,
+): Promise<Given> {
+  const signal = AbortSignal.timeout(begun.expires_in * 1_000);
+  let told = false;
+  for (;;) {
+    try {
+      return given(await pollDeviceAuthorizationGrant(config, begun, undefined, { signal }), provider);
+    } catch (cause) {
+      if (signal.aborted) throw new GatewayError('EXPIRED', EXPIRED, { cause });
+      if (!unreached(cause)) throw explained(cause, provider);
+      if (!told) tell('The issuer does not answer now; asking on.');
+      told = true;
+    }
   }
 }
 
@@ -103,8 +123,7 @@ function explained(cause: unknown, { issuer }: Provider): GatewayError {
     const { error } = cause;
     if (error === 'access_denied')
       return new GatewayError('DENIED', 'the sign-in was refused at the issuer', { cause });
-    if (error === 'expired_token')
-      return new GatewayError('EXPIRED', 'nobody signed in before the code ended', { cause });
+    if (error === 'expired_token') return new GatewayError('EXPIRED', EXPIRED, { cause });
     return new GatewayError('DENIED', `the issuer ${issuer} said ${plain(error)}`, { cause });
   }
   return new GatewayError('UNAVAILABLE', `the issuer ${issuer} cannot be asked now`, { cause });

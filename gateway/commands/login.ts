@@ -243,7 +243,8 @@ function renew(url: URL, told: Told, first: Login, files: Files, output: Output)
       const next = await exchange(url, told, await byRenewal(providerOf(told), refreshToken), files);
       wait(next, due(next));
     } catch (error) {
-      if (login.expiresAt - Date.now() > LATER_MS) return wait(login, LATER_MS);
+      const { code } = asGatewayError(error);
+      if (code !== 'DENIED' && login.expiresAt - Date.now() > LATER_MS) return wait(login, LATER_MS);
       output.err(
         `Your sign-in could not be renewed, and ends ${new Date(login.expiresAt).toISOString()}: ${asGatewayError(error).message}`,
       );

@@ -1,6 +1,7 @@
 /** An issuer as a client of it sees it: discovered, its endpoints believed only where they are served as they must be. */
 import {
   allowInsecureRequests,
+  ClientError,
   ClientSecretBasic,
   ClientSecretPost,
   type Configuration,
@@ -58,4 +59,14 @@ export function endpoint(
   const plain = url.protocol === 'http:' && isLoopbackHost(url.hostname) && issuer.startsWith('http:');
   if (url.protocol !== 'https:' && !plain) throw new Error(`the issuer’s ${name} is not served over https`);
   return url;
+}
+
+const UNREACHED = ['OAUTH_TIMEOUT', 'OAUTH_ABORT', 'OAUTH_RESPONSE_IS_NOT_CONFORM', 'OAUTH_RESPONSE_IS_NOT_JSON'];
+
+/** Is it the way to the issuer that failed, or the issuer itself, rather than what was asked of it? */
+export function unreached(error: unknown): boolean {
+  if (!(error instanceof Error)) return false;
+  if (error instanceof TypeError || error.name === 'TimeoutError' || error.name === 'AbortError') return true;
+  // The library wraps what it does not know, such as an answer that breaks off.
+  return error instanceof ClientError && (error.code === undefined || UNREACHED.includes(error.code));
 }

@@ -13,7 +13,7 @@ import { GatewayError } from '../errors.ts';
 import type { IssuerConfig } from './issuers.ts';
 import { createVerifier, type TokenVerifier } from './oidc.ts';
 import type { Identity } from './principals.ts';
-import { discovered, endpoint } from './provider.ts';
+import { discovered, endpoint, unreached } from './provider.ts';
 
 const DISCOVERY_MS = 3_600_000;
 const FAILED_MS = 1_000; // so that no flood follows a failure
@@ -150,9 +150,6 @@ function explained(error: unknown, unavailable: (error: unknown) => GatewayError
   if (error instanceof WWWAuthenticateChallengeError) {
     return unavailable(new Error('the issuer does not take web.sign_in.client_id with its client_secret'));
   }
-  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
-  const unreached = error instanceof TypeError || code === 'OAUTH_TIMEOUT' || code === 'OAUTH_RESPONSE_IS_NOT_CONFORM';
-  if (unreached || (error instanceof Error && ['TimeoutError', 'AbortError'].includes(error.name)))
-    return unavailable(error);
+  if (unreached(error)) return unavailable(error);
   return new GatewayError('AUTH', 'what came back from the issuer does not fit what was asked', { cause: error });
 }

@@ -28,6 +28,8 @@ export type Oidc = {
   rotateKeys(): Promise<void>;
   /** What the token's lifetime will be from now on. */
   setTokenSeconds(seconds: number): void;
+  /** How long a device's code is good for, from now on. */
+  setDeviceSeconds(seconds: number): void;
   /** Requests for the key set so far. */
   keyRequests(): number;
   stop(): Promise<void>;
@@ -59,6 +61,8 @@ export async function startOidc(options: {
   const { default: Provider } = await quietly(() => import('oidc-provider'));
   let tokenSeconds = options.tokenSeconds ?? 12 * 3_600;
   const lifetime = () => tokenSeconds;
+  let deviceSeconds = 600;
+  const deviceLifetime = () => deviceSeconds;
   let keyRequests = 0;
   let keys: Awaited<ReturnType<typeof newKey>>;
   let handle: ReturnType<InstanceType<typeof Provider>['callback']>;
@@ -76,7 +80,8 @@ export async function startOidc(options: {
         AccessToken: lifetime,
         ClientCredentials: lifetime,
         IdToken: lifetime,
-        ...{ Interaction: 600, Session: 3_600, Grant: 86_400, DeviceCode: 600, RefreshToken: 86_400 },
+        DeviceCode: deviceLifetime,
+        ...{ Interaction: 600, Session: 3_600, Grant: 86_400, RefreshToken: 86_400 },
       },
       clients: [...options.clients, LOGIN_CLIENT]
         .map(
@@ -191,6 +196,9 @@ export async function startOidc(options: {
     rotateKeys,
     setTokenSeconds: (seconds) => {
       tokenSeconds = seconds;
+    },
+    setDeviceSeconds: (seconds) => {
+      deviceSeconds = seconds;
     },
     keyRequests: () => keyRequests,
     stop: async () => {
