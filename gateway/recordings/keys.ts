@@ -1,5 +1,5 @@
 /** Keys of recordings: each file has its own, wrapped with the configured one. AES-256-GCM (NIST SP 800-38D). Pure. */
-import { createCipheriv, createDecipheriv, createHash, randomBytes } from 'node:crypto';
+import { createCipheriv, createDecipheriv, createHash, type DecipherGCM, randomBytes } from 'node:crypto';
 import { z } from 'zod';
 import { GatewayError } from '../errors.ts';
 
@@ -65,17 +65,31 @@ export function fileKey(first: unknown, keys: readonly WrappingKey[]): { session
   }
 }
 
-/** One chunk, as press.ts writes them, in clear. @throws GatewayError RECORDING */
-export function openChunk(key: Buffer, session: string, number: number, sealed: Buffer): Buffer {
-  const nonce = Buffer.alloc(NONCE_BYTES);
-  nonce.writeBigUInt64BE(BigInt(number), 4);
-  try {
-    const decipher = createDecipheriv('aes-256-gcm', key, nonce, { authTagLength: TAG_BYTES });
-    decipher.setAAD(Buffer.from(`${session}:${number}`, 'utf8')).setAuthTag(sealed.subarray(-TAG_BYTES));
-    return Buffer.concat([decipher.update(sealed.subarray(0, -TAG_BYTES)), decipher.final()]);
-  } catch (cause) {
-    throw new GatewayError('RECORDING', `chunk ${number + 1} was changed, or is not in its place`, { cause });
+/** One segment, as press.ts writes them, on its way into clear; what it gives is not to be believed before `end`. */
+export class Segment {
+  readonly #decipher: DecipherGCM;
+  readonly #number: number;
+
+  constructor(key: Buffer, session: string, number: number) {
+    const nonce = Buffer.alloc(NONCE_BYTES);
+    nonce.writeBigUInt64BE(BigInt(number), 4);
+    this.#decipher = createDecipheriv('aes-256-gcm', key, nonce, { authTagLength: TAG_BYTES });
+    this.#decipher.setAAD(Buffer.from(`${session}:${number}`, 'utf8'));
+    this.#number = number;
+  }
+
+  add(piece: Buffer): Buffer {
+    return this.#decipher.update(piece);
+  }
+
+  /** @throws GatewayError RECORDING where it is not as it was written */
+  end(tag: Buffer): void {
+    try {
+      this.#decipher.setAuthTag(tag).final();
+    } catch (cause) {
+      throw new GatewayError('RECORDING', `segment ${this.#number + 1} was changed, or is not in its place`, { cause });
+    }
   }
 }
 
-export const CHUNK_TAG_BYTES = TAG_BYTES;
+export const SEGMENT_TAG_BYTES = TAG_BYTES;

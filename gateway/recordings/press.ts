@@ -34,8 +34,9 @@ export type Report =
 
 /**
  * The thread's whole code: it is sent as text, and so uses nothing of this module but its parameters.
- * Encrypted, a file goes on behind its first line with chunks: length (4 bytes, big endian), ciphertext, tag (16 bytes);
- * AES-256-GCM under the file's own key, the chunk's number (from 0) as nonce and, with the session, as associated data.
+ * Encrypted, a file goes on behind its first line with segments: AES-256-GCM under the file's own key, the segment's
+ * number (from 0) as nonce and, with the session, as associated data. A segment is pieces as they were written (length,
+ * 4 bytes, big endian; ciphertext), then a length of 0 and the tag (16 bytes). Seals are made between segments.
  */
 export function press(
   port: Pick<MessagePort, 'on' | 'postMessage' | 'close'>,
@@ -44,6 +45,7 @@ export function press(
   path: typeof nodePath,
   { sealMs, openFiles }: { sealMs: number; openFiles: number },
 ): void {
+  const SEGMENT_BYTES = 1 << 20;
   type File = {
     readonly id: string;
     readonly path: string;
@@ -52,7 +54,10 @@ export function press(
     fd: number | undefined;
     bytes: number;
     sealed: number;
-    chunks: number;
+    /** The segment that is under way, how many came before, and how long it is. */
+    cipher: nodeCrypto.CipherGCM | undefined;
+    segments: number;
+    segmentBytes: number;
   };
   /** Least recently written first. */
   const files = new Map<string, File>();
@@ -108,15 +113,27 @@ export function press(
     file.bytes += bytes.length;
   };
   const encrypted = (file: File, key: Uint8Array, text: string): Uint8Array => {
-    const nonce = Buffer.alloc(12);
-    nonce.writeBigUInt64BE(BigInt(file.chunks), 4);
-    const cipher = crypto.createCipheriv('aes-256-gcm', key, nonce);
-    cipher.setAAD(Buffer.from(`${file.id}:${file.chunks}`, 'utf8'));
-    file.chunks++;
-    const body = cipher.update(text, 'utf8');
-    const length = Buffer.alloc(4);
-    length.writeUInt32BE(body.length);
-    return Buffer.concat([length, body, cipher.final(), cipher.getAuthTag()]);
+    if (!file.cipher) {
+      const nonce = Buffer.alloc(12);
+      nonce.writeBigUInt64BE(BigInt(file.segments), 4);
+      file.cipher = crypto.createCipheriv('aes-256-gcm', key, nonce);
+      file.cipher.setAAD(Buffer.from(`${file.id}:${file.segments}`, 'utf8'));
+      file.segments++;
+      file.segmentBytes = 0;
+    }
+    const body = file.cipher.update(text, 'utf8');
+    const piece = Buffer.allocUnsafe(4 + body.length);
+    piece.writeUInt32BE(body.length);
+    body.copy(piece, 4);
+    file.segmentBytes += body.length;
+    return piece;
+  };
+  const endSegment = (file: File): void => {
+    const { cipher } = file;
+    if (!cipher) return;
+    file.cipher = undefined;
+    cipher.final();
+    write(file, Buffer.concat([Buffer.alloc(4), cipher.getAuthTag()]));
   };
   const guarded = (file: File, work: () => void): void => {
     try {
@@ -127,7 +144,8 @@ export function press(
   };
   const begin = ({ id, path: at, first, key }: Extract<Order, { do: 'begin' }>): void => {
     const hash = crypto.createHash('sha256');
-    const file: File = { id, path: at, hash, key, fd: undefined, bytes: 0, sealed: -1, chunks: 0 };
+    const segment = { cipher: undefined, segments: 0, segmentBytes: 0 };
+    const file: File = { id, path: at, hash, key, fd: undefined, bytes: 0, sealed: -1, ...segment };
     guarded(file, () => {
       const { O_WRONLY, O_APPEND, O_CREAT, O_EXCL, O_NOFOLLOW } = fs.constants;
       fs.mkdirSync(path.dirname(at), { recursive: true, mode: 0o700 });
@@ -142,12 +160,16 @@ export function press(
       const file = files.get(batch[at]!);
       if (!file) continue;
       const text = batch[at + 1]!;
-      guarded(file, () => write(file, file.key ? encrypted(file, file.key, text) : Buffer.from(text, 'utf8')));
+      guarded(file, () => {
+        write(file, file.key ? encrypted(file, file.key, text) : Buffer.from(text, 'utf8'));
+        if (file.segmentBytes > SEGMENT_BYTES) endSegment(file);
+      });
       if (!files.delete(file.id)) continue; // it failed
       files.set(file.id, file);
     }
   };
   const sealOf = (file: File, end: boolean): Sealed => {
+    endSegment(file);
     fs.fdatasyncSync(descriptor(file)); // a seal says what is there, and that must survive a power cut
     file.sealed = file.bytes;
     return { id: file.id, bytes: file.bytes, sha256: file.hash.copy().digest('hex'), end };
@@ -183,6 +205,7 @@ export function press(
         return;
       case 'sync':
         if (order.seal) seal();
+        else for (const file of [...files.values()]) guarded(file, () => endSegment(file));
         say({ say: 'synced', token: order.token });
         return;
       case 'close':

@@ -1,10 +1,10 @@
 /** A recording's bytes to its lines: decrypted where they are, bounded, and plain about a tail that a crash tore. */
 import { GatewayError } from '../errors.ts';
-import { CHUNK_TAG_BYTES, fileKey, openChunk, type WrappingKey } from './keys.ts';
+import { fileKey, SEGMENT_TAG_BYTES, Segment, type WrappingKey } from './keys.ts';
 import type { RecordedEvent, RecordedHead } from './shape.ts';
 
 const MAX_LINE_BYTES = 8 << 20; // a result's limit is below a megabyte, and JSON escapes at most six-fold
-const MAX_CHUNK_BYTES = 64 << 20;
+const MAX_SEGMENT_BYTES = 64 << 20;
 
 export type ReadOptions = {
   readonly keys: readonly WrappingKey[];
@@ -63,21 +63,39 @@ async function* linesOf(bytes: AsyncIterable<Buffer>, { keys, onTorn }: ReadOpti
     if (source.left > 0) onTorn?.(source.left);
     return;
   }
-  let rest = '';
   for (let number = 0; ; number++) {
-    const length = await source.exactly(4);
-    const size = length?.readUInt32BE(0) ?? 0;
-    if (size > MAX_CHUNK_BYTES) throw corrupt(`chunk ${number + 1} is longer than any that is written`);
-    const sealed = length && (await source.exactly(size + CHUNK_TAG_BYTES));
-    if (!sealed) {
-      const torn = source.left + (length ? 4 : 0);
-      if (torn > 0) onTorn?.(torn);
-      return;
+    const text = await segmentIn(source, new Segment(lock.key, lock.session, number), onTorn);
+    if (text === undefined) return;
+    // Pieces are whole lines; the last one of a torn segment may not be.
+    yield* text
+      .slice(0, text.lastIndexOf('\n') + 1)
+      .split('\n')
+      .slice(0, -1);
+  }
+}
+
+/** One segment's text; of the last one of a gateway that died, what is there of it. Undefined at the end. */
+async function segmentIn(source: Source, segment: Segment, onTorn: ReadOptions['onTorn']): Promise<string | undefined> {
+  const texts: Buffer[] = [];
+  let size = 0;
+  for (;;) {
+    const length = (await source.exactly(4))?.readUInt32BE(0);
+    if (length === 0) {
+      const tag = await source.exactly(SEGMENT_TAG_BYTES);
+      if (tag) segment.end(tag);
+      else onTorn?.(source.left + 4);
+      return Buffer.concat(texts).toString('utf8');
     }
-    const text = rest + openChunk(lock.key, lock.session, number, sealed).toString('utf8');
-    const lines = text.split('\n');
-    rest = lines.pop() ?? '';
-    yield* lines;
+    size += length ?? 0;
+    if (size > MAX_SEGMENT_BYTES) throw corrupt('a part of it is longer than any that is written');
+    const piece = length === undefined ? undefined : await source.exactly(length);
+    if (!piece) {
+      const torn = source.left + (length === undefined ? 0 : 4);
+      if (torn > 0) onTorn?.(torn);
+      source.skip();
+      return texts.length > 0 ? Buffer.concat(texts).toString('utf8') : undefined;
+    }
+    texts.push(segment.add(piece));
   }
 }
 
@@ -95,6 +113,12 @@ class Source {
   /** What came and was not taken. */
   get left(): number {
     return this.#size;
+  }
+
+  /** What is left is of no use. */
+  skip(): void {
+    this.#held = [];
+    this.#size = 0;
   }
 
   /** Undefined where fewer are left. */
