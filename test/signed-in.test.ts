@@ -238,6 +238,15 @@ describe('what would change something', () => {
     assert.equal(nobody.status, 401);
   });
 
+  it('is refused with a page to whoever reads pages, and nothing of theirs is on it', async () => {
+    const here = await gateway();
+    const browser = await signedIn(here);
+    const page = await browser.go(`${here.url}/sign-out`, { form: { csrf: '<script>' } });
+    refused(page, 403, /<p>nothing was changed: it lacks the token of this session; load the page again<\/p>/);
+    const late = await new Browser().go(`${here.url}/sign-out`, { form: { csrf: 'x' } });
+    refused(late, 401, /Nothing was changed: nobody is signed in here.*href="\/sign-in"/s);
+  });
+
   it('signs out here, and leads on to the issuer to sign out there', async () => {
     const here = await gateway();
     const browser = await signedIn(here);

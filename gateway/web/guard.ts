@@ -99,7 +99,11 @@ export function createGuard(deps: GuardDeps): Guard {
 
   const signInFirst = (request: FastifyRequest, reply: FastifyReply) => {
     if (cookie.read(request.headers.cookie) !== undefined) reply.header('set-cookie', cookie.clear());
-    if (!isPage(request)) return reply.code(401).send({ error: 'AUTH', message: 'nobody is signed in here' });
+    if (!isRead(request) || !wantsPage(request)) {
+      const message = 'nobody is signed in here';
+      if (!wantsPage(request)) return reply.code(401).send({ error: 'AUTH', message });
+      return show(reply.code(401), 'Not signed in', [`Nothing was changed: ${message}.`], SIGN_IN);
+    }
     const to = ownPath(request.url);
     return reply.redirect(`${origin}/sign-in${to === undefined ? '' : `?to=${encodeURIComponent(to)}`}`, 303);
   };
@@ -109,9 +113,8 @@ export function createGuard(deps: GuardDeps): Guard {
     const status = code === 'AUTH_NEEDS_TLS' ? 403 : 503;
     if (status === 503) log?.warn({ reason: String(thrown) }, 'who is signed in cannot be told');
     reply.code(status);
-    if (!isPage(request)) return reply.send({ error: code, message });
-    const said = [message, ...(hint === undefined ? [] : [hint])].map((text) => `<p>${escaped(text)}</p>`).join('\n');
-    return reply.type('text/html; charset=utf-8').send(plainPage('Not now', said));
+    if (!wantsPage(request)) return reply.send({ error: code, message });
+    return show(reply, 'Not now', [message, ...(hint === undefined ? [] : [hint])]);
   };
 
   return {
@@ -127,7 +130,9 @@ export function createGuard(deps: GuardDeps): Guard {
         const objection = changes(request) ? notFromHere(request, origin, value) : undefined;
         if (objection !== undefined) {
           await refused(request, 'CSRF', objection, session.principal);
-          reply.code(403).send({ error: 'CSRF', message: `nothing was changed: ${objection}` });
+          const message = `nothing was changed: ${objection}`;
+          if (wantsPage(request)) show(reply.code(403), 'Not done', [message]);
+          else reply.code(403).send({ error: 'CSRF', message });
           return undefined;
         }
         const roles = await rolesOf(session.principal);
@@ -149,7 +154,7 @@ export function createGuard(deps: GuardDeps): Guard {
       const reason = `${what}: not for ${viewer.name}`.slice(0, 300);
       void refused(request, 'ACCESS', reason, viewer);
       reply.code(403);
-      if (!isPage(request)) return reply.send({ error: 'ACCESS', message: `you may not see ${what}` });
+      if (!wantsPage(request)) return reply.send({ error: 'ACCESS', message: `you may not see ${what}` });
       const named = admins().join(', ');
       const lines = [
         `You are signed in as ${viewer.name}, and may not see ${what}.`,
@@ -158,18 +163,23 @@ export function createGuard(deps: GuardDeps): Guard {
           ? [`Who is in ${unread.join(', ')} could not be read from Slack now; try again in a moment.`]
           : []),
       ];
-      const body = lines.map((text) => `<p>${escaped(text)}</p>`).join('\n');
-      return reply
-        .type('text/html; charset=utf-8')
-        .send(plainPage('Not for you', `${body}\n<p><a href="/me">Who am I here?</a></p>`));
+      return show(reply, 'Not for you', lines, '<p><a href="/me">Who am I here?</a></p>');
     },
   };
 }
 
 const changes = ({ method }: FastifyRequest): boolean => method !== 'GET' && method !== 'HEAD';
 
-const isPage = ({ method, headers }: FastifyRequest): boolean =>
-  method === 'GET' && (headers.accept ?? '').includes('text/html');
+const isRead = ({ method }: FastifyRequest): boolean => method === 'GET';
+const wantsPage = ({ headers }: FastifyRequest): boolean => (headers.accept ?? '').includes('text/html');
+
+const SIGN_IN = '<p><a href="/sign-in">Sign in</a></p>';
+
+/** `more` is markup. */
+const show = (reply: FastifyReply, title: string, lines: readonly string[], more = ''): FastifyReply =>
+  reply
+    .type('text/html; charset=utf-8')
+    .send(plainPage(title, `${lines.map((text) => `<p>${escaped(text)}</p>`).join('\n')}\n${more}`));
 
 /** Why what would change something does not come from a page of this session; undefined where it does. */
 function notFromHere({ headers, body }: FastifyRequest, origin: string, value: string): string | undefined {

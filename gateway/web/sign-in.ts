@@ -12,8 +12,7 @@ import { createGuard, type Guard, type GuardDeps, ownPath, refuseInTheClear } fr
 import { AddressLimiter, type Limiter, type Rate } from './limiter.ts';
 import { escaped, plainPage, postButton } from './plain-page.ts';
 
-/** Where people land who asked for no page in particular. */
-const HOME = '/me';
+const ME = '/me';
 const CALLBACK = '/sign-in/callback';
 const SIGNED_OUT = '/signed-out';
 const MAX_FORM_BYTES = 16 * 1024;
@@ -59,6 +58,7 @@ export function signIn(app: FastifyInstance, options: SignInOptions): void {
     limiter('sign-in-refusals', REFUSALS),
     limiter('sign-in-floods', FLOODS),
   ];
+  const home = options.pages ? '/' : ME; // of those who asked for no page in particular
   const secure = origin.startsWith('https:');
   const own = cookie('countersign', { secure });
   const begun = cookie('countersign-signing-in', { secure });
@@ -123,7 +123,7 @@ export function signIn(app: FastifyInstance, options: SignInOptions): void {
   app.get(
     '/sign-in',
     paced(async (request, reply) => {
-      const to = ownPath((request.query as Record<string, unknown>).to) ?? HOME;
+      const to = ownPath((request.query as Record<string, unknown>).to) ?? home;
       const there = own.read(request.headers.cookie);
       if (there !== undefined && (await find(there, { alive: true }))) return reply.redirect(to, 303);
       const { value, ms } = await sessions.begin(to);
@@ -188,7 +188,7 @@ export function signIn(app: FastifyInstance, options: SignInOptions): void {
     page(reply, 'Signed out', '<p>You are signed out.</p>\n<p><a href="/sign-in">Sign in</a></p>'),
   );
 
-  app.get('/me', async (request, reply) => {
+  app.get(ME, async (request, reply) => {
     const who = await guards.guard(request, reply);
     if (!who) return reply;
     const { viewer, unread, csrf, endsAt } = who;
