@@ -6,9 +6,11 @@ import { readFile } from 'node:fs/promises';
 import {
   createServer as createHttpServer,
   type IncomingHttpHeaders,
+  type RequestListener,
   type Server,
   type ServerResponse,
 } from 'node:http';
+import { createServer as createHttpsServer, type Server as HttpsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { createServer as createTlsServer, type TLSSocket, type Server as TlsServer } from 'node:tls';
@@ -114,22 +116,25 @@ export class WebhookServer {
   readonly problems: string[] = [];
   answer: (call: Call, response: ServerResponse, n: number) => void = (_call, response) =>
     response.writeHead(204).end();
-  readonly #server: Server;
+  readonly #server: Server | HttpsServer;
   readonly #secret: string;
+  readonly #scheme: string;
 
-  constructor(secret: string) {
+  constructor(secret: string, tls?: { cert: string; key: string }) {
     this.#secret = secret;
-    this.#server = createHttpServer((request, response) => {
+    this.#scheme = tls ? 'https' : 'http';
+    const take: RequestListener = (request, response) => {
       const chunks: Buffer[] = [];
       request.on('data', (chunk: Buffer) => chunks.push(chunk));
       request.on('end', () => this.#take(request.headers, Buffer.concat(chunks), response));
-    });
+    };
+    this.#server = tls ? createHttpsServer(tls, take) : createHttpServer(take);
   }
 
   async listen(port = 0): Promise<string> {
     this.#server.listen(port, '127.0.0.1');
     await once(this.#server, 'listening');
-    return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}/entries`;
+    return `${this.#scheme}://127.0.0.1:${(this.#server.address() as AddressInfo).port}/entries`;
   }
 
   async close(): Promise<void> {

@@ -403,6 +403,20 @@ describe('a webhook sink', () => {
     assert.ok(server.calls.every(({ body }) => body.trimEnd().split('\n').length <= 7));
   });
 
+  it('posts over TLS, and nothing to a receiver whose certificate it cannot verify', async () => {
+    const dir = newDir();
+    const server = new WebhookServer(SECRET, certificate);
+    stops.push(() => server.close());
+    const url = await server.listen();
+    await written(dir, 5);
+    const doubting = running(dir, webhook(url, { ca: (await selfSigned('IP:127.0.0.1')).cert }));
+    assert.ok(await eventually(() => doubting.said.some((line) => /certificate/i.test(line))));
+    assert.equal(server.calls.length, 0);
+    await doubting.stop();
+    running(dir, webhook(url, { ca: certificate.cert }));
+    await all(dir, server);
+  });
+
   it('sends the same batch under the same key until it is answered well', async () => {
     const dir = newDir();
     const { server, url } = await webhookServer();
