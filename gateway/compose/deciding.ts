@@ -61,7 +61,17 @@ export function createDeciding(deps: {
   const decisions = new Decisions(systemClock.now);
   const late = () => holds;
   const changes = createChanges({ config, rulebook, holds: late, audit, publish, redact, say });
-  const standing = createStanding({ shared, rulebook, audit, publish, frozen, holds: late, redact, say });
+  const standing = createStanding({
+    shared,
+    rulebook,
+    audit,
+    publish,
+    frozen,
+    history,
+    holds: late,
+    redact,
+    say,
+  });
   const people = () => config().identity.people;
   const admins = () => config().approvals.admins;
   const oidcMembers = (group: string) => identity.oidcMembers(group);

@@ -1,6 +1,7 @@
 /** Approvals that outlive one operation: kept with the other gateways, tied to the holds and to what people ask. */
 import { grantsAnswers } from '../asks/grants.ts';
 import type { Audit } from '../audit/entry.ts';
+import type { History } from '../gate/history.ts';
 import type { Holds } from '../holds/broker.ts';
 import { systemClock } from '../holds/clock.ts';
 import type { Follower } from '../holds/follower.ts';
@@ -27,6 +28,7 @@ export function createStanding(
     readonly rulebook: Pick<Rulebook, 'policy'>;
     readonly audit: Audit;
     readonly holds: () => Pick<Holds, 'show' | 'open'>;
+    readonly history: Pick<History, 'latest'>;
     readonly say: Say;
   },
 ): StandingApprovals {
@@ -35,7 +37,7 @@ export function createStanding(
   const { policy } = rulebook;
   const store = grantStore(shared.store, clock.now);
   store.start(shared.subscriber);
-  const common = { audit, policy, frozen, redact, log: say };
+  const common = { audit, policy, frozen, redact, history: deps.history, log: say };
   const grants = new Grants({ ...common, store, publish, clock, show: (hold) => deps.holds().show(hold) });
   const plans = new Plans({
     ...common,

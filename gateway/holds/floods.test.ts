@@ -89,7 +89,7 @@ describe('a flood of one agent', () => {
       assert.match((await rejection(answer)).message, /denied by alice: one of many at once/);
     }
     const over = await stage.card(({ hold, state }) => hold === card.hold && state !== 'open');
-    assert.equal(over.settled?.reason, '3 denied');
+    assert.equal(over.settled?.reason, '3 denied by alice');
     const ends = stage.audit.entries.filter(({ kind, state }) => kind === 'hold.settled' && state === 'denied');
     assert.ok(held.slice(5).every(({ card: { hold } }) => ends.some((entry) => entry.hold === hold)));
     assert.match((await stage.denyAll(card, 'U0ALICE')).text, /nothing of it waits any more/);

@@ -3,6 +3,7 @@ import type { Card } from '../../queue/cards.ts';
 import { principalKey } from '../operation.ts';
 import type { Clock } from './clock.ts';
 import type { Hold } from './hold.ts';
+import { oneLine } from './words.ts';
 
 /** So many of one requester's requests on one connection are read one by one while all of them wait. */
 const OWN_CARDS = 5;
@@ -100,8 +101,8 @@ export class Floods {
     const id = hold.extra?.collectedBy;
     const collection = id === undefined ? undefined : this.#all.get(id);
     if (!collection?.open.delete(hold.id)) return;
-    const { kind } = hold.phase;
-    collection.ends.set(kind, (collection.ends.get(kind) ?? 0) + 1);
+    const end = endOf(hold);
+    collection.ends.set(end, (collection.ends.get(end) ?? 0) + 1);
     this.#show(collection);
   }
 
@@ -224,8 +225,20 @@ function cardOf(collection: Collection, over: boolean, { clock, redact }: Floods
   };
 }
 
-const WORDS: Readonly<Record<string, string>> = { done: 'approved', unknown: 'approved, outcome unknown' };
+/** How it ended, and by whom where a person or a rule said no. */
+function endOf({ phase, names }: Hold): string {
+  switch (phase.kind) {
+    case 'done':
+      return 'approved';
+    case 'unknown':
+      return 'approved, outcome unknown';
+    case 'denied':
+      return `denied by ${oneLine(names?.get(phase.by) ?? phase.by)}`;
+    default:
+      return phase.kind;
+  }
+}
 
-/** `37 denied, 1 withdrawn` */
+/** `37 denied by Carol Lindqvist, 1 withdrawn` */
 const endsText = (ends: ReadonlyMap<string, number>): string =>
-  [...ends].map(([kind, count]) => `${count} ${WORDS[kind] ?? kind}`).join(', ');
+  [...ends].map(([end, count]) => `${count} ${end}`).join(', ');

@@ -196,6 +196,29 @@ describe('the thread under a card', () => {
     assert.equal(notices().length, 3);
   });
 
+  it('says of what had run already that it goes on, or is confirmed, and never that nothing was run', () => {
+    const touched = { rows: 5, bytes: 9, preview: [], touched: { rows: 5, estimate: 1 } };
+    for (const [stopped, letGo, rest] of [
+      [
+        { rows: 1_000, bytes: 9, preview: [] },
+        /^The result goes on 12:00:00 UTC\.$/m,
+        /The first 1,000 rows were sent/,
+      ],
+      [touched, /^Confirmed 12:00:00 UTC\.$/m, /It was rolled back: nothing of it was kept/],
+    ] as const) {
+      const { hold, deps, advance, approve, notices } = stage();
+      Object.assign(hold.operation, { stopped });
+      const follower = threads(deps);
+      approve(follower, 'U0ALICE');
+      follower.released?.(hold);
+      advance(2_000);
+      assert.match(notices().at(-1)?.text ?? '', letGo);
+      Object.assign(hold, { phase: { kind: 'denied', at: NOON, by: 'U0ALICE', reason: '' } });
+      follower.ended?.(hold);
+      assert.match(notices().at(-1)?.text ?? '', rest);
+    }
+  });
+
   it('rings the approvers anew when the rules changed, and says nothing where nothing followed', () => {
     const { hold, deps, notices } = stage();
     threads(deps).changed?.(hold);

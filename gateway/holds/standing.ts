@@ -1,6 +1,7 @@
 /** Approvals given before: what they cover passes without asking, on record and on disk like any release. */
 import type { Audit, AuditEntry } from '../audit/entry.ts';
 import { GatewayError } from '../errors.ts';
+import type { History } from '../gate/history.ts';
 import type { AdmitContext, Permit } from '../gate.ts';
 import { type Operation, type Outcome, principalKey, questionOf } from '../operation.ts';
 import type { Policy, Verdict } from '../policy/policy.ts';
@@ -23,6 +24,8 @@ export type StandingDeps = {
   readonly policy: () => Policy;
   /** Who froze what this touches; undefined where nothing of it is frozen. */
   readonly frozen: (operation: Operation) => string | undefined;
+  /** What its requester did lately, as cards and App Home tell it: this passed without anybody being asked. */
+  readonly history?: Pick<History, 'latest'>;
   readonly redact: (text: string) => string;
   readonly log: (message: string, details?: Record<string, unknown>) => void;
 };
@@ -55,16 +58,19 @@ export function withStanding(
  * @throws GatewayError AUDIT | WITHDRAWN | FROZEN
  */
 export async function letThrough(
-  { audit, frozen, redact, log }: StandingDeps,
+  { audit, frozen, history, redact, log }: StandingDeps,
   operation: Operation,
   { signal, alive }: AdmitContext,
   { hold, ...entry }: AuditEntry & { readonly hold: string },
 ): Promise<Permit> {
   await audit.commit({ ...about(operation), hold, ...entry });
+  const deed = history?.latest(operation.principal, operation.connection).find(({ id }) => id === operation.id);
+  if (deed) deed.verdict = entry.kind === 'plan.used' ? 'by a plan' : 'by a grant';
   let settled = false;
   const settle = (outcome: Outcome) => {
     if (settled) return;
     settled = true;
+    if (deed) deed.outcome = outcome;
     try {
       audit.append({ ...about(operation), kind: 'outcome', hold, ...outcomeFields(outcome, redact) });
     } catch (error) {

@@ -5,7 +5,7 @@ import type { Follower } from './follower.ts';
 import { cardOf, type Hold, type Vote } from './hold.ts';
 import { type QuietHours, rungIn } from './quiet.ts';
 import { type SayingDeps, sayUnder } from './saying.ts';
-import { oneLine, rulesOf } from './words.ts';
+import { oneLine, rulesOf, untouched } from './words.ts';
 
 const TOGETHER_MS = 1_500; // what happens in one breath is one message: Slack takes about one a second
 
@@ -64,7 +64,7 @@ export function threads(deps: ThreadDeps): Follower {
       flush(hold, thread, rungIn(deps.quietHours(), clock.now()) ?? hold.demands.flatMap(({ approvers }) => approvers));
     },
     released: (hold) => {
-      say(hold, threadOf(hold), `Released ${utc(hold.releasedAt ?? clock.now())}.`);
+      say(hold, threadOf(hold), `${letGo(hold)} ${utc(hold.releasedAt ?? clock.now())}.`);
     },
     ended: (hold) => {
       const thread = open.get(hold.id);
@@ -75,6 +75,10 @@ export function threads(deps: ThreadDeps): Follower {
     },
   };
 }
+
+/** What was asked about may have run already: then its result goes on, or its COMMIT may follow. */
+const letGo = ({ operation: { stopped } }: Hold): string =>
+  stopped?.touched ? 'Confirmed' : stopped ? 'The result goes on' : 'Released';
 
 const nameOf = (hold: Hold, { user, voter }: Vote): string => oneLine(hold.names?.get(user) ?? voter.name);
 
@@ -93,7 +97,7 @@ export function endOf(hold: Hold, gateway: string, redact: (text: string) => str
   const { phase } = hold;
   const card = cardOf({ ...hold }, gateway, redact); // of a copy: the hold's own next card is still to be made
   const why = card.settled?.reason ? `: ${oneLine(card.settled.reason)}` : '';
-  const nothing = card.stopped ? `Stopped after ${card.stopped.after}.` : 'Nothing was run.';
+  const nothing = untouched(hold.operation);
   switch (phase.kind) {
     case 'done':
     case 'unknown': {
