@@ -6,8 +6,9 @@
  * |-----------------------------------------------------------|------------------------------|---------------------------------|
  * | operation                                                 | Datastore Activity (6005)    | 4 Query, 1 Read (copy-out), 2 Update, 5 Write (insert, copy-in), 7 Delete, 99 others: the gravest effect |
  * | hold.released, outcome, grant.used, plan.used             | Datastore Activity (6005)    | 99 with the kind                |
- * | session.start, token.issued, auth.refused                 | Authentication (3002)        | 1 Logon                         |
- * | session.end, revoked                                      | Authentication (3002)        | 2 Logoff                        |
+ * | session.start, token.issued, auth.refused, web.signed-in, | Authentication (3002)        | 1 Logon                         |
+ * | web.refused                                               |                              |                                 |
+ * | session.end, revoked, web.signed-out                      | Authentication (3002)        | 2 Logoff                        |
  * | hold.open / hold.vote, hold.settled / kill / ask          | API Activity (6003)          | 1 Create / 3 Update / 4 Delete / 99 |
  * | recording.viewed / recording.removed / .sealed, .failed   | API Activity (6003)          | 2 Read / 4 Delete / 3 Update    |
  * | rules.*, frozen, reload, group.changed, review.signed     | Entity Management (3004)     | 3 Update                        |
@@ -174,11 +175,15 @@ export class OcsfWriter {
       case 'session.start':
       case 'token.issued':
       case 'auth.refused':
+      case 'web.signed-in':
+      case 'web.refused':
       case 'session.end':
+      case 'web.signed-out':
       case 'revoked': {
-        const ends = kind === 'session.end' || kind === 'revoked';
+        const ends = kind === 'session.end' || kind === 'web.signed-out' || kind === 'revoked';
+        const door = text(entry.door) ?? (kind.startsWith('web.') ? 'web' : 'token');
         const user = userOf(entry) ?? { name: text(entry.user) ?? 'unknown' };
-        const service = { name: text(entry.connection) ?? `countersign ${text(entry.door) ?? 'token'}` };
+        const service = { name: text(entry.connection) ?? `countersign ${door}` };
         const session = text(entry.session) ? { session: { uid: entry.session } } : {};
         const fields = { user, service, src_endpoint: source, is_remote: true, ...session };
         return { classUid: AUTHENTICATION, activity: ends ? [2, 'Logoff'] : [1, 'Logon'], fields };
@@ -287,8 +292,10 @@ const STATUSES: Readonly<Record<string, readonly [id: number, name: string]>> = 
   lost: [2, 'Failure'],
 };
 
+const REFUSED: ReadonlySet<string> = new Set(['auth.refused', 'web.refused']);
+
 function statusOf(kind: string, entry: Fields): Fields {
-  const refused = kind === 'auth.refused' || entry.counted === false || entry.accepted === false;
+  const refused = REFUSED.has(kind) || entry.counted === false || entry.accepted === false;
   const said = text(entry.verdict) ?? text(entry.outcome) ?? text(entry.state);
   const unsaid = said === undefined ? ([1, 'Success'] as const) : ([0, 'Unknown'] as const);
   const [id, name] = refused ? ([2, 'Failure'] as const) : (STATUSES[said ?? ''] ?? unsaid);
@@ -304,7 +311,7 @@ function statusOf(kind: string, entry: Fields): Fields {
 
 function severityOf(kind: string, entry: Fields): number {
   if (GRAVE.has(kind)) return 4;
-  if (kind === 'auth.refused' || kind === 'rules.edited' || kind === 'sink.restarted') return 3;
+  if (REFUSED.has(kind) || kind === 'rules.edited' || kind === 'sink.restarted') return 3;
   if (entry.verdict === 'deny' || entry.verdict === 'refused') return 3;
   return entry.verdict === 'hold' || kind === 'hold.open' ? 2 : 1;
 }

@@ -162,6 +162,7 @@ const WARNING = 4;
 const ERROR = 3;
 const SEVERITIES: Readonly<Record<string, number>> = {
   'auth.refused': WARNING,
+  'web.refused': WARNING,
   'rules.edited': WARNING,
   kill: WARNING,
   frozen: WARNING,
