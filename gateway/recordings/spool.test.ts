@@ -16,6 +16,7 @@ import type { SessionSummary } from './shape.ts';
 import { Spool, type SpoolOptions } from './spool.ts';
 
 const PART = 64 << 10;
+const NOT_YET = 'not yet'; // without a text of its own, assert.ok looks for one in the source, each time
 
 describe('a spool', () => {
   let s3: TestS3;
@@ -125,7 +126,7 @@ describe('a spool', () => {
     `;
     const child = spawn(process.execPath, ['--import', 'tsx', '--input-type=module', '-e', code], { stdio: 'ignore' });
     const gone = new Promise((resolve) => child.once('exit', resolve));
-    await becomes(() => assert.ok(hung));
+    await becomes(() => assert.ok(hung, NOT_YET));
     child.kill('SIGKILL');
     await gone;
     assert.equal(s3.uploads.size, 1, 'it had begun');
@@ -158,7 +159,7 @@ describe('a spool', () => {
     await appendFile(join(dir, altered.file), 'x');
     const good = await finished(randomBytes(1_000));
     const spool = start();
-    await becomes(() => assert.ok(kept(good)));
+    await becomes(() => assert.ok(kept(good), NOT_YET));
     await becomes(() => assert.equal(spool.state().waiting, 0));
     spool.offer(altered);
     assert.deepEqual(corrupt, [altered.file]);
@@ -172,7 +173,7 @@ describe('a spool', () => {
     await rm(join(dir, missing.file));
     const good = await finished(randomBytes(100));
     const spool = start();
-    await becomes(() => assert.ok(kept(good)));
+    await becomes(() => assert.ok(kept(good), NOT_YET));
     await becomes(() => assert.match(spool.state().trouble ?? '', /ENOENT/));
     assert.deepEqual(await files(), [`${missing.file}.summary.json`]);
   });
@@ -189,7 +190,7 @@ describe('a spool', () => {
     const others = await finished(randomBytes(100), { gateway: 'gw-2' });
     const own = await finished(randomBytes(100));
     const spool = start({ mayTake: async ({ gateway }) => gateway === 'gw-1' });
-    await becomes(() => assert.ok(kept(own)));
+    await becomes(() => assert.ok(kept(own), NOT_YET));
     await becomes(() => assert.equal(spool.state().waiting, 0));
     assert.equal(kept(others), undefined);
     assert.ok(existsSync(join(dir, others.file)));
