@@ -68,6 +68,7 @@ const BEGINNINGS: ReadonlySet<AuditKind> = new Set([
   'hold.open',
   'hold.released',
   'token.issued',
+  'web.signed-in',
   'rules.changed',
 ]);
 const DISK_CHECK_MS = 1_000;

@@ -84,6 +84,7 @@ describe('an entry as an OCSF event', () => {
     const classOf = (entry: AuditEntry) => event(entry).class_uid;
     assert.equal(classOf({ kind: 'operation' }), 6005);
     assert.equal(classOf({ kind: 'auth.refused' }), 3002);
+    assert.equal(classOf({ kind: 'web.signed-in' }), 3002);
     assert.equal(classOf({ kind: 'rules.edited' }), 3004);
     assert.equal(classOf({ kind: 'hold.vote' }), 6003);
     assert.equal(classOf({ kind: 'start' }), 6002);
@@ -114,6 +115,8 @@ describe('an entry as an OCSF event', () => {
     assert.deepEqual(judged({ kind: 'outcome', outcome: 'failed' }), [2, 1]);
     assert.deepEqual(judged({ kind: 'outcome', outcome: 'unknown' }), [0, 1]);
     assert.deepEqual(judged({ kind: 'auth.refused', code: 'AUTH' }), [2, 3]);
+    assert.deepEqual(judged({ kind: 'web.refused', code: 'AUTH' }), [2, 3]);
+    assert.deepEqual(judged({ kind: 'web.signed-out' }), [1, 1]);
     assert.deepEqual(judged({ kind: 'hold.vote', counted: false }), [2, 1]);
     assert.deepEqual(judged({ kind: 'kill' }), [1, 4]);
   });
