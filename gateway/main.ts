@@ -8,6 +8,7 @@ import { alone, type Crew, shareOf } from './compose/crew.ts';
 import { createDeciding } from './compose/deciding.ts';
 import { createIdentity } from './compose/identity.ts';
 import { described, logLost, redact, sayTo } from './compose/log.ts';
+import { createOverview, type LiveOverview } from './compose/overview.ts';
 import { createPlanDoor } from './compose/plans.ts';
 import { createDoor } from './compose/postgres.ts';
 import { openRecording, type Recording } from './compose/recordings.ts';
@@ -24,6 +25,7 @@ import { systemClock } from './holds/clock.ts';
 import { watchDeadGateways } from './holds/heir.ts';
 import { SessionRegistry } from './listeners/listener.ts';
 import { createMetrics } from './web/metrics.ts';
+import { pages } from './web/pages/pages.ts';
 import { troublesOf } from './web/ready.ts';
 import { MAX_CONNECTIONS } from './web/server.ts';
 
@@ -66,10 +68,14 @@ export async function startGateway(
   try {
     const keys = new Keys(first);
     let recording: Recording | undefined;
+    let overview: LiveOverview | undefined;
     const { audit, note } = await openTrail(first.audit, {
       gateway: id,
       clears: crew.number <= 1,
-      onEntry: (entry, members) => recording?.entered(entry, members),
+      onEntry: (entry, members) => {
+        recording?.entered(entry, members);
+        overview?.entered(entry);
+      },
       publishHead: (head) => shared.store.write(`countersign:audit:${id}`, head, { ttlMs: HEAD_KEPT_MS }),
       log,
     });
@@ -186,6 +192,25 @@ export async function startGateway(
         audit: () => audit.trouble(),
         recordings: () => recording?.trouble(),
       });
+    const allTroubles = async () => ({ ...(await troubles()), ...(await crew.troubles()) });
+    const seen = createOverview({
+      gateway: id,
+      registry,
+      holds,
+      policy: rulebook.policy,
+      slackVersion: () => shared.rules.current().version,
+      audit,
+      auditDir: first.audit.dir,
+      redis: shared.redis,
+      store: shared.store,
+      gatewayKeys: keys.gateways,
+      alive: () => leases.live(),
+      troubles: allTroubles,
+      people: () => config().identity.people,
+      register: identity.register,
+      redact,
+    });
+    overview = seen;
     const terminal = createTerminal({
       gateway: id,
       holds,
@@ -205,11 +230,12 @@ export async function startGateway(
         closed,
       }),
       signIn: createSignIn({ config, store: shared.store, identity, holds, rulebook, log }),
+      pages: (app, guard) => pages(app, guard, { recordings: recording?.library, overview: seen, audit, log }),
       config,
       exchange: (jwt) => identity.exchange(jwt),
       audit,
       metrics,
-      troubles: async () => ({ ...(await troubles()), ...(await crew.troubles()) }),
+      troubles: allTroubles,
       limiter: crew.limiter,
       listen: crew.listen('web'),
       maxConnections: shareOf(MAX_CONNECTIONS, crew),

@@ -53,5 +53,7 @@ export async function bundled(dist) {
     },
     logLevel: 'error',
   });
+  const assets = 'gateway/web/pages/assets'; // found beside the module that serves them
+  cpSync(join(dist, assets), join(outdir, 'assets'), { recursive: true });
   return join(outdir, 'cli.js');
 }

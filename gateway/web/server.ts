@@ -26,6 +26,8 @@ export type WebOptions = {
   readonly plans?: PlanDoor;
   /** How people sign in, and the pages behind that. Absent: there are none. */
   readonly signIn?: Omit<SignInOptions, 'audit' | 'metrics' | 'limiter' | 'isLocal' | 'log'> | undefined;
+  /** What those who signed in can see. */
+  readonly pages?: SignInOptions['pages'];
   readonly audit: Pick<Audit, 'append' | 'commit'>;
   readonly metrics: Metrics;
   /** What keeps the gateway from being ready, by part. */
@@ -110,7 +112,7 @@ export function createWeb(options: WebOptions): Web {
 
   if (options.signIn) {
     const { audit, metrics, limiter, isLocal, log } = options;
-    const signed = { ...options.signIn, audit, metrics, limiter, isLocal, log };
+    const signed = { ...options.signIn, pages: options.pages, audit, metrics, limiter, isLocal, log };
     app.register(async (scope) => signIn(scope, signed));
   }
 

@@ -1,6 +1,6 @@
 /** The product as it is in production: compiled, run with plain node, without anything that only development needs. */
 import { execFile } from 'node:child_process';
-import { copyFile, mkdir, mkdtemp, readFile, rm, symlink } from 'node:fs/promises';
+import { copyFile, cp, mkdir, mkdtemp, readFile, rm, symlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -36,6 +36,8 @@ async function compiled(types: boolean): Promise<Built> {
     await copyFile(join(root, 'package.json'), join(dir, 'package.json'));
     const tsc = join(root, 'node_modules/typescript/bin/tsc');
     const flags = types ? [] : ['--noCheck'];
+    const assets = 'gateway/web/pages/assets';
+    await cp(join(root, assets), join(dist, assets), { recursive: true });
     await run(process.execPath, [tsc, '-p', 'tsconfig.build.json', '--outDir', dist, ...flags], { cwd: root });
   } catch (error) {
     await rm(dir, { recursive: true, force: true });
