@@ -32,6 +32,7 @@ export const AUDIT_KINDS = [
   'review.signed', // another admin looked at a release by break-glass
   'recording.sealed', // how far the files of recordings had come, with their hashes; said again while they grow
   'recording.failed', // a recording could not be written: its session was ended
+  'recording.held', // legal hold: it must not be removed from now on, or may again (`held`)
   'recording.removed', // retention: before it is removed
   'recording.viewed', // somebody looked at a recording, or took it away as a file
   // Written by the trail itself:

@@ -21,7 +21,7 @@ import {
 import { GatewayError } from '../errors.ts';
 import type { Secret } from '../secrets.ts';
 import { saidBy } from './s3-trouble.ts';
-import { type Content, checkedKey, recordingOf, type Store, type Stored } from './store.ts';
+import { type Content, checkedKey, HOLD, recordingOf, type Store, type Stored } from './store.ts';
 
 const PART_BYTES = 8 << 20; // what a broken connection costs, and what is in memory at once
 const MOST_PARTS = 10_000; // S3's own limit
@@ -202,9 +202,9 @@ export class S3Store implements Store {
     return { Bucket: bucket, Key: `${prefix}${key}` };
   }
 
-  #lock() {
+  #lock(key: string) {
     const { objectLockMs } = this.#options;
-    if (objectLockMs === undefined) return {};
+    if (objectLockMs === undefined || key.endsWith(HOLD)) return {}; // somebody may lift it any day
     return {
       ObjectLockMode: 'COMPLIANCE' as const,
       ObjectLockRetainUntilDate: new Date(Date.now() + objectLockMs),
@@ -215,7 +215,7 @@ export class S3Store implements Store {
     const hash = sha256(body);
     const command = new PutObjectCommand({
       ...this.#at(key),
-      ...this.#lock(),
+      ...this.#lock(key),
       Body: body,
       ContentLength: body.length,
       ContentType: 'application/octet-stream',
@@ -232,7 +232,7 @@ export class S3Store implements Store {
     const at = this.#at(key);
     const begin = new CreateMultipartUploadCommand({
       ...at,
-      ...this.#lock(),
+      ...this.#lock(key),
       ChecksumAlgorithm: 'SHA256',
       ContentType: 'application/octet-stream',
       Metadata: { sha256: whole },

@@ -73,6 +73,7 @@ const ON_API: Readonly<Record<string, Activity>> = {
   kill: DELETE,
   ask: [99, 'ask'],
   'recording.viewed': READ,
+  'recording.held': UPDATE,
   'recording.removed': DELETE,
   'recording.sealed': UPDATE,
   'recording.failed': UPDATE,
