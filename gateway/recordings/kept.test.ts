@@ -1,17 +1,21 @@
 /** Recordings in their store: found again after Redis forgot, kept while somebody holds them, removed when they may go. */
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
-import { existsSync } from 'node:fs';
+import { existsSync, writeFileSync } from 'node:fs';
 import { mkdtemp, rm, symlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, afterEach, before, beforeEach, describe, it } from 'node:test';
 import { Redis } from 'ioredis';
+import { stringify } from 'yaml';
 import { newKeyPair, signingKey, verifyingKey } from '../../queue/sign.ts';
 import { becomes, place, s3Options, storeOf, summaryOf } from '../../test/support/kept.ts';
 import { startRedis, type TestRedis } from '../../test/support/redis.ts';
-import { startS3, type TestS3 } from '../../test/support/s3.ts';
+import { S3_KEYS, startS3, type TestS3 } from '../../test/support/s3.ts';
 import { TrailOfTest } from '../../test/support/trail-of-test.ts';
+import type { AuditEntry } from '../audit/entry.ts';
+import { listSegments, readSegment } from '../audit/files.ts';
+import { runHold } from '../commands/legal-hold.ts';
 import { SignedStore } from '../state/signed.ts';
 import { LegalHolds } from './legal-holds.ts';
 import { LocalStore } from './local.ts';
@@ -32,7 +36,8 @@ describe('recordings in their store', () => {
   const dirs: string[] = [];
   const shelves: Shelf[] = [];
   const warnings: string[] = [];
-  const own = signingKey(newKeyPair().secret);
+  const pair = newKeyPair();
+  const own = signingKey(pair.secret);
   const trusted = () => [verifyingKey(own.public)];
 
   before(async () => {
@@ -230,6 +235,37 @@ describe('recordings in their store', () => {
     });
   }
 
+  it('is put on hold and released by command, each on record with the reason', async () => {
+    const [dir, audit] = [await newDir(), await newDir()];
+    const shelf = await open({ dir, retentionMs: DAY });
+    const old = await recorded(shelf, dir, 40);
+    await becomes(() => assert.equal(s3.objects.size, 2));
+    const config = join(audit, 'countersign.yaml');
+    process.env.KEPT_KEY = pair.secret;
+    process.env.KEPT_ACCESS = S3_KEYS.access;
+    process.env.KEPT_SECRET = S3_KEYS.secret;
+    const written = configOf({ dir, audit, redis: redis.url, endpoint: s3.endpoint });
+    writeFileSync(config, stringify(written));
+    const said: string[] = [];
+    const run = (what: 'hold' | 'unhold', session = old.session) =>
+      runHold(what, [session, 'case 4711', '--config', config], { out: (line) => said.push(line), err: () => {} });
+    assert.equal(await run('hold'), 0);
+    await shelf.sweep();
+    left(old);
+    assert.ok(s3.objects.has(`${keyOf(old)}.hold.json`), 'the mark lies beside it');
+    assert.equal(await run('unhold'), 0);
+    await shelf.sweep();
+    left();
+    await assert.rejects(run('hold'), { code: 'RECORDING', message: /no recording of session/ });
+    const { entries } = await trailIn(audit);
+    const on = entries.filter(({ kind }) => kind === 'recording.held');
+    assert.deepEqual(
+      on.map(({ session, held, why }) => ({ session, held, why })),
+      [true, false].map((held) => ({ session: old.session, held, why: 'case 4711' })),
+    );
+    assert.equal(said.length, 2);
+  });
+
   it('removes from a directory as well, never what is being recorded, nor through a link', async () => {
     const [dir, outside] = [await newDir(), await newDir()];
     const shelf = await open({ dir, s3: undefined, retentionMs: DAY });
@@ -268,3 +304,29 @@ describe('recordings in their store', () => {
 
 const holdOf = ({ session, file }: SessionSummary) =>
   ({ v: 1, session, file, why: 'case 4711', by: 'cli:ana', at: NOW }) as const;
+
+/** As little of a configuration as there can be. */
+const configOf = ({ dir, audit, redis, endpoint }: Record<'dir' | 'audit' | 'redis' | 'endpoint', string>) => {
+  const key = `\${env:KEPT_KEY}`;
+  const upstream = { host: '127.0.0.1', database: 'd', user: 'u', password: key, tls: 'disable' };
+  const [access_key, secret_key] = [`\${env:KEPT_ACCESS}`, `\${env:KEPT_SECRET}`];
+  return {
+    listen: { postgres: '127.0.0.1:0' },
+    state: { redis },
+    keys: { own: key },
+    audit: { dir: audit, key },
+    recordings: { dir, store: { s3: { endpoint, bucket: 'evidence', prefix: 'recordings/', access_key, secret_key } } },
+    identity: { issuers: [{ issuer: 'http://127.0.0.1:1', audience: 'countersign' }] },
+    approvals: { channel: 'C0MAIN', approvers: ['@dba'] },
+    connections: [{ name: 'orders', protocol: 'postgres', environment: 'test', upstream }],
+  };
+};
+
+async function trailIn(dir: string) {
+  const entries: AuditEntry[] = [];
+  for (const { file } of await listSegments(dir)) {
+    for await (const read of readSegment(join(dir, file)))
+      if (read.kind === 'line') entries.push(read.line.entry as AuditEntry);
+  }
+  return { entries };
+}

@@ -10,6 +10,7 @@ import { release } from './release.ts';
 import { machine, type Report, type Row, reportSchema, table } from './report.ts';
 import { output } from './routes.ts';
 import { rules } from './rules.ts';
+import { searched } from './searched.ts';
 import { select } from './select.ts';
 import { type Options, type Part, startStage } from './stage.ts';
 import { start } from './start.ts';
@@ -17,7 +18,7 @@ import { start } from './start.ts';
 export const PARTS = {
   postgres: [select, large, release, rules, start, held],
   masking: [results, plans, catalogue],
-  recordings: [recorded],
+  recordings: [recorded, searched],
 } as const satisfies Record<string, readonly Part[]>;
 
 /** Runs the parts named (or all) and prints a Markdown table; with `json` also writes every figure. */
