@@ -18,7 +18,7 @@ import { eventually } from './support/workspace.ts';
 const SECRET = 'signs-what-is-posted';
 const [own, sealing] = [newKeyPair(), newKeyPair()];
 
-describe('a gateway with sinks', { timeout: 120_000 }, () => {
+describe('a gateway with sinks', { timeout: 200_000 }, () => {
   let dir: string;
   let redis: TestRedis;
   let certificate: Certificate;
@@ -106,7 +106,7 @@ describe('a gateway with sinks', { timeout: 120_000 }, () => {
     await eventually(async () => {
       missing = await whatIsMissing(trail(), of().received);
       return missing === undefined;
-    });
+    }, 60_000);
     assert.equal(missing, undefined, await readFile(gateway.log, 'utf8'));
   };
   const seen = (text: string) => webhook.received.some(({ line }) => line.includes(text));

@@ -12,6 +12,8 @@ import { neverSkips, type Received, SyslogServer, storedLines, WebhookServer, wh
 import { operation } from './trail.ts';
 import { eventually } from './workspace.ts';
 
+/** For megabytes on a machine that does much else. */
+export const PATIENCE_MS = 90_000;
 export const SECRET = 'a-secret-that-no-log-says';
 export const timing = { pollMs: 10, listMs: 20, backoffMs: [5, 40] as [number, number], stuckMs: 100 };
 /** Of every receiver that is not given another. */
@@ -76,7 +78,7 @@ export async function all(dir: string, { received }: { readonly received: readon
     if (received.length < least) return false;
     missing = await whatIsMissing(dir, received);
     return missing === undefined;
-  });
+  }, PATIENCE_MS);
   assert.equal(missing, undefined);
   neverSkips(received);
 }

@@ -9,6 +9,7 @@ import {
   certificate,
   endsWith,
   growing,
+  PATIENCE_MS,
   running,
   syslog,
   syslogServer,
@@ -53,10 +54,9 @@ describe('a syslog sink', () => {
     const { server, port } = await syslogServer();
     const cuts = [0, 1, 37, 700, 5_000, 5_000, 20_000];
     server.cutAfter = (connection) => cuts[connection - 1];
-    const writer = growing(await openTrail(dir, { segmentBytes: 20_000 }));
+    await written(dir, 300, { segmentBytes: 20_000 });
     running(dir, syslog(port));
     assert.ok(await eventually(() => server.connections > cuts.length));
-    await writer.end();
     await all(dir, server);
     assert.deepEqual(server.problems, []);
   });
@@ -123,8 +123,8 @@ describe('a syslog sink', () => {
     server.read();
     // Connections beside each other are read in any order.
     const inTurn = () => [...server.received].sort((a, b) => a.connection - b.connection);
-    assert.ok(await eventually(() => sink.state()?.entries === 0 && sink.state()?.seconds === 0));
-    assert.ok(await eventually(async () => (await whatIsMissing(dir, inTurn())) === undefined));
+    assert.ok(await eventually(() => sink.state()?.entries === 0 && sink.state()?.seconds === 0, PATIENCE_MS));
+    assert.ok(await eventually(async () => (await whatIsMissing(dir, inTurn())) === undefined, PATIENCE_MS));
     neverSkips(inTurn());
   });
 
