@@ -8,9 +8,19 @@ const FOUND = 50;
 const before = (a: Pick<SessionSummary, 'startedAt' | 'session'>, b: Pick<SessionSummary, 'startedAt' | 'session'>) =>
   b.startedAt - a.startedAt || (a.session < b.session ? 1 : a.session > b.session ? -1 : 0);
 
+/** With what texts are looked for in, in lower case once and for all: a search that finds nothing looks at every session. */
+type Entry = { readonly summary: SessionSummary; readonly who: string; readonly relations: string };
+
+const BETWEEN = '\0'; // no part of what is looked for
+const entryOf = (summary: SessionSummary): Entry => ({
+  summary,
+  who: [summary.name, summary.principal].join(BETWEEN).toLowerCase(),
+  relations: summary.relations.join(BETWEEN).toLowerCase(),
+});
+
 export class Index {
   readonly #of = new Map<string, SessionSummary>();
-  #sorted: SessionSummary[] = [];
+  #sorted: Entry[] = [];
   readonly #most: number;
 
   /** Beyond `most`, the oldest are forgotten. */
@@ -32,11 +42,11 @@ export class Index {
     if (known && (known.startedAt !== summary.startedAt || rank(known) > rank(summary))) return false;
     this.#of.set(summary.session, summary);
     const at = this.#place(summary);
-    if (known) this.#sorted[at] = summary;
-    else this.#sorted.splice(at, 0, summary);
+    if (known) this.#sorted[at] = entryOf(summary);
+    else this.#sorted.splice(at, 0, entryOf(summary));
     if (this.#sorted.length > this.#most) {
       const oldest = this.#sorted.pop();
-      if (oldest) this.#of.delete(oldest.session);
+      if (oldest) this.#of.delete(oldest.summary.session);
     }
     return true;
   }
@@ -47,13 +57,14 @@ export class Index {
       const known = this.#of.get(summary.session);
       if (!known || rank(known) <= rank(summary)) this.#of.set(summary.session, summary);
     }
-    this.#sorted = [...this.#of.values()].sort(before);
-    for (const { session } of this.#sorted.splice(this.#most)) this.#of.delete(session);
+    const sorted = [...this.#of.values()].sort(before);
+    for (const { session } of sorted.splice(this.#most)) this.#of.delete(session);
+    this.#sorted = sorted.map(entryOf);
   }
 
   /** Said to go on when last heard of. */
   unended(): SessionSummary[] {
-    return this.#sorted.filter(goesOn);
+    return this.#sorted.map(({ summary }) => summary).filter(goesOn);
   }
 
   remove(session: string): void {
@@ -69,10 +80,11 @@ export class Index {
     const wanted = matcher(query);
     const sessions: SessionSummary[] = [];
     let at = after ? this.#place(after) : 0;
-    if (after && this.#sorted[at]?.session === after.session) at++;
+    if (after && this.#sorted[at]?.summary.session === after.session) at++;
     for (; at < this.#sorted.length; at++) {
-      const summary = this.#sorted[at]!;
-      if (!wanted(summary) || !visible(summary)) continue;
+      const entry = this.#sorted[at]!;
+      const { summary } = entry;
+      if (!wanted(entry) || !visible(summary)) continue;
       if (sessions.length === most) return { sessions, more: true };
       sessions.push(summary);
     }
@@ -85,7 +97,7 @@ export class Index {
     let high = this.#sorted.length;
     while (low < high) {
       const middle = (low + high) >>> 1;
-      if (before(this.#sorted[middle]!, of) < 0) low = middle + 1;
+      if (before(this.#sorted[middle]!.summary, of) < 0) low = middle + 1;
       else high = middle;
     }
     return low;
@@ -96,28 +108,25 @@ export class Index {
 const rank = ({ sha256, endedAt, operations }: SessionSummary): number =>
   (sha256 === undefined ? 0 : 2e15) + (endedAt === undefined ? 0 : 1e15) + operations;
 
-function matcher(query: Search): (summary: SessionSummary) => boolean {
+function matcher(query: Search): (entry: Entry) => boolean {
   const { agent, sponsor, connection, verdict, since, until, live } = query;
-  const [text, relation] = [query.text?.toLowerCase(), query.relation?.toLowerCase()];
-  const whose = agent?.toLowerCase();
-  return (summary) =>
+  const [text, relation, whose] = [query.text, query.relation, agent].map((part) => part?.toLowerCase());
+  if ([text, relation, whose].some((part) => part?.includes(BETWEEN))) return () => false;
+  return ({ summary, who, relations }) =>
     (connection === undefined || summary.connection === connection) &&
     (sponsor === undefined || summary.sponsor === sponsor) &&
     (verdict === undefined || summary.verdicts.includes(verdict)) &&
     (until === undefined || summary.startedAt < until) &&
     (since === undefined || (summary.endedAt ?? Number.POSITIVE_INFINITY) >= since) &&
     (live !== true || goesOn(summary)) &&
-    (whose === undefined || has(summary.name, whose) || has(summary.principal, whose)) &&
-    (relation === undefined || summary.relations.some((each) => has(each, relation))) &&
+    (whose === undefined || who.includes(whose)) &&
+    (relation === undefined || relations.includes(relation)) &&
     (text === undefined ||
-      has(summary.name, text) ||
-      has(summary.principal, text) ||
-      has(summary.connection, text) ||
-      summary.session.startsWith(text) ||
-      summary.relations.some((each) => has(each, text)));
+      who.includes(text) ||
+      relations.includes(text) ||
+      summary.connection.toLowerCase().includes(text) ||
+      summary.session.startsWith(text));
 }
 
 const goesOn = ({ endedAt, sha256, lost }: SessionSummary): boolean =>
   endedAt === undefined && sha256 === undefined && lost !== true;
-
-const has = (text: string, part: string): boolean => text.toLowerCase().includes(part);
