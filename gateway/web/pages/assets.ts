@@ -2,19 +2,19 @@
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 
-const KINDS = [
-  ['console.css', 'text/css; charset=utf-8'],
-  ['console.js', 'text/javascript; charset=utf-8'],
-] as const;
+const STYLES = ['base.css', 'parts.css', 'session.css', 'narrow.css']; // later ones go before
 
 export type Asset = { readonly path: string; readonly type: string; readonly body: Buffer };
 
 /** @throws Error where the installation lacks them */
 export function loadAssets(): { readonly css: Asset; readonly js: Asset } {
-  const [css, js] = KINDS.map(([file, type]): Asset => {
-    const body = readFileSync(new URL(`./assets/${file}`, import.meta.url));
+  const read = (file: string) => readFileSync(new URL(`./assets/${file}`, import.meta.url));
+  const asset = (name: string, kind: string, type: string, body: Buffer): Asset => {
     const hash = createHash('sha256').update(body).digest('hex').slice(0, 16);
-    return { path: `/assets/${file.replace('.', `-${hash}.`)}`, type, body };
-  }) as [Asset, Asset];
-  return { css, js };
+    return { path: `/assets/${name}-${hash}.${kind}`, type: `${type}; charset=utf-8`, body };
+  };
+  return {
+    css: asset('console', 'css', 'text/css', Buffer.concat(STYLES.map(read))),
+    js: asset('console', 'js', 'text/javascript', read('console.js')),
+  };
 }
