@@ -60,6 +60,8 @@ export async function runAuditCommand(
     if (values.help) return say(out, HELP, 0);
     const [command, dir, ...rest] = positionals;
     if (!dir || (rest.length > 0 && command !== 'verify')) return say(out, HELP, 2);
+    const foreign = Object.keys(EXPORT_OPTIONS).find((name) => name in values);
+    if (foreign !== undefined && command !== 'export') throw new Misuse(`--${foreign}: only export knows it`);
     if (command === 'verify') return await verify([dir, ...rest], values, out);
     if (command === 'show') return await show(dir, values, out);
     if (command === 'export') return await exported(dir, values, out, err);
@@ -76,12 +78,12 @@ class Misuse extends Error {}
 const EXPORT_OPTIONS = {
   since: { type: 'string' },
   until: { type: 'string' },
-  format: { type: 'string', default: 'jsonl' },
+  format: { type: 'string' },
   connection: { type: 'string' },
   principal: { type: 'string' },
   kind: { type: 'string', multiple: true },
   out: { type: 'string' },
-  unverified: { type: 'boolean', default: false },
+  unverified: { type: 'boolean' },
 } as const;
 
 function say<T extends 0 | 1 | 2>(out: (line: string) => void, text: string, code: T): T {
@@ -119,12 +121,12 @@ type ExportArgs = {
   readonly key?: string[];
   readonly since?: string;
   readonly until?: string;
-  readonly format: string;
+  readonly format?: string;
   readonly connection?: string;
   readonly principal?: string;
   readonly kind?: string[];
   readonly out?: string;
-  readonly unverified: boolean;
+  readonly unverified?: boolean;
 };
 
 async function exported(
@@ -133,8 +135,8 @@ async function exported(
   out: (text: string) => void,
   err: (line: string) => void,
 ): Promise<0 | 1> {
-  const { connection, principal, unverified } = given;
-  const format = FORMATS.find((one) => one === given.format);
+  const { connection, principal, unverified = false } = given;
+  const format = FORMATS.find((one) => one === (given.format ?? 'jsonl'));
   if (!format) throw new Misuse(`--format ${given.format}: expected one of ${FORMATS.join(', ')}`);
   if (unverified ? given.key?.length : !given.key?.length) {
     throw new Misuse('expected --key (the audit key’s public half), or --unverified to take the trail as it stands');

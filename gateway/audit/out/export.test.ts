@@ -114,6 +114,11 @@ describe('audit export', () => {
     it(`exits 2 on: ${misuse.join(' ')}`, async () => assert.equal((await exported(newDir(), ...misuse)).code, 2));
   }
 
+  it('leaves its options to itself: what another command ignored would pass for done', async () => {
+    const args = ['verify', newDir(), '--key', pair.public, '--since', '7d'];
+    assert.equal(await runAuditCommand(args, () => {}), 2);
+  });
+
   it('asks for a key, unless told to do without', async () => {
     const dir = await filled([operation(1)]);
     assert.equal(await runAuditCommand(['export', dir], () => {}), 2);
