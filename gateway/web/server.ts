@@ -25,7 +25,7 @@ export type WebOptions = {
   /** Where statements are listed before they run. Absent: nowhere. */
   readonly plans?: PlanDoor;
   /** How people sign in, and the pages behind that. Absent: there are none. */
-  readonly signIn?: Omit<SignInOptions, 'audit' | 'metrics' | 'limiter' | 'isLocal' | 'log'> | undefined;
+  readonly signIn?: Omit<SignInOptions, 'audit' | 'metrics' | 'limiter' | 'isLocal' | 'log' | 'pages'> | undefined;
   /** What those who signed in can see. */
   readonly pages?: SignInOptions['pages'];
   readonly audit: Pick<Audit, 'append' | 'commit'>;

@@ -142,7 +142,8 @@ export async function gateway(
     metrics,
     audit: { append: (entry) => void entries.push(entry), commit: async (entry) => void entries.push(entry) },
     troubles: async () => ({}),
-    signIn: signIn && { ...signIn, ...(options.pages ? { pages: options.pages } : {}) },
+    signIn,
+    ...(options.pages ? { pages: options.pages } : {}),
     log,
     ...options.web,
   });
