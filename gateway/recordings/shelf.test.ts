@@ -110,6 +110,17 @@ describe('an index of sessions', () => {
     assert.equal(index.size, 1);
   });
 
+  it('takes texts as they are: patterns, other alphabets, what joins two fields, very long ones', () => {
+    const index = new Index(10);
+    const odd = summaryOf(1, { name: 'Büro (a+)+$ 名前', relations: ['public.a', 'public.b'] });
+    index.fill([odd, summaryOf(2)]);
+    const found = (text: string) => index.search({ text }, () => true).sessions.map(({ session }) => session);
+    for (const text of ['(a+)+$', '名前', 'BÜRO']) assert.deepEqual(found(text), [odd.session], text);
+    for (const text of ['.*', '^b', 'public.a\0public.b', '\0', 'a'.repeat(1_000_000), '\ud800']) {
+      assert.deepEqual(found(text), [], text.slice(0, 20));
+    }
+  });
+
   it('forgets the oldest beyond its bound', () => {
     const index = new Index(3);
     for (const n of [0, 1, 2, 3, 4]) index.add(summaryOf(n));
