@@ -79,7 +79,7 @@ function holesOf(strings: TemplateStringsArray): readonly Hole[] {
         raw = /^<(script|style|template|noscript)$/i.test(token) ? token : '';
       }
     }
-    if (raw !== '') throw new Error(`nothing can be put into ${raw}>`);
+    if (raw !== '' && !inTag && quoted === undefined) throw new Error(`nothing can be put into ${raw}>`);
     if (quoted === undefined && (inTag || /<\/?$/.test(piece)))
       throw new Error(`what is put into a tag stands in quotes: ${piece.slice(-40)}`);
     if (quoted !== undefined && /^(?:on.*|style|srcdoc)$/.test(quoted))

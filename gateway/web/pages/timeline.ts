@@ -304,7 +304,8 @@ function outcomeIn(event: RecordedEvent): Ended {
     ms: num(event.ms) ?? 0,
     code: str(event.sqlstate),
     words: cut(str(event.message ?? event.reason ?? event.note), 4_000).text,
-    masked: masked.map(([why, count]) => [why, Number(count) || 0] as const),
+    // How old the catalogue was stands beside the counts.
+    masked: masked.flatMap(([why, count]) => (why === 'catalogueMs' ? [] : [[why, Number(count) || 0] as const])),
   };
 }
 
