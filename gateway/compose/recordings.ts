@@ -33,7 +33,8 @@ export type Recording = {
   /** Look for what is there already, and for what dead gateways left: Redis can be asked from now on. */
   find(): void;
   trouble(): string | undefined;
-  stats: Recorder['stats'];
+  /** `waiting`: complete, and not in their store yet. */
+  stats(): ReturnType<Recorder['stats']> & { readonly waiting: number };
   close(): Promise<void>;
 };
 
@@ -107,7 +108,7 @@ export async function openRecording(deps: RecordingDeps): Promise<Recording | un
       adopting = setInterval(() => void adopt().catch(found), ADOPT_MS).unref();
     },
     trouble: () => recorder.trouble(),
-    stats: () => recorder.stats(),
+    stats: () => ({ ...recorder.stats(), waiting: shelf.waiting()?.waiting ?? 0 }),
     close: async () => {
       clearInterval(adopting);
       await recorder.close();

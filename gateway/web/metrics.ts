@@ -22,7 +22,9 @@ export type MetricSources = {
   readonly oldestHoldMs: () => number;
   readonly auditLag: () => { readonly bytes: number; readonly ms: number };
   /** Sessions being recorded here, and bytes of them that are on their way to the disk; absent: nothing is recorded. */
-  readonly recordings?: () => { readonly live: number; readonly pending: number } | undefined;
+  readonly recordings?: () =>
+    | { readonly live: number; readonly pending: number; readonly waiting?: number }
+    | undefined;
   /** The ways out of the audit trail that this process sends to: of several processes, one does. */
   readonly sinks?: () => Iterable<readonly [sink: string, numbers: SinkNumbers]>;
   /** Seconds since each connection's catalogue was last looked at. */
@@ -110,6 +112,8 @@ export function createMetrics(sources: MetricSources): Metrics {
   gauge('recordings_live', 'Sessions being recorded', 'sum', () => sources.recordings?.()?.live ?? 0);
   const unwritten = 'What was recorded and is not in its file yet';
   gauge('recordings_queue_bytes', unwritten, 'sum', () => sources.recordings?.()?.pending ?? 0);
+  const unsent = 'Complete recordings that are not in their store yet';
+  gauge('recordings_waiting', unsent, 'sum', () => sources.recordings?.()?.waiting ?? 0);
 
   new Counter({
     name: 'countersign_log_lines_lost_total',

@@ -33,7 +33,7 @@ const sources: MetricSources = {
   oldestHoldMs: () => 1_500,
   catalogueAges: () => [['orders', 1.5]] as const,
   auditLag: () => ({ bytes: 10, ms: 2 }),
-  recordings: () => ({ live: 3, pending: 77 }),
+  recordings: () => ({ live: 3, pending: 77, waiting: 5 }),
   connections: () => ['orders'],
   logLost: () => 4,
 };
@@ -306,6 +306,7 @@ describe('/metrics', () => {
       'countersign_audit_lag_seconds 0.002',
       'countersign_recordings_live 3',
       'countersign_recordings_queue_bytes 77',
+      'countersign_recordings_waiting 5',
       'countersign_operations_total{verdict="allow",protocol="other",connection="other"} 1000',
       'countersign_operations_total{verdict="deny",protocol="postgres",connection="orders"} 1',
       'countersign_decision_seconds_bucket{le="5",state="approved"} 1',
