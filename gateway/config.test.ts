@@ -18,7 +18,7 @@ import {
 } from '../test/support/config-file.ts';
 import { type Config, parseConfig } from './config.ts';
 import { GatewayError } from './errors.ts';
-import { resolveReference, Secret } from './secrets.ts';
+import { Secret } from './secrets.ts';
 
 describe('the annotated example', () => {
   const config = parseConfig(example, { sources });
@@ -69,47 +69,6 @@ describe('the annotated example', () => {
     for (const text of [inspect(config, { depth: 20, showHidden: true }), JSON.stringify(config), stringify(config)]) {
       assert.doesNotMatch(text, /hunter2|s3cret|ed25519-secret/);
     }
-  });
-});
-
-describe('a secret', () => {
-  const secret = new Secret('hunter2');
-  it('says [secret] in every disguise', () => {
-    const disguises = [
-      `${secret}`,
-      String(secret),
-      ['', secret].join('-'),
-      JSON.stringify({ secret }),
-      inspect({ secret }),
-      inspect(secret, { showHidden: true, customInspect: false }),
-      Object.values(secret).join(),
-      JSON.stringify(structuredClone({ ...secret })),
-    ];
-    for (const text of disguises) assert.doesNotMatch(text, /hunter2/);
-    assert.equal(secret.reveal(), 'hunter2');
-  });
-
-  for (const [reference, expected] of [
-    ['hunter2', /expected \$\{env:NAME\}/],
-    ['', /expected/],
-    [`x\${env:ORDERS_PW}`, /expected/],
-    [`\${env:ORDERS_PW}x`, /expected/],
-    [`\${env:ORDERS_PW}\${env:KEY}`, /expected/],
-    [`\${ENV:ORDERS_PW}`, /expected/],
-    [`\${env:MISSING}`, /MISSING is not set/],
-    [`\${env:EMPTY}`, /EMPTY is empty/],
-    [`\${env:A B}`, /not the name/],
-    [`\${env:__proto__}`, /not set/],
-    [`\${file:etc/x}`, /not an absolute path/],
-    [`\${file:/missing}`, /\/missing cannot be read \(ENOENT\)/],
-  ] as const) {
-    it(`is not had from ${JSON.stringify(reference)}`, () => {
-      assert.throws(() => resolveReference(reference, sources), expected);
-    });
-  }
-
-  it('does not read on for ever', () => {
-    assert.throws(() => resolveReference(`\${file:/dev/zero}`), /longer than 65536 bytes/);
   });
 });
 
