@@ -32,8 +32,12 @@ export type ColumnsEvent = {
   /** `type`: the target's number of the type (an OID); `binary`: values are in its binary format. */
   readonly columns: readonly { readonly name: string; readonly type: number; readonly binary: boolean }[];
 };
-/** A value: null, its text, or `{ hex }` where its bytes are no UTF-8 text. `cut`: how many bytes of it were left out. */
-export type RecordedValue = string | null | { readonly hex: string; readonly cut?: number };
+/** A value: null, its text, its beginning, or `{ hex }` where its bytes are no text. `cut`: how many bytes were left out. */
+export type RecordedValue =
+  | string
+  | null
+  | { readonly hex: string; readonly cut?: number }
+  | { readonly text: string; readonly cut: number };
 export type RowsEvent = {
   readonly t: number;
   readonly kind: 'rows';
