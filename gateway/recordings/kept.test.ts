@@ -268,7 +268,7 @@ describe('recordings in their store', () => {
 
   it('removes from a directory as well, never what is being recorded, nor through a link', async () => {
     const [dir, outside] = [await newDir(), await newDir()];
-    const shelf = await open({ dir, s3: undefined, retentionMs: DAY });
+    const shelf = await open({ dir, s3: undefined, retentionMs: DAY, maxBytes: 1 });
     const [old, marked, live] = [
       await recorded(shelf, dir, 40),
       await recorded(shelf, dir, 41),
