@@ -69,7 +69,9 @@ async function remove(group: Group, why: 'age' | 'size', deps: RetentionDeps): P
   const { store, holds, audit, find, removed } = deps;
   const { file, bytes } = group;
   const session = sessionOf(file);
-  if (!group.complete || group.held || (await holds.held(session)) || (await store.locked(file))) return false;
+  if (!group.complete || group.held || (await holds.held(session))) return false;
+  // The summary came later than the recording, and may be locked for longer.
+  if ((await store.locked(file)) || (await store.locked(`${file}${SUMMARY}`))) return false;
   if ((await store.readText(`${file}${HOLD}`)) !== undefined) return false; // put there since it was listed
   const { principal, connection } = find(session) ?? {};
   const of = { session, ...(principal ? { principal } : {}), ...(connection ? { connection } : {}) };
