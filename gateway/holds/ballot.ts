@@ -268,8 +268,8 @@ function refuse(book: Book, hold: Hold, click: Click, voter: Attestation, why: s
   return refused(click, why);
 }
 
-function seen(book: Book, click: Click, { team, user }: Attestation): Record<string, unknown> {
-  const who = { vote: click.id, team, user };
+function seen(book: Book, click: Click, { team, user, name }: Attestation): Record<string, unknown> {
+  const who = { vote: click.id, team, user, name };
   if (click.kind === 'kill') return who;
   const { decision, revision, reason, grantMinutes } = click;
   const more = grantMinutes === undefined ? {} : { grantMinutes };
