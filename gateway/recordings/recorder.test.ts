@@ -140,6 +140,15 @@ describe('a recorder', () => {
     assert.deepEqual(kinds, ['session', 'session.end', 'outcome']);
   });
 
+  it('says nothing of who looked at it', async () => {
+    const { recorder, done } = await start();
+    const head = headOf();
+    const tape = recorder.begin(head);
+    recorder.entered({ kind: 'recording.viewed', session: head.session }, '"kind":"recording.viewed"');
+    tape.end();
+    assert.equal((await linesOf((await done(head.session)).path)).length, 1);
+  });
+
   it('counts what its session did, each relation once', async () => {
     const { recorder, entry, done } = await start();
     const head = headOf();

@@ -126,7 +126,9 @@ export class Recorder {
 
   /** An entry was written to the audit trail; `members` as it stands there. */
   readonly entered = (entry: AuditEntry, members: string): void => {
-    if (entry.session !== undefined) this.#reels.get(entry.session)?.entry(entry, members);
+    // Who looks at a session is no part of it.
+    if (entry.session === undefined || entry.kind.startsWith('recording.')) return;
+    this.#reels.get(entry.session)?.entry(entry, members);
   };
 
   /** How many sessions are being recorded, and bytes of them that are not in their files yet, roughly. */
