@@ -1,5 +1,5 @@
 /** What is known of each session, newest first, in memory: a hundred thousand are looked through in milliseconds. Pure. */
-import type { Found, Search, SessionSummary } from './shape.ts';
+import { type Found, goesOn, type Search, type SessionSummary } from './shape.ts';
 
 const MOST_FOUND = 200;
 const FOUND = 50;
@@ -127,6 +127,3 @@ function matcher(query: Search): (entry: Entry) => boolean {
       summary.connection.toLowerCase().includes(text) ||
       summary.session.startsWith(text));
 }
-
-const goesOn = ({ endedAt, sha256, lost }: SessionSummary): boolean =>
-  endedAt === undefined && sha256 === undefined && lost !== true;

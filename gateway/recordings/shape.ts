@@ -152,6 +152,10 @@ export type Viewer = {
   readonly approver: boolean;
 };
 
+/** Is it still being recorded, as far as is known? What a dead gateway left is not. */
+export const goesOn = ({ endedAt, sha256, lost }: SessionSummary): boolean =>
+  endedAt === undefined && sha256 === undefined && lost !== true;
+
 /** Admins and approvers see all; sponsors their agents' sessions; people their own. */
 export const maySee = (
   viewer: Viewer,

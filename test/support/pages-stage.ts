@@ -100,7 +100,15 @@ const apps: FastifyInstance[] = [];
 after(() => Promise.all(apps.map((app) => app.close())));
 
 /** Pages for whoever the header `x-role` says; `stage` is what a test may change while it runs. */
-export async function stage({ live = false, lookMs }: { live?: boolean; lookMs?: number } = {}) {
+export async function stage({
+  live = false,
+  lost = false,
+  lookMs,
+}: {
+  live?: boolean;
+  lost?: boolean;
+  lookMs?: number;
+} = {}) {
   const now = {
     entries: [] as Record<string, unknown>[],
     broken: false,
@@ -120,7 +128,7 @@ export async function stage({ live = false, lookMs }: { live?: boolean; lookMs?:
     name: head.principal.name,
     sponsor: 'U0BOB',
     startedAt: AT,
-    ...(live ? {} : { endedAt: AT + 999, reason: 'the client left' }),
+    ...(live ? {} : lost ? { lost } : { endedAt: AT + 999, reason: 'the client left' }),
     operations: 2,
     held: 1,
     denied: 0,

@@ -78,6 +78,15 @@ describe('who sees which page', () => {
     }
   });
 
+  it('does not call live what a dead gateway left', async () => {
+    const { get } = await stage({ lost: true });
+    for (const url of ['/sessions', `/sessions/${ID}`]) {
+      const { body } = await get(url, 'admin');
+      assert.match(body, /its gateway died/, url);
+      assert.doesNotMatch(body, /live-word|class="pulse"/, url);
+    }
+  });
+
   it('puts each view on record before anything is read, and shows nothing where it cannot', async () => {
     const { get, now } = await stage();
     await get(`/sessions/${ID}`, 'sponsor');

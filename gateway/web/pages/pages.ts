@@ -6,6 +6,7 @@ import { asGatewayError } from '../../errors.ts';
 import { principalKey } from '../../operation.ts';
 import type { Rule } from '../../policy/policy.ts';
 import {
+  goesOn,
   maySee,
   type RecordedEvent,
   type RecordedHead,
@@ -303,10 +304,10 @@ export function pages(app: FastifyInstance, guard: Guard, deps: PagesDeps): void
     signedIn(async (request, reply, who) => {
       const of = toEnd(request, reply, who);
       if (!of) return reply;
-      const { session, gateway, principal, connection, endedAt } = of.summary;
+      const { session, gateway, principal, connection } = of.summary;
       const given = request.body instanceof URLSearchParams ? request.body.get('reason') : null;
       const reason = (given ?? '').trim().slice(0, 300);
-      if (endedAt !== undefined) return ending(reply.code(409), of, 'It has ended already.');
+      if (!goesOn(of.summary)) return ending(reply.code(409), of, 'It has ended already.');
       if (reason === '') return ending(reply.code(400), of, 'Say why: its client is told, and it goes on record.');
       const here = overview.live().some((live) => live.session === session);
       const elsewhere = `It is not a session of this process, but of gateway ${gateway}. In Slack, say: /gate kill ${session}`;
@@ -347,9 +348,9 @@ const wanted = (op: string | undefined, number: string | undefined): Wanted => {
   return { page: number !== undefined && /^[1-9]\d{0,8}$/.test(number) ? Number(number) : 1 };
 };
 
-const unreadable = (message: string, { gateway, endedAt }: SessionSummary, here: string): string =>
-  endedAt === undefined && gateway !== here
-    ? `It is being recorded by gateway ${gateway}, and can be read here once it has ended.`
+const unreadable = (message: string, summary: SessionSummary, here: string): string =>
+  goesOn(summary) && summary.gateway !== here
+    ? `It is being recorded by gateway ${summary.gateway}, and can be read here once it has ended.`
     : `${message}.`;
 
 async function* again<T>(first: IteratorResult<T>, rest: AsyncIterator<T>): AsyncGenerator<T> {

@@ -1,5 +1,5 @@
 /** `/sessions/<id>`: whose session, what it asked, who decided, what came back. Pure. */
-import type { SessionSummary } from '../../recordings/shape.ts';
+import { goesOn, type SessionSummary } from '../../recordings/shape.ts';
 import { strip } from './charts.ts';
 import { type Html, html, type Part } from './html.ts';
 import { badge, nothing, sponsorOf, time, who } from './layout.ts';
@@ -19,10 +19,12 @@ export type SessionOf = {
   readonly names: ReadonlyMap<string, string>;
 };
 
+const DIED = 'its gateway died: what it had recorded until then is here';
+
 export function sessionPage(of: SessionOf): Html {
   const { summary, part } = of;
-  const { session, name, principalKind, connection, endedAt } = summary;
-  const live = endedAt === undefined;
+  const { session, name, principalKind, connection } = summary;
+  const live = goesOn(summary);
   return html`<div class="title session-title"><p class="crumbs"><a href="/sessions">Sessions</a></p>
 <h1>${who(name, principalKind)} on ${connection} ${live ? badge('live') : ''}</h1>
 <p class="actions"><a class="button" href="${`/sessions/${session}.jsonl`}" download>JSON lines</a><a class="button" href="${`/sessions/${session}.csv`}" download>CSV</a>${
@@ -48,9 +50,9 @@ function head({ summary, part, names, now }: SessionOf): Html {
     ],
     [
       'When',
-      html`${time(startedAt)}, ${endedAt === undefined ? html`<b class="live-word">live</b> for ${lasting(now - startedAt)}` : `for ${lasting(endedAt - startedAt)}`}`,
+      html`${time(startedAt)}, ${goesOn(summary) ? html`<b class="live-word">live</b> for ${lasting(now - startedAt)}` : endedAt === undefined ? 'until its gateway died' : `for ${lasting(endedAt - startedAt)}`}`,
     ],
-    ...(endedAt === undefined ? [] : [['How it ended', reason || 'in order'] as const]),
+    ...(goesOn(summary) ? [] : [['How it ended', endedAt === undefined ? DIED : reason || 'in order'] as const]),
     [
       'Operations',
       html`${counted(operations, 'operation')}${summary.held > 0 ? html` ${badge('hold', `${summary.held} held`)}` : ''}${summary.denied > 0 ? html` ${badge('deny', `${summary.denied} denied`)}` : ''}${summary.failed > 0 ? html` ${badge('failed', `${summary.failed} failed`)}` : ''}`,
@@ -70,7 +72,7 @@ function head({ summary, part, names, now }: SessionOf): Html {
 function timeline(of: SessionOf, part: PageOf): Html {
   const { summary, filter, names } = of;
   const { session, startedAt } = summary;
-  const live = summary.endedAt === undefined;
+  const live = goesOn(summary);
   const { items, page, more } = part;
   const filtered = (filter.text ?? '') !== '' || filter.held === true;
   const follows = live && !more && !filtered && summary.gateway === of.gateway;

@@ -1,5 +1,5 @@
 /** `/sessions`: the search for sessions, as a form that needs no script, and what it found. */
-import type { Found, Search, SessionSummary, Verdict } from '../../recordings/shape.ts';
+import { type Found, goesOn, type Search, type SessionSummary, type Verdict } from '../../recordings/shape.ts';
 import { type Html, html } from './html.ts';
 import { badge, nothing, sponsorOf, time, who } from './layout.ts';
 import { counted, lasting } from './text.ts';
@@ -111,7 +111,7 @@ const list = (sessions: readonly SessionSummary[], now: number, names: ReadonlyM
     const touched = one.relations.slice(0, 6);
     const others = one.relations.length - touched.length;
     return html`<li><a class="card" href="${`/sessions/${session}`}">
-<span class="headline">${endedAt === undefined ? html`<span class="pulse" aria-hidden="true"></span>` : ''}${who(name, principalKind)} <span class="on">on <b>${connection}</b></span> <span class="env">${one.environment}</span><span class="marks">${marks}</span></span>
+<span class="headline">${goesOn(one) ? html`<span class="pulse" aria-hidden="true"></span>` : ''}${who(name, principalKind)} <span class="on">on <b>${connection}</b></span> <span class="env">${one.environment}</span><span class="marks">${marks}</span></span>
 <span class="last">${touched.length === 0 ? 'No relation touched' : touched.join(', ')}${others > 0 || one.moreRelations ? ' …' : ''}</span>
-<span class="meta">${time(startedAt)} · ${endedAt === undefined ? html`<b class="live-word">live</b>, ${lasting(now - startedAt)} so far` : lasting(endedAt - startedAt)} · ${counted(operations, 'operation')}${principalKind === 'agent' ? html` · sponsor ${sponsorOf(one.sponsor, names)}` : ''}</span></a></li>`;
+<span class="meta">${time(startedAt)} · ${goesOn(one) ? html`<b class="live-word">live</b>, ${lasting(now - startedAt)} so far` : endedAt === undefined ? 'until its gateway died' : lasting(endedAt - startedAt)} · ${counted(operations, 'operation')}${principalKind === 'agent' ? html` · sponsor ${sponsorOf(one.sponsor, names)}` : ''}</span></a></li>`;
   })}</ul>`;
