@@ -61,6 +61,7 @@ export class Shelf {
   readonly #stop = new AbortController();
   #rebuild: string | undefined;
   #sweeping: Promise<void> | undefined;
+  #next: Promise<void> | undefined;
 
   constructor(options: ShelfOptions, s3: S3Store | undefined) {
     this.#options = options;
@@ -151,11 +152,20 @@ export class Shelf {
     yield* this.#s3.read(summary.file);
   }
 
-  /** Remove what may go. Never rejects. */
+  /** Remove what may go, as it stands with this call or later. Never rejects. */
   sweep(): Promise<void> {
+    if (!this.#sweeping) return this.#sweepNow();
+    this.#next ??= this.#sweeping.then(() => {
+      this.#next = undefined;
+      return this.#sweepNow();
+    });
+    return this.#next;
+  }
+
+  #sweepNow(): Promise<void> {
     const { dir, store, retentionMs, maxBytes, gateway, audit, log } = this.#options;
     const place = this.#s3 ? 'store' : createHash('sha256').update(`${hostname()}\n${dir}`).digest('hex').slice(0, 16);
-    this.#sweeping ??= sweep({
+    this.#sweeping = sweep({
       store: this.#s3 ?? new LocalStore(dir),
       place,
       retentionMs,
