@@ -157,7 +157,7 @@ export class Shelf {
     if (!this.#sweeping) return this.#sweepNow();
     this.#next ??= this.#sweeping.then(() => {
       this.#next = undefined;
-      return this.#sweepNow();
+      return this.#stop.signal.aborted ? undefined : this.#sweepNow();
     });
     return this.#next;
   }
