@@ -1,4 +1,4 @@
-/** A thousand sessions recorded at once, encrypted, beside the same load that nobody records. */
+/** Sessions recorded and encrypted, few and hundreds at once, beside the same load that nobody records. */
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import type { Config } from '../support/world.ts';
@@ -8,7 +8,7 @@ import { pgbench } from './pgbench.ts';
 import type { Row } from './report.ts';
 import type { Part, Stage } from './stage.ts';
 
-const SESSIONS = 1_000;
+const SESSIONS = 500; // a thousand that log in within seconds make the trail lag, recorded or not, and are refused
 const LEAST = 0.9;
 
 export const recorded: Part = {
