@@ -6,7 +6,7 @@ import { homedir } from 'node:os';
 import { isAbsolute, join } from 'node:path';
 import { GatewayError } from '../errors.ts';
 
-const MAX_BYTES = 256 * 1024; // a token, and a refresh token as long as any
+const MAX_BYTES = 256 * 1024; // a token and a refresh token are a few KB, with hundreds of groups in them some tens
 
 const refused = (path: string, what: string, hint: string): GatewayError =>
   new GatewayError('CONFIG', `${path} ${what}`, { hint });

@@ -181,8 +181,7 @@ export function message(chain: string, { line, text }: Leaving, facility: Facili
   const parameters = Object.entries(data).map(([name, value]) => ` ${name}="${value.replace(/["\\\]]/g, '\\$&')}"`);
   const header = `<${FACILITIES[facility] * 8 + severity}>1 ${at} ${printable(hostname(), 255)} countersign - ${printable(kind, 32)}`;
   // The byte order mark says that what follows is UTF-8 (6.4); plain ASCII needs none.
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: the whole of ASCII is meant
-  const mark = /^[\x00-\x7f]*$/.test(text) ? '' : '\ufeff';
+  const mark = /^\p{ASCII}*$/u.test(text) ? '' : '\ufeff';
   return `${header} [${SD_ID}${parameters.join('')}] ${mark}${text}`;
 }
 

@@ -19,8 +19,8 @@ const MAX_NESTING = 200; // of expressions and queries
 const words = (text: string): ReadonlySet<string> => new Set(text.trim().split(/\s+/));
 
 /**
- * Nodes whose value comes from their parts and from nothing else, as stored trees name them: by release 15 and by later
- * ones. (COERCETODOMAIN, to a domain, is such a name.)
+ * Nodes whose value comes from their parts and from nothing else, by the names that PostgreSQL's own outfuncs.c writes into
+ * stored trees (the capitals of the node's C name, such as CoerceToDomain): those of release 15 and of later ones.
  */
 const PLAIN = words(`
   CONST FUNCEXPR NAMEDARGEXPR OPEXPR DISTINCTEXPR NULLIFEXPR SCALARARRAYOPEXPR BOOLEXPR RELABELTYPE COERCEVIAIO
