@@ -205,7 +205,10 @@ export async function startGateway(
       store: shared.store,
       gatewayKeys: keys.gateways,
       alive: () => leases.live(),
-      troubles: allTroubles,
+      troubles: async () => {
+        const why = recording?.shelfTrouble(); // it keeps nobody from working
+        return { ...(await allTroubles()), ...(why === undefined ? {} : { 'finding recordings': why }) };
+      },
       people: () => config().identity.people,
       register: identity.register,
       redact,

@@ -5,7 +5,7 @@ import type { AuditTrail } from '../audit/writer.ts';
 import type { Config } from '../config.ts';
 import type { SessionRegistry, Tape } from '../listeners/listener.ts';
 import type { Beginning } from '../listeners/postgres/serve.ts';
-import { adoptRecordings } from '../recordings/adopt.ts';
+import { adopter } from '../recordings/adopt.ts';
 import { wrappingKey } from '../recordings/keys.ts';
 import { Library } from '../recordings/library.ts';
 import { Recorder } from '../recordings/recorder.ts';
@@ -15,7 +15,7 @@ import type { SignedStore } from '../state/signed.ts';
 import { described } from './log.ts';
 
 export type RecordingDeps = {
-  readonly config: Pick<Config, 'recordings' | 'audit'>;
+  readonly config: Pick<Config, 'recordings' | 'audit' | 'state'>;
   readonly gateway: string;
   readonly audit: AuditTrail;
   readonly store: SignedStore;
@@ -33,13 +33,15 @@ export type Recording = {
   /** Look for what is there already, and for what dead gateways left: Redis can be asked from now on. */
   find(): void;
   trouble(): string | undefined;
+  /** Why some may be missing in what pages find, or wait for their store; undefined when all is well. */
+  shelfTrouble(): string | undefined;
   /** `waiting`: complete, and not in their store yet. */
   stats(): ReturnType<Recorder['stats']> & { readonly waiting: number };
   close(): Promise<void>;
 };
 
 const MIN_FREE_BYTES = 128 << 20;
-const ADOPT_MS = 60_000;
+const ADOPT_MS = 60_000; // how often; and how much longer than its grace a gateway must have been gone
 
 /** Undefined where nothing is recorded. @throws GatewayError CONFIG */
 export async function openRecording(deps: RecordingDeps): Promise<Recording | undefined> {
@@ -73,9 +75,17 @@ export async function openRecording(deps: RecordingDeps): Promise<Recording | un
     log,
   });
   await recorder.start();
+  const orphans = adopter({
+    dir,
+    keys,
+    alive: async () => new Set([...(await deps.alive()), gateway]),
+    audit,
+    finished: (done) => shelf.finished(done),
+    deadAfterMs: config.state.graceMs + ADOPT_MS,
+    log,
+  });
   const adopt = async () => {
-    const alive = async () => new Set([...(await deps.alive()), gateway]);
-    const adopted = await adoptRecordings({ dir, keys, alive, audit, finished: (done) => shelf.finished(done), log });
+    const adopted = await orphans();
     if (adopted > 0) log.info({ adopted }, 'recordings that a dead gateway left were sealed');
   };
   let adopting: NodeJS.Timeout | undefined;
@@ -108,6 +118,7 @@ export async function openRecording(deps: RecordingDeps): Promise<Recording | un
       adopting = setInterval(() => void adopt().catch(found), ADOPT_MS).unref();
     },
     trouble: () => recorder.trouble(),
+    shelfTrouble: () => shelf.trouble(),
     stats: () => ({ ...recorder.stats(), waiting: shelf.waiting()?.waiting ?? 0 }),
     close: async () => {
       clearInterval(adopting);

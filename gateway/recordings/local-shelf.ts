@@ -3,13 +3,15 @@
  * through a stream in Redis, signed, gateways tell each other. What Redis forgets, the directory still knows.
  */
 import { constants, createReadStream } from 'node:fs';
-import { open, readdir, readFile, rename, writeFile } from 'node:fs/promises';
+import { open, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { GatewayError } from '../errors.ts';
 import type { SignedStore } from '../state/signed.ts';
+import { LocalStore } from './local.ts';
 import { openSummary, sealSummary } from './sealed.ts';
 import { Index } from './search.ts';
 import type { Found, Search, SessionSummary } from './shape.ts';
+import { recordingOf, SUMMARY } from './store.ts';
 import { RECORDING_FILE, summarySchema } from './summary.ts';
 
 const STREAM = 'countersign:recordings';
@@ -19,7 +21,6 @@ const LOOK_MS = 1_000;
 const BATCH = 500;
 const COALESCE_MS = 250;
 const READ_AT_ONCE = 32;
-const SUMMARY = '.summary.json';
 
 export type ShelfOptions = {
   readonly dir: string;
@@ -31,6 +32,7 @@ export type ShelfOptions = {
 
 export class LocalShelf {
   readonly #options: ShelfOptions;
+  readonly #files: LocalStore;
   readonly #index: Index;
   readonly #listeners = new Set<() => void>();
   #last = '0-0';
@@ -42,6 +44,7 @@ export class LocalShelf {
 
   constructor(options: ShelfOptions) {
     this.#options = options;
+    this.#files = new LocalStore(options.dir);
     this.#index = new Index(options.mostKnown ?? MOST_KNOWN);
   }
 
@@ -84,10 +87,8 @@ export class LocalShelf {
   /** It is complete. Never rejects: what is not told now is found in the directory. */
   async finished(summary: SessionSummary): Promise<void> {
     this.#known(summary);
-    const path = `${join(this.#options.dir, summary.file)}${SUMMARY}`;
     try {
-      await writeFile(`${path}.new`, `${JSON.stringify(summary)}\n`, { mode: 0o600 });
-      await rename(`${path}.new`, path);
+      await this.#files.putText(`${summary.file}${SUMMARY}`, `${JSON.stringify(summary)}\n`);
     } catch (error) {
       this.#options.log.warn({ session: summary.session, reason: String(error) }, 'a summary was not written');
     }
@@ -197,11 +198,11 @@ export class LocalShelf {
   async #readDirectory(): Promise<void> {
     const { dir, log } = this.#options;
     const names = await readdir(dir, { recursive: true });
-    const files = names.filter((name) => name.endsWith(SUMMARY) && RECORDING_FILE.test(name.slice(0, -SUMMARY.length)));
+    const files = names.filter((name) => name.endsWith(SUMMARY) && recordingOf(name) !== undefined);
     const summaries: SessionSummary[] = [];
     const read = async (name: string) => {
       try {
-        const summary = summarySchema.parse(JSON.parse(await readFile(join(dir, name), 'utf8')));
+        const summary = summarySchema.parse(JSON.parse((await this.#files.readText(name)) ?? ''));
         if (`${summary.file}${SUMMARY}` === name) summaries.push(summary);
       } catch (error) {
         log.warn({ file: name, reason: String(error) }, 'a summary of a recording cannot be read');

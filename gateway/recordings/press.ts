@@ -170,7 +170,10 @@ export function press(
   };
   const sealOf = (file: File, end: boolean): Sealed => {
     endSegment(file);
-    fs.fdatasyncSync(descriptor(file)); // a seal says what is there, and that must survive a power cut
+    const fd = descriptor(file);
+    fs.fdatasyncSync(fd); // a seal says what is there, and that must survive a power cut
+    if (fs.fstatSync(fd, { bigint: true }).nlink === 0n)
+      throw new Error(`${file.path} was removed while it was written`);
     file.sealed = file.bytes;
     return { id: file.id, bytes: file.bytes, sha256: file.hash.copy().digest('hex'), end };
   };

@@ -115,12 +115,9 @@ export class S3Store implements Store {
     return Buffer.concat(chunks).toString('utf8');
   }
 
-  /** From byte `from` on. @throws GatewayError RECORDING where there is none */
-  async *read(key: string, from = 0): AsyncGenerator<Buffer> {
-    const command = new GetObjectCommand({
-      ...this.#at(checkedKey(key)),
-      ...(from === 0 ? {} : { Range: `bytes=${from}-` }),
-    });
+  /** @throws GatewayError RECORDING where there is none */
+  async *read(key: string): AsyncGenerator<Buffer> {
+    const command = new GetObjectCommand(this.#at(checkedKey(key)));
     const answer = await this.#ask((abortSignal) => this.#client.send(command, { abortSignal })).catch((error) => {
       if (isAbsent(error)) throw new GatewayError('RECORDING', 'the recording is not in the store', { cause: error });
       throw error;

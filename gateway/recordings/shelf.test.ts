@@ -12,7 +12,7 @@ import { rejection } from '../../test/support/rejection.ts';
 import { eventually } from '../../test/support/workspace.ts';
 import type { AuditEntry } from '../audit/entry.ts';
 import { SignedStore } from '../state/signed.ts';
-import { adoptRecordings } from './adopt.ts';
+import { adopter } from './adopt.ts';
 import { LocalShelf } from './local-shelf.ts';
 import { Index } from './search.ts';
 import type { RecordedHead, SessionSummary } from './shape.ts';
@@ -278,18 +278,21 @@ describe('a shelf', () => {
       ];
       await put(summary, `${lines.map((line) => JSON.stringify(line)).join('\n')}\n${tail}`);
     };
-    const adopt = async (alive: string[]) => {
+    const adopt = async (alive: string[], deadAfterMs = 0) => {
+      const now = { living: alive, ms: 1_000 };
       const entries: AuditEntry[] = [];
       const done: SessionSummary[] = [];
-      const adopted = await adoptRecordings({
+      const look = adopter({
+        deadAfterMs,
+        monotonic: () => now.ms,
         dir,
         keys: [],
-        alive: async () => new Set(alive),
+        alive: async () => new Set(now.living),
         audit: { commit: async (entry) => void entries.push(entry) },
         finished: async (summary) => void done.push(summary),
         log: { warn: (_details, message) => void warned.push(message) },
       });
-      return { adopted, entries, done };
+      return { adopted: await look(), look, now, entries, done };
     };
 
     it('seals what it left, torn as it is, and counts it', async () => {
@@ -310,13 +313,29 @@ describe('a shelf', () => {
       assert.equal((await adopt(['alive'])).adopted, 0);
     });
 
-    it('goes past what cannot be read', async () => {
+    it('waits until its gateway has been gone for longer than one goes on without Redis', async () => {
+      await left(summaryOf(1, { gateway: 'away' }));
+      const { adopted, look, now } = await adopt([], 90_000);
+      const after = (ms: number, living: string[] = []) => {
+        Object.assign(now, { living, ms: now.ms + ms });
+        return look();
+      };
+      assert.equal(adopted, 0, 'missing for the first time: Redis may have been emptied');
+      assert.equal(await after(60_000), 0);
+      assert.equal(await after(60_000, ['away']), 0, 'it is back');
+      assert.equal(await after(60_000), 0, 'and counted from here again');
+      assert.equal(await after(89_000), 0);
+      assert.equal(await after(2_000), 1);
+    });
+
+    it('goes past what cannot be read, and says so once', async () => {
       const [empty, good] = [summaryOf(1), summaryOf(2)];
       await left(empty);
       await truncate(join(dir, empty.file), 0);
       await left(good);
-      const { adopted } = await adopt([]);
+      const { adopted, look } = await adopt([]);
       assert.equal(adopted, 1);
+      await look();
       assert.deepEqual(warned, ['a recording that a gateway left cannot be read']);
     });
   });
