@@ -157,8 +157,8 @@ describe('the recording of a psql session', { timeout: 180_000 }, () => {
         if (JSON.stringify(lines).includes('"rows":[["before the end"]]')) return path;
       }
       return undefined;
-    }, 1_000);
-    assert.ok(seen, 'a second later it is on disk');
+    });
+    assert.ok(seen, 'it is on disk before it ends');
     const [gateway] = world.gateways;
     gateway?.signal('SIGKILL');
     psql.send('\\q');

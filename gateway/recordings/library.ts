@@ -1,6 +1,8 @@
 /** All recordings as pages, exports and commands read them: those that go on here, and those on the shelf. */
+import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { GatewayError } from '../errors.ts';
+import { principalKey } from '../operation.ts';
 import type { WrappingKey } from './keys.ts';
 import { readRecording } from './read.ts';
 import type { Recorder } from './recorder.ts';
@@ -80,7 +82,37 @@ export class Library implements Recordings {
     if (reel) return readRecording(createReadStream(reel.path), { keys });
     const summary = shelf.find(session);
     if (!summary) throw new GatewayError('RECORDING', 'nothing is known of a session of that id');
-    return readRecording(shelf.open(summary), { keys });
+    const { sha256 } = summary;
+    const bytes = sha256 === undefined ? shelf.open(summary) : asSealed(shelf.open(summary), sha256);
+    return ofOwner(readRecording(bytes, { keys }), summary);
+  }
+}
+
+/**
+ * Whoever reads to the end knows that these are the bytes that were sealed. What no tag authenticates, because a crash or
+ * somebody took it away, is only believed at the end, and so not before this. @throws GatewayError RECORDING at the end
+ */
+async function* asSealed(bytes: AsyncIterable<Buffer>, sha256: string): AsyncGenerator<Buffer> {
+  const hash = createHash('sha256');
+  for await (const chunk of bytes) {
+    hash.update(chunk);
+    yield chunk;
+  }
+  if (hash.digest('hex') !== sha256) throw new GatewayError('RECORDING', 'the recording is not as it was sealed');
+}
+
+/** Who may see it was judged by its summary: that has to say whose it is. @throws GatewayError RECORDING where it does not */
+async function* ofOwner(lines: AsyncGenerator<Line>, summary: SessionSummary): AsyncGenerator<Line> {
+  for await (const line of lines) {
+    if (line.kind === 'session') {
+      const { session, principal } = line as RecordedHead;
+      const same =
+        session === summary.session &&
+        principalKey(principal) === summary.principal &&
+        principal.sponsor === summary.sponsor;
+      if (!same) throw new GatewayError('RECORDING', 'the recording is of another session than its summary says');
+    }
+    yield line;
   }
 }
 

@@ -262,6 +262,34 @@ describe('a recorder', () => {
     );
   });
 
+  it('ends its session when its file is taken away, and says that it has ended', async () => {
+    const { recorder, ended, entry, live, dir } = await start();
+    const head = headOf();
+    recorder.begin(head);
+    await recorder.written(true);
+    await rm(join(dir, fileOf(head, false)));
+    entry(head.session, 'operation', { operation: 'op-1' });
+    await recorder.written(true);
+    assert.ok(await eventually(() => ended.length > 0), 'it went on');
+    assert.match(ended[0]?.[1] ?? '', /was removed while it was written/);
+    const last = live.findLast(({ session }) => session === head.session);
+    assert.match(last?.reason ?? '', /its recording cannot be written/);
+    assert.ok(last?.endedAt);
+  });
+
+  it('does not start its thread again and again', async () => {
+    const threads: Worker[] = [];
+    const { recorder } = await start({
+      start: (times) => {
+        threads.push(startPress(times));
+        return threads.at(-1) as Worker;
+      },
+    });
+    await threads[0]?.terminate();
+    assert.ok(await eventually(() => recorder.trouble() !== undefined), 'nobody was told');
+    assert.equal(threads.length, 1);
+  });
+
   it('never writes into a file that is there already', async () => {
     const { recorder, ended, dir } = await start();
     const head = { ...headOf(), startedAt: Date.UTC(2020, 0, 1) };
@@ -298,10 +326,10 @@ describe('a recorder', () => {
         threads.push(thread);
         return thread;
       },
+      times: { steadyMs: 0 },
     });
     const lost = headOf();
     recorder.begin(lost);
-    await new Promise((resolve) => setTimeout(resolve, 1_100)); // younger ones are not replaced: whatever ended it would end the next
     await threads[0]?.terminate();
     assert.ok(await eventually(() => ended.length > 0));
     assert.equal(ended[0]?.[0], lost.session);

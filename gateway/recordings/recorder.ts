@@ -42,7 +42,7 @@ export type RecorderOptions = {
   readonly freeBytes?: (dir: string) => Promise<number>;
   readonly start?: (times: PressTimes) => Worker;
   readonly openFiles?: number;
-  readonly times?: Partial<Record<'tickMs' | 'sealMs', number>>;
+  readonly times?: Partial<Record<'tickMs' | 'sealMs' | 'steadyMs', number>>;
 };
 
 /** Where a recording of that session lies, below the directory of recordings or in a store. */
@@ -318,19 +318,22 @@ export class Recorder {
 
   /** What cannot be recorded does not go on. */
   #failed(id: string, reason: string): void {
-    const { log, endSession, audit } = this.#options;
+    const { log, endSession, audit, onLive } = this.#options;
     log.error({ session: id, reason }, 'a recording cannot be written: its session ends');
-    const ended = this.#ending.delete(id);
-    const reel = this.#reels.get(id);
-    if (!reel && !ended) return;
+    const reel = this.live(id);
+    if (!reel) return;
+    this.#ending.delete(id);
     this.#reels.delete(id);
-    if (reel) hangUp(reel);
+    hangUp(reel);
     try {
       audit.append({ kind: 'recording.failed', session: id, reason });
     } catch {
       // The trail cannot be written either: it has said so itself.
     }
-    endSession(id, `its recording cannot be written: ${reason}`);
+    const why = `its recording cannot be written: ${reason}`;
+    reel.summing.take({ kind: 'session.end', reason: why }, this.#now()); // nobody shall think that it goes on
+    onLive(reel.summary);
+    endSession(id, why);
   }
 
   /** The thread is gone: what it was writing cannot go on; what begins next has a new one. */
@@ -346,7 +349,8 @@ export class Recorder {
       this.#failed(id, 'the thread that writes it ended');
     this.#dirty.clear();
     this.#goOn();
-    if (performance.now() - this.#threadSince > STEADY_MS) this.#thread = this.#startThread();
+    if (performance.now() - this.#threadSince > (this.#options.times?.steadyMs ?? STEADY_MS))
+      this.#thread = this.#startThread();
   }
 
   async #checkSpace(): Promise<void> {

@@ -146,16 +146,15 @@ export async function startS3(port = 0): Promise<TestS3> {
       case 'HEAD':
       case 'GET': {
         const kept = objects.get(key) ?? refuse(404, 'NoSuchKey');
-        const from = Number(/^bytes=(\d+)-$/.exec(header('range') ?? '')?.[1] ?? 0);
-        response.writeHead(from > 0 ? 206 : 200, {
-          'content-length': kept.body.length - from,
+        response.writeHead(200, {
+          'content-length': kept.body.length,
           ...(kept.meta ? { 'x-amz-meta-sha256': kept.meta } : {}),
           ...(kept.lockedUntil ? { 'x-amz-object-lock-retain-until-date': kept.lockedUntil } : {}),
           ...(kept.checksum && s3.checksums && header('x-amz-checksum-mode') === 'ENABLED'
             ? { 'x-amz-checksum-sha256': kept.checksum }
             : {}),
         });
-        return void response.end(request.method === 'HEAD' ? undefined : kept.body.subarray(from));
+        return void response.end(request.method === 'HEAD' ? undefined : kept.body);
       }
       default:
         throw new Refusal(501, 'NotImplemented');
