@@ -13,7 +13,11 @@ const CLOCKS: Readonly<Record<ExpiresBy, string>> = {
 };
 
 /** What became of an operation that was not let through, or not to its end. */
-export const untouched = ({ stopped }: Pick<Operation, 'stopped'>): string =>
+export const untouched = ({
+  stopped,
+}: {
+  readonly stopped?: { readonly rows: number; readonly touched?: object | undefined } | undefined;
+}): string =>
   stopped?.touched
     ? 'It was rolled back: nothing of it was kept.'
     : stopped

@@ -156,6 +156,7 @@ describe('a recorder', () => {
     const effects = [{ action: 'read', object: 'public.b' }];
     entry(head.session, 'operation', { verdict: 'allow', effects });
     entry(head.session, 'operation', { verdict: 'allow', effects });
+    entry(head.session, 'operation', { verdict: 'hold', effects, stopped: { rows: 2, bytes: 6 } }); // the same again
     entry(head.session, 'operation', {
       verdict: 'hold',
       effects: [
@@ -168,7 +169,7 @@ describe('a recorder', () => {
     tape.end();
     const { summary } = await done(head.session);
     const { operations, held, denied, failed, verdicts, relations } = summary;
-    assert.deepEqual([operations, held, denied, failed], [4, 1, 1, 1]);
+    assert.deepEqual([operations, held, denied, failed], [4, 2, 1, 1]);
     assert.deepEqual(
       [verdicts, relations],
       [

@@ -11,6 +11,9 @@ export type Counted = {
   readonly verdict?: unknown;
   readonly effects?: unknown;
   readonly outcome?: unknown;
+  /** The same operation again: the rest of its result is asked about, or its COMMIT. */
+  readonly stopped?: unknown;
+  readonly touched?: unknown;
   readonly reason?: unknown;
 };
 
@@ -33,9 +36,10 @@ export class Summing {
   }
 
   /** `at`: epoch ms. */
-  take({ kind, verdict, effects, outcome, reason }: Counted, at: number): void {
+  take({ kind, verdict, effects, outcome, stopped, touched, reason }: Counted, at: number): void {
     switch (kind) {
       case 'operation':
+        if (stopped === undefined && touched === undefined) this.#operations++;
         this.#operation(verdict, effects);
         return;
       case 'outcome':
@@ -75,7 +79,6 @@ export class Summing {
   }
 
   #operation(verdict: unknown, effects: unknown): void {
-    this.#operations++;
     const known = VERDICTS.find((each) => each === verdict);
     if (known) this.#verdicts.add(known);
     if (known === 'hold') this.#held++;

@@ -67,11 +67,12 @@ function taken(open: Item[], timeline: Timeline): string {
 }
 
 function row(
-  { t, id, verdict, headline, statement, parameters, rules, why, held, outcome }: Item,
+  { t, id, verdict, headline, statement, parameters, rules, why, before, held, outcome }: Item,
   from: number,
 ): string {
   const at = (ms: number | undefined) => (ms === undefined ? '' : new Date(from + ms).toISOString());
-  const votes = (held?.votes ?? []).map(({ name, user, decision, counted, reason, why: objection }) =>
+  const cast = [...before, ...(held ? [held] : [])].flatMap((one) => one.votes);
+  const votes = cast.map(({ name, user, decision, counted, reason, why: objection }) =>
     [`${name || user} ${decision || 'note'}${counted ? '' : ' (not counted)'}`, reason, objection]
       .filter((one) => one !== '')
       .join(': '),

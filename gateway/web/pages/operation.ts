@@ -1,5 +1,6 @@
 /** One operation of a session, as its page shows it: what was asked, what was said, what came back. Pure. */
 import { visible } from '../../../queue/review.ts';
+import { untouched } from '../../holds/words.ts';
 import { type Html, html, type Part, written } from './html.ts';
 import { badge, time } from './layout.ts';
 import { counted, lasting, offset } from './text.ts';
@@ -16,18 +17,10 @@ export type About = {
 
 const idOf = (id: string): string => `op-${id.replace(/[^A-Za-z0-9-]/g, '')}`;
 
-const ENDS: Readonly<Record<string, string>> = {
-  approved: 'approved',
-  denied: 'denied',
-  expired: 'expired',
-  withdrawn: 'withdrawn',
-  lost: 'lost',
-};
-
 export function operation(item: Item, about: About): Html {
   const { held, verdict, outcome, t } = item;
   const end = held?.settled?.state;
-  const label = verdict === 'hold' && end !== undefined ? badge(end, `held · ${ENDS[end] ?? end}`) : badge(verdict);
+  const label = verdict === 'hold' && end !== undefined ? badge(end, `held · ${end}`) : badge(verdict);
   const waiting = verdict === 'hold' && end === undefined;
   return html`<article class="op ${verdict === 'hold' ? 'was-held' : ''}" id="${idOf(item.id)}" data-t="${t}">
 <header><a class="number" href="${`/sessions/${about.session}?op=${item.id}#${idOf(item.id)}`}" title="Link to this operation">${item.number}</a>
@@ -35,6 +28,7 @@ export function operation(item: Item, about: About): Html {
 <span class="at">${time(about.startedAt + t, offset(t))}</span></header>
 ${statement(item)}
 ${item.rules.length > 0 || item.why !== '' ? rules(item) : ''}
+${item.before.map((one) => hold(one, about))}
 ${item.by.map((one) => html`<p class="rules">${one}</p>`)}
 ${held ? hold(held, about) : ''}
 ${item.said.map((one) => said(one))}
@@ -46,11 +40,12 @@ ${outcome ? ended(outcome) : html`<p class="outcome pending">${pending(item, abo
 </article>`;
 }
 
-function pending({ verdict, held }: Item, { live }: About): string {
-  if (verdict === 'deny' || verdict === 'refused') return 'Nothing was run.';
-  if (held?.settled && held.settled.state !== 'approved') return 'Nothing was run.';
+function pending(item: Item, { live }: About): string {
+  const { verdict, held } = item;
+  if (verdict === 'deny' || verdict === 'refused') return untouched(item);
+  if (held?.settled && held.settled.state !== 'approved') return untouched(item);
   if (live) return held && !held.settled ? 'Waiting for people …' : 'Running …';
-  return held && held.released === undefined ? 'Nothing was run.' : 'No outcome is on record.';
+  return held && held.released === undefined ? untouched(item) : 'No outcome is on record.';
 }
 
 function statement({ statement: text, parameters }: Item): Part {
@@ -92,7 +87,7 @@ function hold(held: Held, { names, startedAt, live }: About): Html {
   })}${
     held.settled
       ? html`<li data-t="${held.settled.t}" class="settled ${held.settled.state}"><span class="at">${offset(held.settled.t)}</span> <span><b>${
-          ENDS[held.settled.state] ?? held.settled.state
+          held.settled.state
         }</b>${by === '' ? '' : ` by ${by}`}${held.settled.reason === '' ? '' : html` <q dir="auto">${held.settled.reason}</q>`}</span></li>`
       : ''
   }${

@@ -16,7 +16,8 @@ import {
 } from '../../../test/support/pages-stage.ts';
 import { maySee } from '../../recordings/shape.ts';
 import { csv, field } from './downloads.ts';
-import { pageOf } from './timeline.ts';
+import { operation } from './operation.ts';
+import { pageOf } from './paging.ts';
 
 const ofSession = (id: string) => [
   `/sessions/${id}`,
@@ -230,5 +231,58 @@ describe('hostile content', () => {
     );
     assert.equal(await pageOf(from(many()), { page: 9 }, {}), undefined);
     assert.equal(await pageOf(from(many()), { op: 'nobody' }, {}), undefined);
+  });
+});
+
+describe('an operation that is asked about again', () => {
+  const again = { t: 20, kind: 'operation', operation: 'a', verdict: 'hold', headline: 'the rest', rules: ['rows'] };
+  const asked: Line[] = [
+    head,
+    { t: 1, kind: 'operation', operation: 'a', verdict: 'hold', headline: 'SELECT', statement: 'SELECT', rules: ['r'] },
+    { t: 2, kind: 'hold.open', operation: 'a', hold: 'h1' },
+    { t: 3, kind: 'hold.vote', operation: 'a', hold: 'h1', user: 'U0CAROL', decision: 'approve', counted: true },
+    { t: 4, kind: 'hold.settled', operation: 'a', hold: 'h1', state: 'approved', by: ['U0CAROL'] },
+    { t: 5, kind: 'hold.released', operation: 'a', hold: 'h1' },
+    { t: 6, kind: 'rows', operation: 'a', rows: [['one'], ['two']] },
+    { ...again, stopped: { rows: 2, bytes: 6 } },
+    { t: 21, kind: 'hold.open', operation: 'a', hold: 'h2' },
+  ];
+  const refused: Line[] = [
+    { t: 30, kind: 'hold.vote', operation: 'a', hold: 'h2', user: 'U0DAVE', decision: 'deny', counted: true },
+    { t: 31, kind: 'hold.settled', operation: 'a', hold: 'h2', state: 'denied', by: ['U0DAVE'] },
+  ];
+  const drawn = async (lines: Line[]) => {
+    const part = await pageOf(from(lines), { page: 1 }, {});
+    const [item, ...others] = part?.items ?? [];
+    assert.ok(item && others.length === 0, 'it stays one');
+    return { item, text: operation(item, { session: ID, startedAt: 0, live: false, names: new Map() }).toString() };
+  };
+
+  it('stays one, with what was sent before and every hold of it', async () => {
+    const more: Line = { t: 40, kind: 'rows', operation: 'a', rows: [['three']] };
+    const { item, text } = await drawn([...asked, { ...refused[1]!, state: 'approved' } as Line, more]);
+    assert.equal(item.tables[0]?.recorded, 3);
+    assert.deepEqual(
+      [...item.before, item.held].map((one) => one?.id),
+      ['h1', 'h2'],
+    );
+    assert.equal(text.match(/aria-label="Held"/g)?.length, 2);
+  });
+
+  it('does not say that nothing was run when the rest was refused', async () => {
+    const { text } = await drawn([...asked, ...refused]);
+    assert.match(text, /The first 2 rows were sent, the rest was not\./);
+    assert.doesNotMatch(text, /Nothing was run/);
+    const rolledBack = { ...again, touched: { rows: 9, estimate: 1 } } as Line;
+    const { text: confirmed } = await drawn([...asked.slice(0, 6), rolledBack, ...asked.slice(8), ...refused]);
+    assert.match(confirmed, /It was rolled back: nothing of it was kept\./);
+  });
+
+  it('is one row of a table, with the votes of all its holds', async () => {
+    let text = '';
+    for await (const piece of csv(from([...asked, ...refused]))) text += piece;
+    const rows = text.trim().split('\r\n');
+    assert.equal(rows.length, 2);
+    assert.match(rows[1] ?? '', /U0CAROL approve; U0DAVE deny/);
   });
 });

@@ -23,10 +23,10 @@ import { type Html, html } from './html.ts';
 import { page } from './layout.ts';
 import { follow } from './live.ts';
 import type { Overview, Whose } from './overview.ts';
+import { holdBeside, pageOf, type Wanted } from './paging.ts';
 import { rulesPage } from './rules.ts';
 import { endPage, sessionPage } from './session.ts';
 import { askedFor, sessionsPage } from './sessions.ts';
-import { holdBeside, pageOf, type Wanted } from './timeline.ts';
 import { trailPage } from './trail.ts';
 
 export type PagesDeps = {

@@ -4,8 +4,9 @@ import { strip } from './charts.ts';
 import { type Html, html, type Part } from './html.ts';
 import { badge, nothing, sponsorOf, time, who } from './layout.ts';
 import { operation } from './operation.ts';
+import { type PageOf, PER_PAGE } from './paging.ts';
 import { counted, lasting } from './text.ts';
-import { type Filter, type PageOf, PER_PAGE } from './timeline.ts';
+import type { Filter } from './timeline.ts';
 
 export type SessionOf = {
   readonly summary: SessionSummary;

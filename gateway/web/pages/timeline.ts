@@ -1,13 +1,11 @@
-/** A recording's lines to what a reader follows: one item for each operation, with all that belongs to it, a page at a time. */
+/** A recording's lines to what a reader follows: one item for each operation, with all that belongs to it. */
 import type { ColumnsEvent, RecordedEvent, RecordedHead, RecordedValue } from '../../recordings/shape.ts';
 import { cut } from './text.ts';
 
-export const PER_PAGE = 200;
 const MOST_ROWS = 100; // of one operation, shown; the rest is in the download
 const MOST_VALUE = 1_000; // characters
 const MOST_PAGE = 3_000_000; // characters of values on one page
 const MOST_SAID = 50;
-const MOST_LATE = 500; // operations that are looked at for what still belongs to a page that is full
 
 export type Cell = { readonly text: string | null; readonly hex?: boolean; readonly missing: number };
 export type Table = {
@@ -57,7 +55,7 @@ export type Item = {
   readonly t: number;
   /** Of the line that said last what belongs to it. */
   line: number;
-  readonly verdict: string;
+  verdict: string;
   readonly headline: string;
   readonly statement: string;
   readonly parameters: readonly string[];
@@ -65,6 +63,10 @@ export type Item = {
   readonly why: string;
   readonly by: string[];
   held?: Held;
+  /** Holds of it that ended before: it was let through, and then asked about again. */
+  readonly before: Held[];
+  /** How far it had come when it was asked about again. */
+  stopped?: { readonly rows: number; readonly touched?: object };
   readonly tables: Table[];
   readonly copied: Cell[];
   copies: number;
@@ -140,6 +142,7 @@ export class Timeline {
   begins(line: RecordedHead | RecordedEvent): line is RecordedEvent {
     if (line.kind !== 'operation') return false;
     const event = line as RecordedEvent;
+    if (this.#again(event)) return false;
     const { text, held } = this.#filter;
     if (held && event.verdict !== 'hold') return false;
     if (text === undefined || text === '') return true;
@@ -156,7 +159,9 @@ export class Timeline {
     }
     const event = line as RecordedEvent;
     if (event.kind === 'operation') {
-      const item = this.begins(event) ? this.#begin(event) : undefined;
+      const again = this.#again(event);
+      if (again) this.#goOn(again, event);
+      const item = again ?? (this.begins(event) ? this.#begin(event) : undefined);
       this.#last = item;
       return item;
     }
@@ -169,6 +174,20 @@ export class Timeline {
     this.#add(item, event);
     item.line = this.lines;
     return item;
+  }
+
+  /** The item that is asked about once more, for the rest of its result or for its COMMIT. */
+  #again({ operation, stopped, touched }: RecordedEvent): Item | undefined {
+    if (typeof operation !== 'string' || (stopped === undefined && touched === undefined)) return undefined;
+    return this.#items.get(operation);
+  }
+
+  #goOn(item: Item, event: RecordedEvent): void {
+    const rows = num((event.stopped as { rows?: unknown } | undefined)?.rows) ?? 0;
+    item.stopped = event.touched === undefined ? { rows } : { rows, touched: {} };
+    if (event.verdict !== 'allow') item.verdict = str(event.verdict);
+    item.by.push(str(event.headline));
+    item.line = this.lines;
   }
 
   /** What the client was told while nothing answered it belongs to what it had asked for last. */
@@ -192,6 +211,7 @@ export class Timeline {
       rules: list(event.rules),
       why: str(event.why) || (event.rule === undefined ? '' : `rule ${str(event.rule)}`),
       by: [],
+      before: [],
       tables: [],
       copied: [],
       copies: 0,
@@ -205,6 +225,7 @@ export class Timeline {
   #add(item: Item, event: RecordedEvent): void {
     switch (event.kind) {
       case 'hold.open':
+        if (item.held) item.before.push(item.held);
         item.held = { id: str(event.hold), t: event.t, votes: [] };
         return;
       case 'hold.vote':
@@ -307,76 +328,4 @@ function outcomeIn(event: RecordedEvent): Ended {
     // How old the catalogue was stands beside the counts.
     masked: masked.flatMap(([why, count]) => (why === 'catalogueMs' ? [] : [[why, Number(count) || 0] as const])),
   };
-}
-
-export type Wanted = { readonly page: number } | { readonly op: string };
-export type PageOf = {
-  readonly head: RecordedHead;
-  readonly items: readonly Item[];
-  readonly page: number;
-  readonly more: boolean;
-  readonly lines: number;
-};
-
-/**
- * One page of what the filter lets through, in memory that a page needs, however long the recording is. Undefined where
- * there is no such operation, or no such page but the first. @throws as `lines` does
- */
-export async function pageOf(
-  lines: AsyncIterable<RecordedHead | RecordedEvent>,
-  wanted: Wanted,
-  filter: Filter,
-): Promise<PageOf | undefined> {
-  const timeline = new Timeline(filter);
-  let [page, found, late] = [1, 'page' in wanted && wanted.page === 1, 0];
-  let kept: Item[] | undefined;
-  for await (const line of lines) {
-    if (timeline.begins(line)) {
-      if (kept) {
-        late++;
-        if (late > MOST_LATE || kept.every(isOver)) break;
-        timeline.lines++;
-        continue;
-      }
-      if (timeline.size === PER_PAGE) {
-        if (found) {
-          kept = timeline.items;
-          late = 1;
-          if (kept.every(isOver)) break;
-          timeline.lines++;
-          continue;
-        }
-        timeline.clear();
-        page++;
-        found = 'page' in wanted && wanted.page === page;
-      }
-    }
-    timeline.take(line);
-    if ('op' in wanted && !found) found = timeline.has(wanted.op);
-  }
-  const { head } = timeline;
-  if (!head || !found) return undefined;
-  return { head, items: timeline.items, page, more: late > 0, lines: timeline.lines };
-}
-
-/** The held operation next to one, before or behind; undefined where there is none. */
-export async function holdBeside(
-  lines: AsyncIterable<RecordedHead | RecordedEvent>,
-  of: string,
-  side: 'next' | 'previous',
-): Promise<string | undefined> {
-  let passed = false;
-  let before: string | undefined;
-  for await (const line of lines) {
-    if (line.kind !== 'operation') continue;
-    const { operation, verdict } = line as RecordedEvent;
-    if (operation === of) {
-      if (side === 'previous') return before;
-      passed = true;
-    } else if (verdict === 'hold' && typeof operation === 'string') {
-      if (passed) return operation;
-      before = operation;
-    }
-  }
-  return undefined;
 }
