@@ -1,7 +1,8 @@
 /** What a catalogue of a thousand tables costs: loading it, looking whether it changed, following masked columns. */
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import pg from 'pg';
-import { type CatalogClient, createCatalog } from '../../gateway/listeners/postgres/catalog/catalog.ts';
-import { maskedOf } from '../../gateway/listeners/postgres/catalog/masked.ts';
+import type { CatalogClient } from '../../gateway/listeners/postgres/catalog/catalog.ts';
 import type { Snapshot } from '../../gateway/listeners/postgres/catalog/snapshot.ts';
 import { shown, spread } from './figures.ts';
 import type { Row } from './report.ts';
@@ -15,24 +16,35 @@ const LOAD_GOAL_MS = 150;
 const FOLLOW_GOAL_MS = 20;
 const BATCH = 100;
 
+/** The compiled code: what the sources' own loader adds to them is no cost of the product. */
+type Product = Pick<typeof import('../../gateway/listeners/postgres/catalog/catalog.ts'), 'createCatalog'> &
+  Pick<typeof import('../../gateway/listeners/postgres/catalog/masked.ts'), 'maskedOf'>;
+
 /**
- * Seeds a database of its own on the server at `url(database)` (a superuser's), measures, and drops it. Milliseconds;
- * `rounds` loads, the first of them cold.
+ * Seeds a database of its own on the server at `url(database)` (a superuser's), measures the product compiled to `dist`,
+ * and drops it. Milliseconds; `rounds` loads, the first of them cold.
  */
-export async function catalogRows(url: (database: string) => string, rounds: number): Promise<readonly Row[]> {
+export async function catalogRows(
+  dist: string,
+  url: (database: string) => string,
+  rounds: number,
+): Promise<readonly Row[]> {
+  const compiled = (name: string) =>
+    import(pathToFileURL(join(dist, 'gateway/listeners/postgres/catalog', `${name}.js`)).href);
+  const product: Product = { ...(await compiled('catalog')), ...(await compiled('masked')) };
   const admin = await connected(url('postgres'));
   try {
     await admin.query(`drop database if exists ${DATABASE} with (force)`);
     await admin.query(`create database ${DATABASE}`);
     await seed(url(DATABASE));
-    return await measured(url(DATABASE), rounds);
+    return await measured(product, url(DATABASE), rounds);
   } finally {
     await admin.query(`drop database if exists ${DATABASE} with (force)`).catch(() => undefined);
     await admin.end();
   }
 }
 
-async function measured(url: string, rounds: number): Promise<readonly Row[]> {
+async function measured({ createCatalog, maskedOf }: Product, url: string, rounds: number): Promise<readonly Row[]> {
   const loads: { whole: number; asked: number }[] = [];
   const polls: number[] = [];
   const reloads: number[] = [];
@@ -66,7 +78,7 @@ async function measured(url: string, rounds: number): Promise<readonly Row[]> {
     } finally {
       await catalog.close();
     }
-    follows.push({ first: follow(snapshot, 'card'), next: follow(snapshot, 'c3') });
+    follows.push({ first: follow(maskedOf, snapshot, 'card'), next: follow(maskedOf, snapshot, 'c3') });
   }
   const load = spread(loads.map(({ whole }) => whole));
   const asked = spread(loads.map((one) => one.asked));
@@ -93,7 +105,7 @@ async function measured(url: string, rounds: number): Promise<readonly Row[]> {
   ];
 }
 
-function follow(snapshot: Snapshot, name: string): number {
+function follow(maskedOf: Product['maskedOf'], snapshot: Snapshot, name: string): number {
   const from = performance.now();
   const masked = maskedOf(snapshot, {
     hasColumns: true,

@@ -176,5 +176,6 @@ const PROFILE: Profile = {
 export const catalogue: Part = {
   name: 'catalogue',
   about: 'the catalogue of a thousand tables and three hundred views: loading it, looking at it again',
-  run: ({ ground, options }) => catalogRows((database) => ground.world.upstream.url(database), options.rounds),
+  run: ({ ground, options }) =>
+    catalogRows(ground.dist, (database) => ground.world.upstream.url(database), options.rounds),
 };

@@ -4,7 +4,7 @@ import type { Vouched } from './harmless.ts';
 import { madeOfExpression, madeOfView, type Runs } from './made.ts';
 import type { Columns, Memory } from './memory.ts';
 import { type TreeReferences, treeReferences } from './nodetree.ts';
-import type { LoadedRows } from './queries.ts';
+import type { EarlyRows, LoadedRows } from './queries.ts';
 import { edges, groupBy, isUser, truthy } from './rows.ts';
 import { rowsIn } from './rowtypes.ts';
 import { REVEALING_FUNCTIONS, SENSITIVE_COLUMNS } from './sensitive.ts';
@@ -18,6 +18,8 @@ import {
   type WriteKind,
 } from './snapshot.ts';
 
+/** Of a rule: what a view shows. */
+const SELECTED = '1';
 const RULE_EVENTS: Readonly<Record<string, WriteKind>> = { '2': 'update', '3': 'insert', '4': 'delete' };
 const KINDS: Readonly<Record<string, Relation['kind']>> = {
   r: 'table',
@@ -59,6 +61,16 @@ export function assemble(rows: LoadedRows, version: string, memory: Memory, vouc
   });
 }
 
+/** Works out ahead what trees tell by themselves: of a view's columns, where nothing that it runs is in doubt. */
+export function study(rows: EarlyRows, memory: Memory): void {
+  const runs: Runs = { allHarmless: true, harmless: () => true, reveals: revealing(rows) };
+  for (const [relation, event, action] of rows.rules) {
+    if (event !== SELECTED || !isUser(relation!)) continue;
+    memory.references.of(action!);
+    memory.views.of(action!, (text) => madeOfView(text, runs) ?? null);
+  }
+}
+
 function relationsOf(
   rows: LoadedRows,
   schemaOf: (oid: string) => string,
@@ -91,7 +103,7 @@ function relationsOf(
 
   /** Expressions that run when this one relation is read. */
   const trees = (oid: string): string[] => [
-    ...(rules.get(oid) ?? []).filter(([, event]) => event === '1').map(([, , action]) => action!),
+    ...(rules.get(oid) ?? []).filter(([, event]) => event === SELECTED).map(([, , action]) => action!),
     ...(truthy(byOid.get(oid)?.[4])
       ? (policies.get(oid) ?? [])
           .flatMap(([, using, check]) => [using, check])
@@ -142,7 +154,7 @@ function relationsOf(
     ...(isUser(oid) ? heldBadly(columnsOf.get(oid) ?? NO_COLUMNS) : []),
   ]);
 
-  const reveals = revealing(rows, columns);
+  const reveals = revealing(rows);
   const made = (oid: string): ReadonlyMap<number, Made> => {
     const isView = kindOf(oid) === 'v' || kindOf(oid) === 'm';
     if (!isView && !generated.has(oid)) return NOTHING_MADE;
@@ -156,7 +168,7 @@ function relationsOf(
       found.set(Number(number), madeOfExpression(tree!, Number(oid), runsOf(memory.references.of(tree!))));
     }
     if (!isView) return found;
-    const action = (rules.get(oid) ?? []).find(([, event]) => event === '1')?.[2];
+    const action = (rules.get(oid) ?? []).find(([, event]) => event === SELECTED)?.[2];
     const references = referencesOf(oid)[0]; // the first of its trees
     const runs = references && runsOf(references);
     const told = (text: string) => (runs && madeOfView(text, runs)) ?? null;
@@ -174,11 +186,13 @@ function relationsOf(
 
   return rows.relations.map(([oid, name, schema, kind, , triggers]) => {
     const reads = isUser(oid!) ? apart(descend(oid!, below), oid!) : NOBODY;
-    const hazards = isUser(oid!) ? new Set([oid!, ...reads].flatMap(hazardsOf)) : NOBODY;
+    const own = isUser(oid!) ? hazardsOf(oid!) : NONE;
+    const hazards = reads.size === 0 ? own : [...own, ...[...reads].flatMap(hazardsOf)];
     // A view is written through to what it shows; a partition is part of its parents, a parent made of partitions.
     const writes = kind === 'v' ? reads : apart(union(descend(oid!, parentsOf), descend(oid!, childrenOf)), oid!);
     const written = [oid!, ...writes];
-    const cascades = written.flatMap((target) => cascadesOf(target, referencing, objectOf));
+    const cascades =
+      referencing.size === 0 ? NONE : written.flatMap((target) => cascadesOf(target, referencing, objectOf));
     return {
       oid: Number(oid),
       schema: schemaOf(schema!),
@@ -191,7 +205,7 @@ function relationsOf(
       ),
       kin: [...childrenOf(oid!), ...inherited(oid!)].map(Number),
       reads: objectsOf(reads),
-      hazards: hazards.size === 0 ? NONE : [...hazards],
+      hazards: hazards.length === 0 ? NONE : [...new Set(hazards)],
       writes: objectsOf(writes),
       cascades,
       referencedBy: objectsOf(descend(oid!, referrersOf)),
@@ -217,20 +231,18 @@ const apart = (all: ReadonlySet<string>, one: string): ReadonlySet<string> =>
   all.has(one) ? new Set([...all].filter((each) => each !== one)) : all;
 
 /** Functions that show what a view of PostgreSQL's hides, by oid: as good as that view's columns. */
-function revealing(
-  rows: LoadedRows,
-  columnsOf: (oid: string) => readonly Column[],
-): ReadonlyMap<string, readonly Source[]> {
-  const views = new Map(rows.relations.filter(([oid]) => !isUser(oid!)).map(([oid, name]) => [name!, oid!]));
+function revealing({ functions, revealed }: EarlyRows): ReadonlyMap<string, readonly Source[]> {
+  const columns = groupBy(revealed, 0);
   const found = new Map<string, readonly Source[]>();
-  for (const [oid, name] of rows.functions) {
+  for (const [oid, name] of functions) {
     const shows = isUser(oid!) ? undefined : REVEALING_FUNCTIONS.get(name!);
-    const view = shows === undefined ? undefined : views.get(shows);
-    if (shows === undefined || view === undefined) continue;
-    const hidden = columnsOf(view).filter(({ name: column }) => SENSITIVE_COLUMNS.get(shows)?.includes(column));
+    if (shows === undefined) continue;
+    const hidden = (columns.get(shows) ?? []).filter(([, , , column]) =>
+      SENSITIVE_COLUMNS.get(shows)?.includes(column!),
+    );
     found.set(
       oid!,
-      hidden.map(({ number }) => ({ relation: Number(view), column: number })),
+      hidden.map(([, relation, number]) => ({ relation: Number(relation), column: Number(number) })),
     );
   }
   return found;

@@ -1,9 +1,9 @@
 /** The catalogue of one target database, kept fresh on a connection of its own. Knows no policy. */
 import { GatewayError } from '../../../errors.ts';
-import { assemble } from './assemble.ts';
+import { assemble, study } from './assemble.ts';
 import { NOTHING_VOUCHED, type Vouched } from './harmless.ts';
 import { Memory } from './memory.ts';
-import { LOAD_QUERIES, type LoadedRows, PACKED, unpacked, VERSION_QUERY } from './queries.ts';
+import { EARLY, LOAD_QUERIES, type LoadedRows, PACKED, unpacked, VERSION_QUERY } from './queries.ts';
 import type { Snapshot } from './snapshot.ts';
 
 /** Of pg: rows as arrays, every value as PostgreSQL writes it. */
@@ -80,7 +80,7 @@ export function createCatalog(options: {
       const target = await connected();
       const version = snapshot && (await ask(target, VERSION_QUERY))[0]?.[0];
       if (!snapshot || snapshot.version !== version) {
-        const loaded = await load(target);
+        const loaded = await load(target, memory);
         snapshot = assemble(loaded.rows, loaded.version, memory, vouched);
       }
       seenAt = asked;
@@ -148,18 +148,32 @@ async function open(connect: () => Promise<CatalogClient>): Promise<CatalogClien
 }
 
 /** Everything at one instant, and the version that instant has. */
-async function load(client: CatalogClient): Promise<{ rows: LoadedRows; version: string }> {
-  const names = Object.keys(LOAD_QUERIES) as (keyof LoadedRows)[];
-  const questions = [VERSION_QUERY, ...names.map((name) => LOAD_QUERIES[name])];
-  const text = `begin isolation level repeatable read read only; ${questions.join('; ')}; commit`;
-  const answers = ((await client.query(asTexts(text))) as { rows: string[][] }[]).slice(1).map(({ rows }) => rows);
+async function load(client: CatalogClient, memory: Memory): Promise<{ rows: LoadedRows; version: string }> {
+  const late = (Object.keys(LOAD_QUERIES) as (keyof LoadedRows)[]).filter((name) => !EARLY.some((one) => one === name));
+  const [, ...first] = await askAll(client, [
+    'begin isolation level repeatable read read only',
+    ...EARLY.map((name) => LOAD_QUERIES[name]),
+  ]);
+  const rest = askAll(client, [VERSION_QUERY, ...late.map((name) => LOAD_QUERIES[name]), 'commit']);
+  rest.catch(() => undefined); // heard below, if the first answers can be read
+  const early = rowsOf(EARLY, first);
+  study(early, memory);
+  const [version, ...others] = await rest;
+  return { rows: { ...early, ...rowsOf(late, others) } as LoadedRows, version: version?.[0]?.[0] ?? '' };
+}
+
+function rowsOf<K extends keyof LoadedRows>(names: readonly K[], answers: readonly string[][][]): Pick<LoadedRows, K> {
   const rows: unknown = Object.fromEntries(
     names.map((name, index) => {
-      const [answer, packed] = [answers[index + 1] ?? [], PACKED[name]];
+      const [answer, packed] = [answers[index] ?? [], PACKED[name]];
       return [name, packed ? answer.map(([row]) => unpacked(row ?? '', packed)) : answer];
     }),
   );
-  return { rows: rows as LoadedRows, version: answers[0]?.[0]?.[0] ?? '' };
+  return rows as Pick<LoadedRows, K>;
+}
+
+async function askAll(client: CatalogClient, questions: readonly string[]): Promise<string[][][]> {
+  return ((await client.query(asTexts(questions.join('; ')))) as { rows: string[][] }[]).map(({ rows }) => rows);
 }
 
 async function ask(client: CatalogClient, text: string): Promise<string[][]> {

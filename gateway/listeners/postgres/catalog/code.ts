@@ -113,9 +113,14 @@ export function codeOf(
   // A domain's check may make values of a type that comes later: again until no more turn out to be risky.
   for (let known = -1; known < riskyTypes.size; ) {
     known = riskyTypes.size;
+    // What is found harmless is so with all its parts, and those are not followed again.
+    let followed = new Set<string>();
     for (const [oid, name, schema] of rows.types) {
-      const harmless = !bad(oid!, true);
-      if (!harmless) riskyTypes.add(oid!);
+      const harmless = !bad(oid!, true, followed);
+      if (!harmless) {
+        riskyTypes.add(oid!);
+        followed = new Set();
+      }
       types.set(oid!, { schema: schemaOf(schema!), name: name!, harmless });
     }
     if (riskyTypes.size > 0) functions = functionsWith(true);

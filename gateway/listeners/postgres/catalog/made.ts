@@ -133,7 +133,7 @@ class Reading {
   /** Column `number` of a query: of every branch, where it is a set operation. */
   #output(scope: Scope, number: number): void {
     if (!this.#once(scope.query, number)) return;
-    const branches = field(scope.query, 'setOperations');
+    const branches = scope.query.field('setOperations');
     if (!this.#text.isEmpty(branches)) {
       this.#branches(branches, number, scope);
       return;
@@ -141,15 +141,15 @@ class Reading {
     const entry = scope.targets[number - 1]; // in the order of their numbers, hidden ones last
     if (!entry || this.#number(entry, 'resno') !== number || this.#word(entry, 'resjunk') !== 'false')
       throw new TreeError('no such column');
-    this.#part(field(entry, 'expr'), scope);
+    this.#part(entry.field('expr'), scope);
   }
 
   #branches(slice: Slice, number: number, scope: Scope): void {
     if (++this.#depth > MAX_NESTING || ++this.#steps > MAX_STEPS) throw new TreeError('too much');
     const node = this.#node(slice);
     if (node.type === 'SETOPERATIONSTMT') {
-      this.#branches(field(node, 'larg'), number, scope);
-      this.#branches(field(node, 'rarg'), number, scope);
+      this.#branches(node.field('larg'), number, scope);
+      this.#branches(node.field('rarg'), number, scope);
     } else {
       const table = scope.tables[this.#number(node, 'rtindex') - 1];
       if (!table) throw new TreeError('no such branch');
@@ -185,7 +185,7 @@ class Reading {
     if (node.type === 'QUERY') {
       // Whatever a query inside an expression looks at may show in its value: its conditions too.
       const inner = this.#scope(slice, scope);
-      for (const [name, value] of node.fields) if (!passed.has(name)) this.#visit(value, inner);
+      for (const { name, value } of node.nested()) if (!passed.has(name)) this.#visit(value, inner);
       return;
     }
     // What a row of `x IN (SELECT …)` is held against; any other parameter is nobody's.
@@ -199,12 +199,12 @@ class Reading {
     if (node.type === 'WINDOWFUNC' && scope) {
       for (const entry of scope.targets) {
         if (this.#word(entry, 'ressortgroupref') !== '0' && this.#once(entry, 0)) {
-          this.#part(field(entry, 'expr'), scope);
+          this.#part(entry.field('expr'), scope);
         }
       }
     }
     const exists = node.type === 'SUBLINK' && this.#word(node, 'subLinkType') === EXISTS;
-    for (const [name, value] of node.fields) {
+    for (const { name, value } of node.nested()) {
       if (ofQuery && NAMES_ONLY.has(name)) continue;
       this.#visit(value, scope, exists && name === 'subselect' ? TARGETS : NONE);
     }
@@ -233,12 +233,12 @@ class Reading {
       return;
     }
     if (column < 0) throw new TreeError('no such column');
-    if (kind === '1') this.#output(this.#scope(field(range, 'subquery'), home), column);
+    if (kind === '1') this.#output(this.#scope(range.field('subquery'), home), column);
     else if (kind === '6') this.#cte(range, column, home);
     else if (this.#once(range, column)) {
       const whole = kind === '3' ? 'functions' : kind === '5' ? 'values_lists' : undefined;
       const parts = kind === '2' ? 'joinaliasvars' : kind === '9' ? 'groupexprs' : undefined;
-      const part = whole ? field(range, whole) : parts ? this.#text.list(field(range, parts))[column - 1] : undefined;
+      const part = whole ? range.field(whole) : parts ? this.#text.list(range.field(parts))[column - 1] : undefined;
       if (!part || this.#text.isEmpty(part)) throw new TreeError('a table nobody knows');
       this.#part(part, home);
     }
@@ -247,10 +247,10 @@ class Reading {
   #cte(range: TreeNode, column: number, home: Scope): void {
     const owner = climb(home, this.#number(range, 'ctelevelsup'));
     const name = this.#word(range, 'ctename');
-    for (const slice of this.#text.list(field(owner.query, 'cteList'))) {
+    for (const slice of this.#text.list(owner.query.field('cteList'))) {
       const cte = this.#node(slice);
       if (this.#word(cte, 'ctename') === name) {
-        this.#output(this.#scope(field(cte, 'ctequery'), owner), column);
+        this.#output(this.#scope(cte.field('ctequery'), owner), column);
         return;
       }
     }
@@ -262,8 +262,8 @@ class Reading {
     if (known) return known;
     const query = this.#node(slice);
     if (query.type !== 'QUERY' || this.#word(query, 'commandType') !== '1') throw new TreeError('not a SELECT');
-    const targets = this.#text.list(field(query, 'targetList')).map((entry) => this.#node(entry));
-    const scope = { query, tables: this.#text.list(field(query, 'rtable')), targets, outer };
+    const targets = this.#text.list(query.field('targetList')).map((entry) => this.#node(entry));
+    const scope = { query, tables: this.#text.list(query.field('rtable')), targets, outer };
     this.#scopes.set(slice.from, scope);
     return scope;
   }
@@ -271,8 +271,7 @@ class Reading {
   /** Not looked at for this column before? */
   #once(node: TreeNode, column: number): boolean {
     if (++this.#steps > MAX_STEPS) throw new TreeError('too much');
-    const first = [...node.fields.values()][0]?.from ?? 0;
-    const key = `${first}.${column}`;
+    const key = `${node.from}.${column}`;
     if (this.#seen.has(key)) return false;
     this.#seen.add(key);
     return true;
@@ -291,7 +290,7 @@ class Reading {
   }
 
   #word(node: TreeNode, name: string): string {
-    return this.#text.word(field(node, name));
+    return this.#text.word(node.field(name));
   }
 
   #number(node: TreeNode, name: string): number {
@@ -299,12 +298,6 @@ class Reading {
     if (!Number.isSafeInteger(number)) throw new TreeError(`${name} is no number`);
     return number;
   }
-}
-
-function field(node: TreeNode, name: string): Slice {
-  const value = node.fields.get(name);
-  if (!value) throw new TreeError(`no ${name}`);
-  return value;
 }
 
 function climb(scope: Scope | undefined, levels: number): Scope {

@@ -1,4 +1,5 @@
 /** The catalogue's questions to the target, all to pg_catalog (the side connection's whole search path). */
+import { REVEALING_FUNCTIONS } from './sensitive.ts';
 
 const WATCHED = [
   'pg_namespace',
@@ -72,6 +73,9 @@ export const LOAD_QUERIES = {
       select concat(attnum, case when attnotnull then '!' else ' ' end, atttypid, ' ', attname) from pg_attribute
       where attrelid = c.oid and attnum > 0 and not attisdropped order by attnum))::text
     from pg_class c where relkind in ('r', 'p', 'v', 'm', 'f', 'S', 'c')`,
+  /** PostgreSQL's own views that functions show as well. */
+  revealed: `select c.relname, c.oid, attnum, attname from pg_class c join pg_attribute on attrelid = c.oid
+    where c.oid < 16384 and attnum > 0 and c.relname in (${[...new Set(REVEALING_FUNCTIONS.values())].map((view) => `'${view}'`).join(', ')})`,
   generated: `select adrelid, adbin, adnum, attgenerated from pg_attrdef
       join pg_attribute on attrelid = adrelid and attnum = adnum where attgenerated <> ''`,
   rules: `select ev_class, ev_type, ev_action from pg_rewrite where ev_class >= 16384 or ev_type <> '1'`,
@@ -91,6 +95,9 @@ export const LOAD_QUERIES = {
   ranges: 'select rngtypid, rngsubtype, rngcanonical::oid, rngsubdiff::oid, rngsubopc, rngmultitypid from pg_range',
   casts: 'select castsource, casttarget, castfunc, castcontext from pg_cast where castfunc <> 0 and oid >= 16384',
 } as const;
+
+/** Asked first: with these the trees of views are read while the target works on the others. */
+export const EARLY = ['functions', 'revealed', 'rules', 'operators', 'types'] as const;
 
 /**
  * Queries of thousands of rows send each as one text, which costs both sides a fraction of many: so many fields, the last
@@ -119,3 +126,4 @@ export function unpacked(text: string, { fields, last }: { fields: number; last:
 }
 
 export type LoadedRows = { readonly [name in keyof typeof LOAD_QUERIES]: readonly (readonly string[])[] };
+export type EarlyRows = Pick<LoadedRows, (typeof EARLY)[number]>;

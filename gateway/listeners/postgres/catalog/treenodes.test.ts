@@ -3,17 +3,20 @@ import { describe, it } from 'node:test';
 import { madeOfExpression, madeOfView } from './made.ts';
 import { TreeError, TreeText } from './treenodes.ts';
 
-const fieldsOf = (text: string) => {
+/** The node that the text is: its type, the fields of these names, and which of all hold nodes or lists. */
+const nodeOf = (text: string, ...names: string[]) => {
   const tree = new TreeText(text);
-  const { type, fields } = tree.node(tree.slice(0));
-  return { type, ...Object.fromEntries([...fields].map(([name, slice]) => [name, tree.word(slice)])) };
+  const node = tree.node(tree.slice(0));
+  const fields = Object.fromEntries(names.map((name) => [name, tree.word(node.field(name))]));
+  return { type: node.type, ...fields, nested: node.nested().map(({ name }) => name) };
 };
 
 describe('the text of a stored expression', () => {
   it('fields: words, nodes, lists, constants’ bytes, escapes', () => {
     assert.deepEqual(
-      fieldsOf(
+      nodeOf(
         '{CONST :a 1 :b {VAR :varno 2} :c (o 1 2) :constvalue 4 [ 1 0 -1 0 ] :d <> :e a\\ \\{b\\) :f "" :g ("x\\(" "y") :h (b)}',
+        ...['a', 'b', 'c', 'constvalue', 'd', 'e', 'f', 'g', 'h'],
       ),
       {
         type: 'CONST',
@@ -26,16 +29,19 @@ describe('the text of a stored expression', () => {
         f: '""',
         g: '("x\\(" "y")',
         h: '(b)',
+        nested: ['b', 'c', 'g', 'h'],
       },
     );
   });
 
   it('a name that looks like a field is a name', () => {
-    assert.deepEqual(fieldsOf('{TARGETENTRY :resname :resorigtbl :resorigtbl 7}'), {
+    assert.deepEqual(nodeOf('{TARGETENTRY :resname :resorigtbl :resorigtbl 7}', 'resname', 'resorigtbl'), {
       type: 'TARGETENTRY',
       resname: ':resorigtbl',
       resorigtbl: '7',
+      nested: [],
     });
+    assert.throws(() => nodeOf('{TARGETENTRY :resname :resorigtbl}', 'resorigtbl'), TreeError);
   });
 
   it('what is cut short, bent or too deep is refused, not read', () => {
@@ -48,7 +54,7 @@ describe('the text of a stored expression', () => {
       '{A :b}',
       `${'('.repeat(2_000)}${')'.repeat(2_000)}`,
     ]) {
-      assert.throws(() => fieldsOf(text), TreeError, text.slice(0, 20));
+      assert.throws(() => nodeOf(text), TreeError, text.slice(0, 20));
     }
   });
 
