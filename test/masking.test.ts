@@ -138,6 +138,18 @@ describe('masked columns, as a user meets them', { timeout: 240_000 }, () => {
     await psql.close();
   });
 
+  it('keep their form in a binary COPY of a query, where their type is known, and are NULL where it is not', async () => {
+    const psql = new Psql(url);
+    psql.send('COPY (SELECT ssn, reverse(ssn), name FROM customers WHERE id = 17) TO STDOUT (FORMAT binary);');
+    const card = await slack.card('reverse(ssn)');
+    assert.equal((await slack.click(alice, { ts: card.ts }, 'approve')).ok, true);
+    const name = String((await truth('SELECT name FROM customers WHERE id = 17'))[0]?.name);
+    const out = await psql.until(new RegExp(name));
+    const last4 = String((await truth('SELECT ssn FROM customers WHERE id = 17'))[0]?.ssn).slice(-4);
+    assert.ok(out.includes(`\0\x15•••-••-${last4}${'\ufffd'.repeat(4)}`), out); // 21 bytes, and no length: NULL
+    await psql.close();
+  });
+
   it('are shown for one statement to whom somebody lets see them, and the trail says so', async () => {
     const [real] = await truth('SELECT ssn FROM customers WHERE id = 19');
     await withClient(url, async (client) => {

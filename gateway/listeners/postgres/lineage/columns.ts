@@ -153,15 +153,15 @@ function read(relation: Relation, masked: Masked): Columns {
   const system = schema === 'pg_catalog' || schema === 'information_schema';
   if (!masked.knows(oid)) return openColumns(OPAQUE);
   const formats = masked.of(oid);
-  const columnOf = (column: string, number: number, format: MaskedColumn['format']): Value =>
-    plain({ relation: oid, number, name: `${object}.${column}`, format });
+  const columnOf = (column: string, number: number, format: MaskedColumn['format'], type: number): Value =>
+    plain({ relation: oid, number, name: `${object}.${column}`, format, type });
   if (relation.columns) {
     const sorted = [...relation.columns.values()].sort((a, b) => a.number - b.number);
     return materialised(
       columnsOf(
-        sorted.map(({ name: column, number }) => {
+        sorted.map(({ name: column, number, type }) => {
           const format = formats?.get(number);
-          return { name: column, value: format ? columnOf(column, number, format) : ROW };
+          return { name: column, value: format ? columnOf(column, number, format, type) : ROW };
         }),
       ),
     );
@@ -169,7 +169,7 @@ function read(relation: Relation, masked: Masked): Columns {
   if (!system || formats) return openColumns(OPAQUE);
   const shown = SENSITIVE_COLUMNS.get(name) ?? [];
   if (schema !== 'pg_catalog' || shown.length === 0) return openColumns(ROW);
-  const hidden = new Map(shown.map((column, at) => [column, columnOf(column, -1 - at, { kind: 'redact' })]));
+  const hidden = new Map(shown.map((column, at) => [column, columnOf(column, -1 - at, { kind: 'redact' }, 0)]));
   return { ...openColumns(union([...hidden.values(), ROW])), find: (column) => hidden.get(column) ?? ROW };
 }
 

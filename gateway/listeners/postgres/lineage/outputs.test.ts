@@ -192,7 +192,7 @@ describe('outputs', () => {
   });
   it('keeps name and format of a masked column that stands as it is', async () => {
     const { outputs } = await planned('select z from (select ssn as z from customers) s');
-    assert.deepEqual(outputs, [{ kind: 'plain', format: { kind: 'last4' }, column: 'public.customers.ssn' }]);
+    assert.deepEqual(outputs, [{ kind: 'plain', format: { kind: 'last4' }, column: 'public.customers.ssn', type: 25 }]);
   });
   it('touches what a view is made of, and nothing where nothing is masked', async () => {
     assert.deepEqual((await planned('select id from v_customers')).touches, ['public.v_customers', 'public.customers']);

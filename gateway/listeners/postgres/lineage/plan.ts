@@ -14,7 +14,7 @@ export type Masked = {
 /** One output column: nothing masked went into it; it is a masked column as it stands; or something masked, or unknown, went in. */
 export type Output =
   | { readonly kind: 'clean' }
-  | { readonly kind: 'plain'; readonly format: MaskFormat; readonly column: string }
+  | { readonly kind: 'plain'; readonly format: MaskFormat; readonly column: string; readonly type: number }
   | { readonly kind: 'tainted' };
 
 /**

@@ -8,6 +8,8 @@ export type MaskedColumn = {
   readonly number: number;
   readonly name: string;
   readonly format: MaskFormat;
+  /** The oid of its type; 0 where that is not known. */
+  readonly type: number;
 };
 
 export type Value = {
@@ -85,7 +87,8 @@ export const isSame = (one: MaskedColumn, other: MaskedColumn): boolean =>
 export function outputOf(value: Value): Output {
   if (value.kind === 'clean') return CLEAN;
   const [column] = value.of;
-  return value.kind === 'plain' && column ? { kind: 'plain', format: column.format, column: column.name } : TAINTED;
+  if (value.kind !== 'plain' || !column) return TAINTED;
+  return { kind: 'plain', format: column.format, column: column.name, type: column.type };
 }
 const CLEAN: Output = Object.freeze({ kind: 'clean' });
 const TAINTED: Output = Object.freeze({ kind: 'tainted' });

@@ -33,7 +33,7 @@ export function copyOutOf(body: Tree, guarded: StatementFacts['guarded'], contex
   if (quiet(guarded?.plan)) return { shape, columns: undefined, rest: PASS };
   const columns = isTree(body.relation)
     ? relationColumns(body, body.relation, guarded, context)
-    : guarded?.plan.outputs?.map((output) => ({ treatment: treatmentOf(output), typeOid: 0 }));
+    : guarded?.plan.outputs?.map(queryColumn);
   return { shape, columns, rest: TAINT };
 }
 
@@ -61,7 +61,9 @@ function relationColumns(
   });
 }
 
-const treatmentOf = (output: Output): Treatment => {
-  if (output.kind === 'clean') return PASS;
-  return output.kind === 'plain' ? { kind: 'mask', format: output.format, why: 'origin' } : TAINT;
+/** Of a query's result the types are not told: only a column that stands as it is has one that is known. */
+const queryColumn = (output: Output): CopyColumn => {
+  if (output.kind === 'clean') return { treatment: PASS, typeOid: 0 };
+  if (output.kind === 'tainted') return { treatment: TAINT, typeOid: 0 };
+  return { treatment: { kind: 'mask', format: output.format, why: 'origin' }, typeOid: output.type };
 };
