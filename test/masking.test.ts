@@ -148,6 +148,8 @@ describe('masked columns, as a user meets them', { timeout: 240_000 }, () => {
     const last4 = String((await truth('SELECT ssn FROM customers WHERE id = 17'))[0]?.ssn).slice(-4);
     assert.ok(out.includes(`\0\x15•••-••-${last4}${'\ufffd'.repeat(4)}`), out); // 21 bytes, and no length: NULL
     await psql.close();
+    const said = await eventually(async () => /tag="COPY 1" rows=\d+/.exec(await trail())?.[0]);
+    assert.equal(said, 'tag="COPY 1" rows=1', 'a header and a trailer are no rows');
   });
 
   it('are shown for one statement to whom somebody lets see them, and the trail says so', async () => {

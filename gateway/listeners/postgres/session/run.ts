@@ -28,6 +28,8 @@ export class Run {
   readonly #startedAt = performance.now();
   #tag = '';
   #rows: number | undefined;
+  /** Rows that were sent by the time its last complete statement was. */
+  #sentBefore = 0;
   #settled = false;
   /** Time in which nobody but people had anything to do, ms. */
   #waited = 0;
@@ -50,6 +52,9 @@ export class Run {
   statementDone(tag: string): void {
     const rows = rowsOf(tag);
     if (rows !== undefined) this.#rows = (this.#rows ?? 0) + rows;
+    // A header and a trailer of COPY came like rows, and are none.
+    if (rows !== undefined && tag.startsWith('COPY ')) this.rowsSent = Math.min(this.rowsSent, this.#sentBefore + rows);
+    this.#sentBefore = this.rowsSent;
     if (this.#tag.length < MAX_TAG) this.#tag = this.#tag === '' ? tag : `${this.#tag}; ${tag}`;
   }
 
