@@ -6,6 +6,7 @@ import { takeAsks } from './compose/asks.ts';
 import { secureContext } from './compose/certificate.ts';
 import { alone, type Crew, shareOf } from './compose/crew.ts';
 import { createDeciding } from './compose/deciding.ts';
+import { createEndings } from './compose/endings.ts';
 import { createIdentity } from './compose/identity.ts';
 import { described, logLost, redact, sayTo } from './compose/log.ts';
 import { createOverview, type LiveOverview } from './compose/overview.ts';
@@ -193,6 +194,8 @@ export async function startGateway(
         recordings: () => recording?.trouble(),
       });
     const allTroubles = async () => ({ ...(await troubles()), ...(await crew.troubles()) });
+    const endings = createEndings({ gateway: id, registry, audit, shared, log: say });
+    ends.push(() => endings.stop());
     const seen = createOverview({
       gateway: id,
       registry,
@@ -205,6 +208,7 @@ export async function startGateway(
       store: shared.store,
       gatewayKeys: keys.gateways,
       alive: () => leases.live(),
+      endSession: endings.end,
       troubles: async () => {
         const why = recording?.shelfTrouble(); // it keeps nobody from working
         return { ...(await allTroubles()), ...(why === undefined ? {} : { 'finding recordings': why }) };

@@ -9,8 +9,10 @@ import { Redis } from 'ioredis';
 import { cliArgs } from './support/cli.ts';
 import { Psql } from './support/psql.ts';
 import { withClient } from './support/seed.ts';
+import { Browser } from './support/sign-in-browser.ts';
 import { eventually, hasButton, type Message, shownBy, Workspace } from './support/workspace.ts';
 import { type Config, PEOPLE, startWorld, type World } from './support/world.ts';
+import { trailOf as recordsOf } from './support/world-trail.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const { alice, carol } = PEOPLE;
@@ -20,7 +22,7 @@ describe('two gateways and two bots over signed HTTP', { timeout: 240_000 }, () 
   let slack: Workspace;
 
   before(async () => {
-    world = await startWorld({ slackMode: 'http', gateways: 2, bots: 2 });
+    world = await startWorld({ slackMode: 'http', gateways: 2, bots: 2, recorded: true });
     slack = new Workspace(world.slack?.controlUrl ?? '', world.channel);
   });
   after(async () => {
@@ -62,6 +64,30 @@ describe('two gateways and two bots over signed HTTP', { timeout: 240_000 }, () 
     const token = await world.token('report-bot', world.gateways[0]);
     const other = `postgres://report-bot:${token}@127.0.0.1:${world.gateways[1]?.postgres.port}/orders`;
     await withClient(other, async (client) => assert.equal((await client.query('SELECT 1 AS one')).rows[0].one, 1));
+  });
+
+  it('ends a session of one gateway on a page of the other, on record where it was, and tells its client why', async () => {
+    const { psql } = await held(await table('ended_elsewhere'));
+    const operation = (await eventually(async () =>
+      (await recordsOf(world, 'operation')).find(({ statement }) => String(statement).includes('ended_elsewhere')),
+    )) as { session: string };
+    const other = world.gateways[1]?.web ?? '';
+    const browser = new Browser();
+    await browser.signIn({ url: other }, 'alice');
+    const page = `${other}/sessions/${operation.session}/end`;
+    const body = await eventually(async () => {
+      const asked = await browser.go(page);
+      return asked.status === 200 && asked.body;
+    });
+    const csrf = /name="csrf" value="([^"]+)"/.exec(body || '')?.[1] ?? assert.fail('no form came');
+    const { url, status } = await browser.go(page, { form: { csrf, reason: 'it leaks' } });
+    assert.deepEqual([url, status], [`${other}/sessions/${operation.session}`, 200]);
+    assert.match(await psql.until('connection to server was lost'), /ended this session: it leaks/);
+    assert.equal(await exists('ended_elsewhere'), true);
+    const [kill] = (await recordsOf(world, 'kill')).filter(({ session }) => session === operation.session);
+    assert.deepEqual([kill?.reason, kill?.counted], ['it leaks', true]);
+    assert.match(await trailOf(1), / kill /);
+    await psql.close();
   });
 
   it('posts one card when the reply to the post is lost', async () => {

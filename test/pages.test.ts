@@ -94,7 +94,7 @@ describe('the pages in a browser', { timeout: 90_000 }, () => {
           ['U0ALICE', 'Alice Brandt'],
           ['U0BOB', 'Bob Lang'],
         ]),
-      endSession: () => false,
+      endSession: async () => 'gone',
     };
     const who = { viewer, unread: [], csrf: 'c', endsAt: AT + HOUR, again: async () => ({ viewer, unread: [] }) };
     const guard = {

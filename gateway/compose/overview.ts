@@ -40,6 +40,7 @@ export type OverviewDeps = {
   /** Gateways with a lease. @throws while Redis is away */
   readonly alive: () => Promise<readonly string[]>;
   readonly troubles: Overview['troubles'];
+  readonly endSession: Overview['endSession'];
   readonly people: () => readonly LinkedPerson[];
   readonly register: Pick<AgentRegister, 'namesOf'>;
   readonly redact: (text: string) => string;
@@ -113,11 +114,7 @@ export function createOverview(deps: OverviewDeps): LiveOverview {
     },
     trail,
     names: () => deps.register.namesOf(deps.people()),
-    endSession: (session, reason) => {
-      const live = registry.get(session);
-      live?.end(reason);
-      return live !== undefined;
-    },
+    endSession: deps.endSession,
     entered: (entry) => verdicts.entered(entry),
   };
 }

@@ -2,6 +2,7 @@
 import { after } from 'node:test';
 import Fastify, { type FastifyInstance } from 'fastify';
 import type { RecordedEvent, RecordedHead, Recordings, Viewer } from '../../gateway/recordings/shape.ts';
+import type { Ended } from '../../gateway/state/endings.ts';
 import type { Guard } from '../../gateway/web/guard.ts';
 import type { Overview } from '../../gateway/web/pages/overview.ts';
 import { type PagesDeps, pages } from '../../gateway/web/pages/pages.ts';
@@ -113,7 +114,9 @@ export async function stage({
     entries: [] as Record<string, unknown>[],
     broken: false,
     lost: false,
-    ended: [] as string[],
+    /** What was asked of `endSession`, and what it answers. */
+    wishes: [] as string[],
+    ending: 'ended' as Ended | undefined,
     order: [] as string[],
   };
   const summary = {
@@ -179,7 +182,10 @@ export async function stage({
     rules: () => ({ version: 'v', slackVersion: 1, rules: [] }),
     trail: async () => ({ trouble: undefined, dir: '/evidence', heads: [], chains: [], moreChains: 0 }),
     names: async () => new Map([['U0CAROL', 'Carol']]),
-    endSession: (session, reason) => now.ended.push(`${session}: ${reason}`) > 0,
+    endSession: async (gateway, { session, name, reason }) => {
+      now.wishes.push(`${name} at ${gateway}, ${session}: ${reason}`);
+      return now.ending;
+    },
   };
   const guard: Guard = {
     guard: async (request, reply) => {

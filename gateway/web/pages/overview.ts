@@ -1,6 +1,7 @@
 /** What pages know of the gateway beside its recordings: who is connected, what waits, what rules, how the trail stands. */
 import type { Rule } from '../../policy/policy.ts';
 import type { SessionSummary, Verdict } from '../../recordings/shape.ts';
+import type { Ended, EndWish } from '../../state/endings.ts';
 
 /** Whose something is: what `maySee` asks. */
 export type Whose = Pick<SessionSummary, 'principal' | 'sponsor'>;
@@ -70,6 +71,6 @@ export type Overview = {
   trail(): Promise<TrailState>;
   /** What people are called, by Slack account; as far as it is known. */
   names(): Promise<ReadonlyMap<string, string>>;
-  /** False where no session of that id is live in this process. */
-  endSession(session: string, reason: string): boolean;
+  /** By the gateway that has it, on record first; undefined where that one does not answer. Never rejects. */
+  endSession(gateway: string, wish: EndWish): Promise<Ended | undefined>;
 };

@@ -304,32 +304,24 @@ export function pages(app: FastifyInstance, guard: Guard, deps: PagesDeps): void
     signedIn(async (request, reply, who) => {
       const of = toEnd(request, reply, who);
       if (!of) return reply;
-      const { session, gateway, principal, connection } = of.summary;
+      const { session, gateway } = of.summary;
       const given = request.body instanceof URLSearchParams ? request.body.get('reason') : null;
       const reason = (given ?? '').trim().slice(0, 300);
       if (!goesOn(of.summary)) return ending(reply.code(409), of, 'It has ended already.');
       if (reason === '') return ending(reply.code(400), of, 'Say why: its client is told, and it goes on record.');
-      const here = overview.live().some((live) => live.session === session);
-      const elsewhere = `It is not a session of this process, but of gateway ${gateway}. In Slack, say: /gate kill ${session}`;
-      if (!here) return ending(reply.code(409), of, elsewhere);
-      const by = principalKey(who.viewer);
-      try {
-        await audit.commit({
-          kind: 'kill',
-          session,
-          principal,
-          connection,
-          by,
-          name: who.viewer.name,
-          reason,
-          counted: true,
-        });
-      } catch (cause) {
-        log.warn({ reason: String(cause) }, 'the end of a session could not be recorded, and was refused');
-        return ending(reply.code(503), of, 'The audit trail cannot be written now, so nothing was ended.');
+      const wish = { session, by: principalKey(who.viewer), name: who.viewer.name, reason };
+      switch (await overview.endSession(gateway, wish)) {
+        case 'ended':
+          return reply.redirect(`/sessions/${session}`, 303);
+        case 'gone':
+          return ending(reply.code(409), of, 'It has just ended.');
+        case 'unrecorded':
+          return ending(reply.code(503), of, 'The audit trail cannot be written now, so nothing was ended.');
+        default: {
+          const silent = `Its gateway, ${gateway}, does not answer: look again whether it ended.`;
+          return ending(reply.code(504), of, `${silent} In Slack, say: /gate kill ${session}`);
+        }
       }
-      const ended = overview.endSession(session, `${who.viewer.name} ended this session: ${reason}`);
-      return ended ? reply.redirect(`/sessions/${session}`, 303) : ending(reply.code(409), of, 'It has just ended.');
     }),
   );
 }
