@@ -44,6 +44,7 @@ describe('the pages in a browser', { timeout: 90_000 }, () => {
         yield { ...head, session };
         yield* session === head.session ? events : events.slice(0, 4);
       },
+      canFollow: async () => true,
       follow: async function* (session, signal) {
         yield { ...head, session };
         yield* events.slice(0, 4);

@@ -38,6 +38,8 @@ describe('a live session that is followed', () => {
       find: () => undefined,
       onChange: () => () => {},
       open: () => assert.fail('nothing is on the shelf'),
+      has: async () => false,
+      growing: () => assert.fail('nothing is on the shelf'),
     };
     library = new Library({ recorder, shelf, keys: [key] });
   });
@@ -173,6 +175,8 @@ describe('a recording on the shelf', () => {
       open: async function* () {
         yield bytes;
       },
+      has: async () => true,
+      growing: () => assert.fail('it is complete'),
     };
     const recorder = { live: () => undefined, written: async () => {}, listen: async () => 0 };
     const kinds: string[] = [];

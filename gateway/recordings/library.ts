@@ -7,7 +7,15 @@ import type { WrappingKey } from './keys.ts';
 import { readRecording } from './read.ts';
 import type { Recorder } from './recorder.ts';
 import type { Reel } from './reel.ts';
-import type { Found, RecordedEvent, RecordedHead, Recordings, Search, SessionSummary } from './shape.ts';
+import {
+  type Found,
+  goesOn,
+  type RecordedEvent,
+  type RecordedHead,
+  type Recordings,
+  type Search,
+  type SessionSummary,
+} from './shape.ts';
 
 const MOST_BEHIND = 8 << 20; // characters that whoever follows may be behind
 
@@ -15,6 +23,10 @@ const MOST_BEHIND = 8 << 20; // characters that whoever follows may be behind
 export type Shelf = Pick<Recordings, 'search' | 'find' | 'onChange'> & {
   /** The bytes of its file. @throws GatewayError RECORDING | UNAVAILABLE */
   open(summary: SessionSummary): AsyncIterable<Buffer>;
+  /** Is its file where this process reads files? */
+  has(summary: SessionSummary): Promise<boolean>;
+  /** Those bytes as another process writes them, until its session ends or `signal` is aborted. @throws as `open` */
+  growing(summary: SessionSummary, signal: AbortSignal): AsyncIterable<Buffer>;
 };
 
 export type LibraryDeps = {
@@ -51,8 +63,22 @@ export class Library implements Recordings {
     yield* this.#lines(session, reel);
   }
 
+  async canFollow(session: string): Promise<boolean> {
+    const { recorder, shelf } = this.#deps;
+    const reel = recorder.live(session);
+    if (reel) return !reel.ended;
+    const summary = shelf.find(session);
+    return summary !== undefined && goesOn(summary) && (await shelf.has(summary));
+  }
+
   async *follow(session: string, signal: AbortSignal): AsyncGenerator<Line> {
-    const reel = this.#deps.recorder.live(session);
+    const { recorder, shelf, keys } = this.#deps;
+    const reel = recorder.live(session);
+    if (!reel && (await this.canFollow(session))) {
+      const summary = shelf.find(session)!;
+      yield* ofOwner(readRecording(shelf.growing(summary, signal), { keys }), summary);
+      return;
+    }
     if (!reel || reel.ended) {
       yield* this.read(session);
       return;
@@ -61,7 +87,7 @@ export class Library implements Recordings {
     const stop = () => news.hear('');
     signal.addEventListener('abort', stop, { once: true });
     try {
-      let before = await this.#deps.recorder.listen(reel, news.hear);
+      let before = await recorder.listen(reel, news.hear);
       for await (const line of this.#lines(session, reel)) {
         if (signal.aborted) return;
         yield line;

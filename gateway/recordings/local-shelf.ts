@@ -3,14 +3,15 @@
  * through a stream in Redis, signed, gateways tell each other. What Redis forgets, the directory still knows.
  */
 import { constants, createReadStream } from 'node:fs';
-import { open, readdir } from 'node:fs/promises';
+import { type FileHandle, open, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setTimeout as after } from 'node:timers/promises';
 import { GatewayError } from '../errors.ts';
 import type { SignedStore } from '../state/signed.ts';
 import { LocalStore } from './local.ts';
 import { openSummary, sealSummary } from './sealed.ts';
 import { Index } from './search.ts';
-import type { Found, Search, SessionSummary } from './shape.ts';
+import { type Found, goesOn, type Search, type SessionSummary } from './shape.ts';
 import { recordingOf, SUMMARY } from './store.ts';
 import { RECORDING_FILE, summarySchema } from './summary.ts';
 
@@ -21,6 +22,7 @@ const LOOK_MS = 1_000;
 const BATCH = 500;
 const COALESCE_MS = 250;
 const READ_AT_ONCE = 32;
+const CHUNK_BYTES = 64 << 10;
 
 export type ShelfOptions = {
   readonly dir: string;
@@ -96,20 +98,53 @@ export class LocalShelf {
   }
 
   /** @throws GatewayError RECORDING where it is not here */
-  async *open({ file, gateway }: SessionSummary): AsyncGenerator<Buffer> {
-    if (!RECORDING_FILE.test(file)) throw new GatewayError('RECORDING', 'that is no place of a recording');
-    const { O_RDONLY, O_NOFOLLOW } = constants;
-    const handle = await open(join(this.#options.dir, file), O_RDONLY | O_NOFOLLOW).catch((cause) => {
-      throw new GatewayError('RECORDING', `its recording is not in this gateway’s directory (${cause.code})`, {
-        cause,
-        hint: `Gateway ${gateway} recorded it: open it there, or give all gateways one directory or store.`,
-      });
-    });
+  async *open(summary: SessionSummary): AsyncGenerator<Buffer> {
+    const handle = await this.#opened(summary);
     try {
       yield* createReadStream('', { fd: handle.fd, autoClose: false }) as AsyncIterable<Buffer>;
     } finally {
       await handle.close();
     }
+  }
+
+  /** Is its file in this directory? */
+  async has(summary: SessionSummary): Promise<boolean> {
+    const handle = await this.#opened(summary).catch(() => undefined);
+    await handle?.close();
+    return handle !== undefined;
+  }
+
+  /**
+   * What another process writes there, as it comes: until nobody says any more that the session goes on, or nobody wants it.
+   * @throws GatewayError RECORDING where it is not here
+   */
+  async *growing(summary: SessionSummary, signal: AbortSignal): AsyncGenerator<Buffer> {
+    const handle = await this.#opened(summary);
+    try {
+      const chunk = Buffer.allocUnsafe(CHUNK_BYTES);
+      for (let at = 0; !signal.aborted; ) {
+        const now = this.find(summary.session);
+        const over = now === undefined || !goesOn(now); // asked first: what came until then is read below
+        const { bytesRead } = await handle.read(chunk, 0, CHUNK_BYTES, at);
+        at += bytesRead;
+        if (bytesRead > 0) yield Buffer.from(chunk.subarray(0, bytesRead));
+        else if (over) return;
+        else await after(this.#options.lookMs ?? LOOK_MS, undefined, { signal }).catch(() => {});
+      }
+    } finally {
+      await handle.close();
+    }
+  }
+
+  async #opened({ file, gateway }: SessionSummary): Promise<FileHandle> {
+    if (!RECORDING_FILE.test(file)) throw new GatewayError('RECORDING', 'that is no place of a recording');
+    const { O_RDONLY, O_NOFOLLOW } = constants;
+    return open(join(this.#options.dir, file), O_RDONLY | O_NOFOLLOW).catch((cause) => {
+      throw new GatewayError('RECORDING', `its recording is not in this gateway’s directory (${cause.code})`, {
+        cause,
+        hint: `Gateway ${gateway} recorded it: open it there, or give all gateways one directory or store.`,
+      });
+    });
   }
 
   /** It is gone from where it was kept: nobody finds it any more. */

@@ -135,7 +135,12 @@ export type Recordings = {
   find(session: string): SessionSummary | undefined;
   /** Head first, then its events in order; of a live session what is there so far. @throws GatewayError where it cannot be read or is not as sealed */
   read(session: string): AsyncIterable<RecordedHead | RecordedEvent>;
-  /** As `read`, and then what comes, until the session ends or `signal` is aborted. Of sessions of this gateway. */
+  /** It goes on, and here or where this process reads files. */
+  canFollow(session: string): Promise<boolean>;
+  /**
+   * As `read`, and then what comes, until the session ends or `signal` is aborted. What another process records comes when
+   * it writes it; encrypted, when it seals it.
+   */
   follow(session: string, signal: AbortSignal): AsyncIterable<RecordedHead | RecordedEvent>;
   /** Somebody's session, summary or event changed; coalesced. Answers how to stop listening. */
   onChange(listener: () => void): () => void;

@@ -152,6 +152,14 @@ export class Shelf {
     yield* this.#s3.read(summary.file);
   }
 
+  has(summary: SessionSummary): Promise<boolean> {
+    return this.#local.has(summary);
+  }
+
+  growing(summary: SessionSummary, signal: AbortSignal): AsyncGenerator<Buffer> {
+    return this.#local.growing(summary, signal);
+  }
+
   /** Remove what may go, as it stands with this call or later. Never rejects. */
   sweep(): Promise<void> {
     if (!this.#sweeping) return this.#sweepNow();

@@ -149,6 +149,7 @@ export async function stage({
     search: (_query, visible) => ({ sessions: visible(summary) ? [summary] : [], more: false }),
     find: (session) => (session === ID ? summary : undefined),
     read,
+    canFollow: async () => live,
     follow: async function* (_session, signal) {
       yield* read();
       await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }));

@@ -211,8 +211,8 @@ export function pages(app: FastifyInstance, guard: Guard, deps: PagesDeps): void
       why = unreadable(asGatewayError(thrown, 'RECORDING').message, summary, overview.gateway);
     }
     const { admin } = who.viewer;
-    const { gateway } = overview;
-    const seen = { summary, part, why, filter, now: overview.now(), gateway, admin, names: await names() };
+    const follows = await of.recordings.canFollow(session);
+    const seen = { summary, part, why, filter, now: overview.now(), follows, admin, names: await names() };
     return show(reply, who, '/sessions', `${summary.name} on ${summary.connection}`, sessionPage(seen));
   };
 

@@ -15,7 +15,8 @@ export type SessionOf = {
   readonly why?: string | undefined;
   readonly filter: Filter;
   readonly now: number;
-  readonly gateway: string;
+  /** What comes can be shown as it comes. */
+  readonly follows: boolean;
   readonly admin: boolean;
   readonly names: ReadonlyMap<string, string>;
 };
@@ -76,7 +77,7 @@ function timeline(of: SessionOf, part: PageOf): Html {
   const live = goesOn(summary);
   const { items, page, more } = part;
   const filtered = (filter.text ?? '') !== '' || filter.held === true;
-  const follows = live && !more && !filtered && summary.gateway === of.gateway;
+  const follows = of.follows && live && !more && !filtered;
   const at = (n: number) => `/sessions/${session}?${new URLSearchParams({ ...filterFields(filter), page: String(n) })}`;
   const held = items.filter(({ verdict }) => verdict === 'hold');
   const [firstItem, lastItem] = [items[0], items.at(-1)];
