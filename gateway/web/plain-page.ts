@@ -8,7 +8,8 @@ export const escaped = (text: string): string =>
 export const plainPage = (title: string, body: string): string =>
   `<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<title>${escaped(title)} · Countersign</title></head>
+<title>${escaped(title)} · Countersign</title>
+<link rel="icon" href="data:,"></head>
 <body><main><h1>${escaped(title)}</h1>
 ${body}
 </main></body></html>

@@ -7,16 +7,16 @@ export const WEB_CLIENT = { id: 'countersign-web', secret: 'countersign-web-demo
 export const DEVICE_CLIENT = 'countersign-cli';
 const SCOPES = 'openid profile email offline_access';
 
-/** Native clients: their loopback addresses are good with any port. */
-export const peopleClients: ClientMetadata[] = [
+/** `webUrl`: the one https address of the pages; left out, they are native clients, whose loopback addresses are good with any port. */
+export const peopleClients = (webUrl?: string): ClientMetadata[] => [
   {
     client_id: WEB_CLIENT.id,
     client_secret: WEB_CLIENT.secret,
-    application_type: 'native',
+    application_type: webUrl === undefined ? 'native' : 'web',
     grant_types: ['authorization_code'],
     response_types: ['code'],
-    redirect_uris: ['http://127.0.0.1/sign-in/callback'],
-    post_logout_redirect_uris: ['http://127.0.0.1/signed-out'],
+    redirect_uris: [`${webUrl ?? 'http://127.0.0.1'}/sign-in/callback`],
+    post_logout_redirect_uris: [`${webUrl ?? 'http://127.0.0.1'}/signed-out`],
   },
   {
     client_id: DEVICE_CLIENT,

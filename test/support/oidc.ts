@@ -42,7 +42,7 @@ const RESOURCE = 'urn:countersign';
 const LOGIN_GRANT = 'urn:countersign:test-login';
 const LOGIN_CLIENT = { id: 'sign-in', secret: 'sign-in-demo-secret' };
 
-const ACCOUNTS: readonly OidcAccount[] = ['alice', 'bob', 'carol'].map((subject) => ({
+const ACCOUNTS: readonly OidcAccount[] = ['alice', 'bob', 'carol', 'dave'].map((subject) => ({
   subject,
   email: `${subject}@example.com`,
   emailVerified: true,
@@ -54,6 +54,7 @@ export async function startOidc(options: {
   clients: readonly OidcClient[];
   accounts?: readonly OidcAccount[];
   tokenSeconds?: number;
+  webUrl?: string | undefined;
 }): Promise<Oidc> {
   const port = options.port ?? (await freePort());
   const issuer = `http://127.0.0.1:${port}`;
@@ -93,7 +94,7 @@ export async function startOidc(options: {
             response_types: [],
           }),
         )
-        .concat(peopleClients),
+        .concat(peopleClients(options.webUrl)),
       ...peopleConfiguration(accounts),
       features: {
         devInteractions: { enabled: false },

@@ -44,6 +44,8 @@ export type WorldOptions = {
   readonly postgresBin?: string;
   readonly slackMode?: 'socket' | 'http';
   readonly otherSlack?: OtherSlack;
+  /** How browsers reach the pages: `https://…`, of whatever stands before them. Left out: each gateway's own address. */
+  readonly webUrl?: string;
   readonly gateways?: number;
   readonly bots?: number;
   /** Replaces or adds top-level keys of countersign.yaml. */
@@ -150,7 +152,12 @@ async function build(options: WorldOptions, dir: string, undo: Undo, starting: P
     ),
     part(
       port('oidc').then((at) =>
-        startOidc({ port: at, clients: CLIENTS, tokenSeconds: options.tokenSeconds ?? 12 * 3_600 }),
+        startOidc({
+          port: at,
+          clients: CLIENTS,
+          tokenSeconds: options.tokenSeconds ?? 12 * 3_600,
+          webUrl: options.webUrl,
+        }),
       ),
     ),
     options.otherSlack
@@ -208,7 +215,7 @@ async function build(options: WorldOptions, dir: string, undo: Undo, starting: P
     const own = {
       listen: { postgres: `127.0.0.1:${at.postgres}`, web: `127.0.0.1:${at.web}` },
       web: {
-        url: `http://127.0.0.1:${at.web}`,
+        url: options.webUrl ?? `http://127.0.0.1:${at.web}`,
         sign_in: {
           issuer: oidc.issuer,
           client_id: WEB_CLIENT.id,
