@@ -2,7 +2,7 @@
 
 /** Text as it may stand in an element or a quoted attribute. */
 export const escaped = (text: string): string =>
-  text.replace(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`);
+  text.replace(/[&<>"'`]/g, (character) => `&#${character.charCodeAt(0)};`);
 
 /** A whole page. `body` is markup, its texts already escaped. */
 export const plainPage = (title: string, body: string): string =>

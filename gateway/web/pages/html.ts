@@ -1,4 +1,5 @@
 /** Markup from templates in which nothing put in can be markup: escaped for where it stands, and what hides written out. Pure. */
+import { escaped } from '../plain-page.ts';
 import { shown } from './text.ts';
 
 /** Markup that may stand as it is. Only this file makes it. */
@@ -49,8 +50,6 @@ function put(part: Part, hole: Hole): string {
   const text = String(part);
   return hole === 'address' ? escaped(address(text)) : escaped(shown(text));
 }
-
-const escaped = (text: string): string => text.replace(/[&<>"'`]/g, (character) => `&#${character.charCodeAt(0)};`);
 
 /** An address of this site, or one of http(s); everything else leads nowhere. */
 export function address(text: string): string {
