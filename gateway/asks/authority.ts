@@ -1,13 +1,13 @@
 /** Who asks, and what that makes them here: judged by the same standing and the same groups as a vote. */
 import type { Ask } from '../../queue/asks.ts';
 import type { Attestation } from '../../queue/votes.ts';
+import { counted } from '../amount.ts';
 import { GatewayError } from '../errors.ts';
 import type { LinkedPerson } from '../holds/linked.ts';
 import type { People } from '../holds/people.ts';
 import { isGroupName, standing } from '../holds/quorum.ts';
 import { principalKey } from '../operation.ts';
 import type { Asker } from './asks.ts';
-import { count } from './words.ts';
 
 /** What a bot attests of somebody says this much about now, ms. */
 const FRESH_MS = 60_000;
@@ -118,5 +118,5 @@ export function mayChange({ asker, unread }: Judged, admins: readonly string[]):
 function named(names: readonly string[]): string {
   const groups = names.filter((name) => name.startsWith('oidc:') || isGroupName(name));
   const people = names.length - groups.length;
-  return [...groups, ...(people > 0 ? [`${count(people, 'person', 'people')} named by id`] : [])].join(', ');
+  return [...groups, ...(people > 0 ? [`${counted(people, 'person', 'people')} named by id`] : [])].join(', ');
 }

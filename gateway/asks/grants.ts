@@ -1,10 +1,11 @@
 /** `/gate grants` and `/gate grants revoke`: what passes without asking now, and its end. */
 import type { Section } from '../../queue/asks.ts';
+import { counted } from '../amount.ts';
 import { GatewayError } from '../errors.ts';
 import type { Grants } from '../holds/grants.ts';
 import type { GrantStore } from '../state/grants.ts';
 import type { Answers } from './asks.ts';
-import { count, duration, when } from './words.ts';
+import { duration, when } from './words.ts';
 
 const MOST_SHOWN = 40;
 
@@ -35,7 +36,7 @@ export function grantsAnswers({ store, grants, now }: GrantsAnswersDeps): Pick<A
         sections.push({
           title: `${grant.name} on ${grant.connection}: ${grant.headline}`,
           lines: [
-            `Grant ${grant.id}, ${left} of ${count(grant.uses, 'use')} left, until ${when(grant.expiresAt)} (${duration(grant.expiresAt - now())})`,
+            `Grant ${grant.id}, ${left} of ${counted(grant.uses, 'use')} left, until ${when(grant.expiresAt)} (${duration(grant.expiresAt - now())})`,
             `Approved by ${grant.by.map(({ name }) => name).join(', ')} for ${grant.demands.map(({ rule }) => rule).join(', ')}`,
           ],
           at: grant.at,

@@ -1,6 +1,7 @@
 /** This gateway's part of App Home: what waits for a person, what became of theirs, and what admins look after. */
 import type { Section } from '../../queue/asks.ts';
 import { HOME, type HomePart } from '../../queue/home.ts';
+import { counted } from '../amount.ts';
 import type { History } from '../gate/history.ts';
 import type { Holds, OpenHold } from '../holds/broker.ts';
 import type { Decisions } from '../holds/decisions.ts';
@@ -10,7 +11,7 @@ import { isGroupName } from '../holds/quorum.ts';
 import type { SessionRegistry } from '../listeners/listener.ts';
 import type { Reviews } from '../state/reviews.ts';
 import type { Answers, Asker } from './asks.ts';
-import { count, peopleAmong, when, who } from './words.ts';
+import { peopleAmong, when, who } from './words.ts';
 
 const WEEK_MS = 7 * 86_400_000;
 
@@ -161,6 +162,6 @@ async function unsigned({ reviews, redact }: HomeDeps, { user }: Asker): Promise
 async function itself(deps: HomeDeps, open: readonly OpenHold[]): Promise<Item> {
   const { gateway, registry, version, startedAt } = deps;
   const troubles = Object.entries(await deps.troubles()).map(([part, why]) => `Not ready: ${part}: ${why}`);
-  const said = `${count(registry.list().length, 'session')}, ${count(open.length, 'open hold')}, version ${version}`;
+  const said = `${counted(registry.list().length, 'session')}, ${counted(open.length, 'open hold')}, version ${version}`;
   return { lines: [`${troubles.length > 0 ? '🔴' : '🟢'} ${gateway}: ${said}`, ...troubles], at: startedAt };
 }

@@ -1,5 +1,6 @@
 /** `/gate rules simulate`: the last day of this gateway's trail against a rule, by what was recorded of each operation. */
 import type { Answer } from '../../queue/asks.ts';
+import { counted } from '../amount.ts';
 import type { Line } from '../audit/chain.ts';
 import { recentLines } from '../audit/recent.ts';
 import { ACTIONS, type Effect, type Principal } from '../operation.ts';
@@ -9,7 +10,7 @@ import type { Answers } from './asks.ts';
 import { cut } from './bounded.ts';
 import { type Surroundings, understood } from './rule-words.ts';
 import { seesAll } from './rules.ts';
-import { count, when } from './words.ts';
+import { when } from './words.ts';
 
 const DAY_MS = 86_400_000;
 const MOST_BYTES = 48 << 20; // some 100,000 operations: what can be read before the deadline, the newest of them
@@ -73,7 +74,7 @@ async function simulated(deps: RuleSimulateDeps, rule: Rule, slackRules: readonl
         ].join(', ')}.`
       : '';
   const result = tally.result();
-  const text = `${count(result.operations, 'operation')} of the last 24 h were looked at.${partly}`;
+  const text = `${counted(result.operations, 'operation')} of the last 24 h were looked at.${partly}`;
   return { ok: true, text, simulated: result, sections: partly === '' ? [] : [{ lines: [`⚠️${partly}`] }] };
 }
 

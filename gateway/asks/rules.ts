@@ -1,5 +1,6 @@
 /** `/gate rules`: what is in force, and its changes by command. Rules of the file are the floor and change only there. */
 import type { Section } from '../../queue/asks.ts';
+import { counted } from '../amount.ts';
 import { GatewayError } from '../errors.ts';
 import { ACTIONS } from '../operation.ts';
 import { printLine } from '../policy/line-print.ts';
@@ -8,7 +9,7 @@ import type { KeptSet, RulesHistory } from '../state/rules-history.ts';
 import type { Answers, Asker, Said } from './asks.ts';
 import { type ChangeDeps, changeRules, looked } from './rule-change.ts';
 import { difference, differenceText, formOf, type Surroundings, type Understood, understood } from './rule-words.ts';
-import { count, peopleAmong, when } from './words.ts';
+import { peopleAmong, when } from './words.ts';
 
 export type RulesDeps = ChangeDeps & {
   readonly history: Pick<RulesHistory, 'read' | 'rules' | 'recent'>;
@@ -45,8 +46,8 @@ export function rulesAnswers(deps: RulesDeps): Pick<Answers, Mine> {
       const latest = await history.recent(LATEST).catch(() => []);
       const text =
         set.version === 0
-          ? `No rule was made in Slack yet; ${count(fileRules().length, 'rule')} in the configuration file.`
-          : `${count(made.length, 'rule')} made in Slack (version ${set.version}), ${fileRules().length} in the configuration file.`;
+          ? `No rule was made in Slack yet; ${counted(fileRules().length, 'rule')} in the configuration file.`
+          : `${counted(made.length, 'rule')} made in Slack (version ${set.version}), ${fileRules().length} in the configuration file.`;
       return { ok: true, text, sections: [...made, ...latestSections(latest, asker), ...floor(deps)] };
     },
 
@@ -191,7 +192,7 @@ function floor({ around, connections }: Pick<RulesDeps, 'around' | 'connections'
   const parts = pages.map(
     (lines, i): Section => ({
       ...(i === 0 ? { title: 'The floor: rules of the configuration file' } : {}),
-      lines: left > 0 && i === pages.length - 1 ? [`… and ${count(left, 'rule')} more below these.`] : [],
+      lines: left > 0 && i === pages.length - 1 ? [`… and ${counted(left, 'rule')} more below these.`] : [],
       code: lines.join('\n'),
     }),
   );

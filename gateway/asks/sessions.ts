@@ -1,9 +1,10 @@
 /** `/gate sessions` and `/gate kill`: who is connected to this gateway, and its end. */
 import type { Section } from '../../queue/asks.ts';
+import { counted } from '../amount.ts';
 import type { LiveSession, SessionRegistry } from '../listeners/listener.ts';
 import { type Principal, principalKey } from '../operation.ts';
 import type { Answers } from './asks.ts';
-import { ago, argument, count, peopleAmong, who } from './words.ts';
+import { ago, argument, peopleAmong, who } from './words.ts';
 
 const MOST_SHOWN = 25; // more than that nobody reads on a phone: a connection narrows it down
 const MOST_NAMED = 10;
@@ -33,7 +34,7 @@ export function sessionsAnswers(deps: SessionsDeps): Pick<Answers, 'sessions' | 
         .sort((a, b) => a.startedAt - b.startedAt);
       const sections = seen.slice(0, MOST_SHOWN).map((session) => shown(session, deps, admin));
       if (seen.length > MOST_SHOWN) {
-        const more = count(seen.length - MOST_SHOWN, 'more session');
+        const more = counted(seen.length - MOST_SHOWN, 'more session');
         sections.push({ lines: [`… and ${more} on gateway ${deps.gateway}: name a connection to see fewer.`] });
       }
       const on = connection === undefined ? '' : ` to ${connection}`;
@@ -47,7 +48,7 @@ export function sessionsAnswers(deps: SessionsDeps): Pick<Answers, 'sessions' | 
     'kill-check': async ({ what }) => {
       const meant = meantBy(deps, what);
       if (meant.length === 0) return { ok: true, text: '' };
-      const title = `${count(meant.length, 'session')} on gateway ${deps.gateway}`;
+      const title = `${counted(meant.length, 'session')} on gateway ${deps.gateway}`;
       return { ok: true, text: '', sections: [{ title, ...named(meant) }] };
     },
 
@@ -57,7 +58,7 @@ export function sessionsAnswers(deps: SessionsDeps): Pick<Answers, 'sessions' | 
       if (ended.length === 0) {
         return { ok: false, text: `Nothing was ended: no session and no principal here is called ${what}.` };
       }
-      const title = `${count(ended.length, 'session')} ended on gateway ${deps.gateway}`;
+      const title = `${counted(ended.length, 'session')} ended on gateway ${deps.gateway}`;
       return { ok: true, text: `${title}.`, sections: [{ title, ...named(ended) }] };
     },
   };

@@ -1,9 +1,10 @@
 /** `/gate status`: how this gateway is, in a few lines. */
+import { counted } from '../amount.ts';
 import type { Holds } from '../holds/broker.ts';
 import type { SessionRegistry } from '../listeners/listener.ts';
 import { principalKey } from '../operation.ts';
 import type { Answers } from './asks.ts';
-import { count, duration } from './words.ts';
+import { duration } from './words.ts';
 
 export type StatusDeps = {
   readonly gateway: string;
@@ -40,7 +41,7 @@ export function statusAnswers(deps: StatusDeps): Pick<Answers, 'status'> {
       const oldest = holds[0] ? `, the oldest for ${duration(now - holds[0].openedAt)}` : '';
       const whose = all ? '' : ' of yours';
       const lines = [
-        `${count(sessions.length, 'session')}${whose}, ${count(holds.length, 'open hold')}${whose}${oldest}`,
+        `${counted(sessions.length, 'session')}${whose}, ${counted(holds.length, 'open hold')}${whose}${oldest}`,
       ];
       const troubles = Object.entries(await deps.troubles()).map(([part, why]) => `${part}: ${why}`);
       if (all) lines.push(...(await inDetail(deps)));
@@ -64,11 +65,11 @@ async function inDetail(deps: StatusDeps): Promise<string[]> {
   const { seq, hash } = audit.head();
   const { version, rules } = deps.policy();
   const trail =
-    audit.trouble() ?? (bytes === 0 ? 'on disk' : `${count(bytes, 'byte')} wait for the disk, ${Math.round(ms)} ms`);
+    audit.trouble() ?? (bytes === 0 ? 'on disk' : `${counted(bytes, 'byte')} wait for the disk, ${Math.round(ms)} ms`);
   const fromSlack = rules.filter(({ source }) => source === 'slack').length;
   const frozen = deps.frozen();
   return [
-    `Queue to Slack: ${waiting === undefined ? 'Redis does not say' : `${count(waiting, 'job')} waiting`}`,
+    `Queue to Slack: ${waiting === undefined ? 'Redis does not say' : `${counted(waiting, 'job')} waiting`}`,
     `Audit: entry ${seq.toLocaleString('en-US')} (${hash.slice(0, 12)}), ${trail}`,
     `Rules: ${rules.length - fromSlack} of the file, ${fromSlack} made in Slack (version ${deps.rulesVersion()}), policy ${version.slice(0, 12)}`,
     `Version ${deps.version}, up for ${duration(deps.now() - deps.startedAt)}`,

@@ -20,9 +20,6 @@ export const when = (at: number): string => `${new Date(at).toISOString().slice(
 /** `2026-11-23 14:02:11 UTC, 4 min ago` */
 export const ago = (at: number, now: number): string => `${when(at)}, ${duration(now - at)} ago`;
 
-export const count = (n: number, one: string, many = `${one}s`): string =>
-  `${n.toLocaleString('en-US')} ${n === 1 ? one : many}`;
-
 /** `report-bot (agent, sponsor U0BOB)`; its section says who that is: `peopleAmong` */
 export function who({ name, kind, sponsor }: Principal): string {
   const answers = sponsor === undefined ? (kind === 'agent' ? ', nobody answers for it' : '') : `, sponsor ${sponsor}`;

@@ -233,10 +233,7 @@ function outcomeOf(
       // Of a change of the gateway itself, and of a plan: what was done, in as many words.
       if (protocol === 'gate') return { kind: 'done', text: cut(redact(outcome.tag), 500), ms };
       const verb = /^[A-Z][A-Z ]{0,60}/.exec(outcome.tag)?.[0].trim() ?? 'done';
-      const rows =
-        outcome.rows === undefined
-          ? ''
-          : ` ${outcome.rows.toLocaleString('en-US')} ${outcome.rows === 1 ? 'row' : 'rows'}`;
+      const rows = outcome.rows === undefined ? '' : ` ${amount('rows', outcome.rows)}`;
       return {
         kind: 'done',
         text: `${verb}${rows} in ${took}${outcome.note === undefined ? '' : `, ${outcome.note}`}`,

@@ -1,7 +1,8 @@
 /** Small pictures of numbers: inline SVG, with the numbers beside them in words. Pure. */
+import { counted } from '../../amount.ts';
 import { type Html, html } from './html.ts';
 import type { Hour } from './overview.ts';
-import { counted, offset } from './text.ts';
+import { offset } from './text.ts';
 import type { Item } from './timeline.ts';
 
 const KINDS = ['allow', 'hold', 'deny', 'refused'] as const;

@@ -1,4 +1,5 @@
 /** `/holds`: what waits for people. Pure. */
+import { counted } from '../../amount.ts';
 import { type Html, html } from './html.ts';
 import { badge, nothing, time, who } from './layout.ts';
 import type { WaitingHold } from './overview.ts';
@@ -10,7 +11,7 @@ export const holdList = (holds: readonly WaitingHold[], now: number): Html =>
       hold,
     ) => html`<li class="card waiting-hold"><p class="headline">${badge('hold', `held ${lasting(now - hold.openedAt)}`)} <b>${hold.environment.toUpperCase()} · ${hold.connection}</b> ${hold.headline}</p>
 <p>${who(hold.name, hold.kind)} <span class="meta">request <code>${hold.shortId}</code> · since ${time(hold.openedAt)} · until ${time(hold.expiresAt)} · gateway ${hold.gateway}</span></p>
-<ul class="demands">${hold.demands.map(({ rule, quorum, counted: has }) => html`<li><code>${rule}</code> ${has} of ${quorum} ${quorum === 1 ? 'approval' : 'approvals'}</li>`)}</ul>
+<ul class="demands">${hold.demands.map(({ rule, quorum, counted: has }) => html`<li><code>${rule}</code> ${has} of ${counted(quorum, 'approval')}</li>`)}</ul>
 <p class="links">${hold.link === undefined ? '' : html`<a href="${hold.link}" rel="noreferrer">Open its card in Slack</a>`}${hold.session === undefined ? '' : html`<a href="${`/sessions/${hold.session}`}">Its session</a>`}</p></li>`,
   )}</ul>`;
 

@@ -1,11 +1,12 @@
 /** `/`: what is going on. Pure. */
+import { counted } from '../../amount.ts';
 import type { SessionSummary } from '../../recordings/shape.ts';
 import { verdictCharts } from './charts.ts';
 import { holdList } from './holds.ts';
 import { type Html, html } from './html.ts';
 import { nothing, sponsorOf, time, who } from './layout.ts';
 import type { Hour, LiveSession, WaitingHold } from './overview.ts';
-import { counted, lasting, moment } from './text.ts';
+import { lasting, moment } from './text.ts';
 
 const MOST_SHOWN = 25;
 

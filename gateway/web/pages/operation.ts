@@ -1,9 +1,10 @@
 /** One operation of a session, as its page shows it: what was asked, what was said, what came back. Pure. */
 import { visible } from '../../../queue/review.ts';
+import { counted } from '../../amount.ts';
 import { untouched } from '../../holds/words.ts';
 import { type Html, html, type Part, written } from './html.ts';
 import { badge, time } from './layout.ts';
-import { counted, lasting, offset } from './text.ts';
+import { lasting, offset } from './text.ts';
 import type { Cell, Ended, Held, Item, Said, Table } from './timeline.ts';
 
 export type About = {

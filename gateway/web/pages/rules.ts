@@ -1,8 +1,9 @@
 /** `/rules`: what is held, denied and allowed, and by whose word. Read only. Pure. */
+import { counted } from '../../amount.ts';
 import type { Rule, RuleMatch } from '../../policy/policy.ts';
 import { type Html, html } from './html.ts';
 import { badge, nothing } from './layout.ts';
-import { counted, lasting } from './text.ts';
+import { lasting } from './text.ts';
 
 export type Rules = {
   readonly version: string;

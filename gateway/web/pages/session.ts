@@ -1,11 +1,12 @@
 /** `/sessions/<id>`: whose session, what it asked, who decided, what came back. Pure. */
+import { counted } from '../../amount.ts';
 import { goesOn, type SessionSummary } from '../../recordings/shape.ts';
 import { strip } from './charts.ts';
 import { type Html, html, type Part } from './html.ts';
 import { badge, nothing, sponsorOf, time, who } from './layout.ts';
 import { operation } from './operation.ts';
 import { type PageOf, PER_PAGE } from './paging.ts';
-import { counted, lasting } from './text.ts';
+import { lasting } from './text.ts';
 import type { Filter } from './timeline.ts';
 
 export type SessionOf = {

@@ -1,8 +1,9 @@
 /** `/sessions`: the search for sessions, as a form that needs no script, and what it found. */
+import { counted } from '../../amount.ts';
 import { type Found, goesOn, type Search, type SessionSummary, type Verdict } from '../../recordings/shape.ts';
 import { type Html, html } from './html.ts';
 import { badge, nothing, sponsorOf, time, who } from './layout.ts';
-import { counted, lasting } from './text.ts';
+import { lasting } from './text.ts';
 
 const PER_PAGE = 50;
 const MOST_WORD = 200;

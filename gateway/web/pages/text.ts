@@ -39,10 +39,6 @@ export function lasting(ms: number): string {
   return hours < 24 ? two(hours, 'h', minutes % 60, 'min') : two(Math.floor(hours / 24), 'd', hours % 24, 'h');
 }
 
-/** `1 session`, `1,204 sessions` */
-export const counted = (n: number, one: string, many = `${one}s`): string =>
-  `${n.toLocaleString('en-US')} ${n === 1 ? one : many}`;
-
 /** `+0:04.120`, `+1:02:11.004`: since the session began. */
 export function offset(ms: number): string {
   const whole = Math.max(0, Math.round(ms));

@@ -1,8 +1,8 @@
 /** `/audit`: how the trail stands, for admins. Pure. */
+import { counted } from '../../amount.ts';
 import { type Html, html } from './html.ts';
 import { nothing } from './layout.ts';
 import type { TrailState } from './overview.ts';
-import { counted } from './text.ts';
 
 export const trailPage = (
   { trouble, dir, heads, chains, moreChains }: TrailState,

@@ -1,4 +1,5 @@
 /** Sizes and numbers as an approver reads them: rounded, because they are guesses. */
+import { counted } from '../../../amount.ts';
 
 /** Two significant digits: more would claim what a planner does not know. */
 export function rounded(count: number): number {
@@ -8,10 +9,7 @@ export function rounded(count: number): number {
   return Math.round(whole / unit) * unit;
 }
 
-export const aboutRows = (count: number): string => {
-  const rows = rounded(count);
-  return `about ${rows.toLocaleString('en-US')} ${rows === 1 ? 'row' : 'rows'}`;
-};
+export const aboutRows = (count: number): string => `about ${counted(rounded(count), 'row')}`;
 
 const UNITS = ['kB', 'MB', 'GB', 'TB', 'PB'];
 
