@@ -1,4 +1,5 @@
 /** An entry as a row of a table (RFC 4180): fixed columns, nothing that a spreadsheet would run or a terminal obey. Pure. */
+import { csvCell } from '../../csv.ts';
 import type { Line } from '../chain.ts';
 
 /** Never reordered or renamed; a new one goes to the end. */
@@ -68,26 +69,11 @@ export function csvRow(chain: string, { link, at, prev, entry }: Line, verified:
   };
   const cells = COLUMNS.map((column) => (column === 'details' ? undefined : take(column)));
   const details = rest.size === 0 ? undefined : Object.fromEntries(rest);
-  return cells.map((value, i) => cell(COLUMNS[i] === 'details' ? details : value)).join() + END;
+  return cells.map((value, i) => csvCell(COLUMNS[i] === 'details' ? details : value)).join() + END;
 }
 
 /** A line that is none of the trail's any more: what it says stands under `details`. */
 export function csvUnreadable(chain: string, text: string | undefined): string {
   const cells: Readonly<Record<string, unknown>> = { chain, verified: 'no', details: text ?? '(no text)' };
-  return COLUMNS.map((column) => cell(cells[column])).join() + END;
+  return COLUMNS.map((column) => csvCell(cells[column])).join() + END;
 }
-
-/** Excel and its kin run a cell that begins so, in its full-width form too. */
-const FORMULA = /^[=+\-@\t\r\uff1d\uff0b\uff0d\uff20]/;
-
-function cell(value: unknown): string {
-  if (value === undefined || value === null) return '';
-  const written = typeof value === 'object' ? JSON.stringify(value) : String(value);
-  const defused = FORMULA.test(written) ? `'${written}` : written;
-  const shown = visible(defused);
-  return /[",]/.test(shown) ? `"${shown.replaceAll('"', '""')}"` : shown;
-}
-
-/** Line breaks, controls, bidirectional and zero-width marks are written out: a row stays a line, and says what it says. */
-const visible = (text: string): string =>
-  text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/gu, (character) => `\\u{${character.codePointAt(0)?.toString(16)}}`);

@@ -239,7 +239,7 @@ describe('audit export as CSV', () => {
   it('has one row an entry and the same columns in each, whatever an entry says', async () => {
     const dir = await filled([
       { kind: 'operation', statement: 'SELECT "a", b', reason: 'one\r\ntwo', more: { deep: [1] } },
-      { kind: 'outcome', why: 'x' },
+      { kind: 'outcome', ms: -12.5 },
     ]);
     const { text } = await exported(dir, '--format', 'csv');
     const rows = parse(text);
@@ -251,6 +251,7 @@ describe('audit export as CSV', () => {
     assert.equal(column('reason'), 'one\\u{d}\\u{a}two');
     assert.deepEqual(JSON.parse(column('details') ?? ''), { more: { deep: [1] } });
     assert.equal(column('verified'), 'yes');
+    assert.equal(entries[3]?.[head.indexOf('ms')], '-12.5');
   });
 
   it('is run by no spreadsheet and obeyed by no terminal', async () => {
@@ -262,6 +263,9 @@ describe('audit export as CSV', () => {
       '\t=1',
       '\r=1',
       '\uff1d1',
+      ' =1',
+      '|cmd',
+      '%1',
       '\u001b[31m',
       '\u202eevil',
       'a\u0000b',
@@ -271,7 +275,7 @@ describe('audit export as CSV', () => {
     const [head = [], ...rows] = parse(text);
     const shown = rows.map((row) => row[head.indexOf('statement')] ?? '').filter((cell) => cell !== '');
     assert.equal(shown.length, attacks.length);
-    for (const cell of shown) assert.doesNotMatch(cell, /^[=+\-@\t\r\uff1d]/);
+    for (const cell of shown) assert.doesNotMatch(cell, /^\s*[=+\-@|%\uff1d]/);
     assert.doesNotMatch(text.replaceAll('\r\n', ''), /[\p{Cc}\p{Bidi_Control}]/u);
   });
 });

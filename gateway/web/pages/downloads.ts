@@ -1,4 +1,5 @@
 /** A recording taken away as a file: its lines as they are, or one row for each operation, which no spreadsheet runs. */
+import { csvCell } from '../../csv.ts';
 import type { RecordedEvent, RecordedHead } from '../../recordings/shape.ts';
 import { type Item, isOver, Timeline } from './timeline.ts';
 
@@ -97,13 +98,5 @@ function row(
     outcome?.code,
     outcome?.words || held?.settled?.reason || why,
   ];
-  return `${values.map(field).join(',')}\r\n`;
-}
-
-/** Quoted where it must be; what a spreadsheet would take for a formula begins with an apostrophe. */
-export function field(value: string | number | undefined): string {
-  if (value === undefined) return '';
-  if (typeof value === 'number') return Number.isFinite(value) ? String(value) : '';
-  const harmless = /^[\s\u00a0\ufeff]*[=+\-@\t\r\n|%＝＋－＠]/.test(value) ? `'${value}` : value;
-  return /[",\r\n\t;']/.test(harmless) ? `"${harmless.replaceAll('"', '""')}"` : harmless;
+  return `${values.map(csvCell).join(',')}\r\n`;
 }
