@@ -11,22 +11,28 @@ import { exportTrail, FORMATS } from './out/export.ts';
 import { kindsOf, timeOf } from './out/select.ts';
 import { type KnownHead, type Report, verifyDir } from './verify.ts';
 
-const HELP = `Usage: audit verify DIR [DIR …] --key PUB [--key PUB] [--head SEQ:HASH …] [--recordings DIR] [--json]
-       audit show DIR [--session ID] [--json]
-       audit export DIR --key PUB [--since WHEN] [--until WHEN] [--format jsonl|csv|ocsf] [--connection C]
-                    [--principal P] [--kind K …] [--out FILE]
+/** All of `countersign audit`, with what `commands` does of it beside this file. */
+export const AUDIT_HELP = `Usage: countersign audit verify DIR [DIR …] --key PUB [--key PUB …] [--head SEQ:HASH …] [--recordings DIR] [--json]
+       countersign audit show DIR [--session ID] [--json]
+       countersign audit export DIR --key PUB [--key PUB …] [--since WHEN] [--until WHEN] [--format jsonl|csv|ocsf]
+                                [--connection C] [--principal P] [--kind K …] [--out FILE]
+       countersign audit export DIR --unverified …
+       countersign audit hold SESSION WHY [--config FILE]
+       countersign audit unhold SESSION WHY [--config FILE]
 
-verify  checks every entry, file and seal in DIR against the audit key's public half (ed25519:…, or a file with it)
-        and names the first entry that does not fit.
-          --key PUB        again for a key used before a rotation
-          --head SEQ:HASH  as printed on a card: fails when that entry is not there (a cut tail)
-          --recordings DIR also every recording in DIR against what these trails sealed of it; name the trails of all
-                           gateways that record there
+verify  checks every entry, file and seal in each DIR against the audit key's public half and names the first entry
+        that does not fit.
+          --key PUB         ed25519:…, or a file with it; again for a key used before a rotation
+          --head SEQ:HASH   as printed on a card: fails when that entry is not there (a cut tail); with one DIR
+          --recordings DIR  also every recording in that DIR against what these trails sealed of it; name the trails of
+                            all gateways that record there
+          --json            the reports as JSON, one a line
 show    prints the entries, one a line, oldest first.
-          --session ID     only those of one session
-          --json           the entries as they are stored
+          --session ID      only those of one session
+          --json            the entries as they are stored
 export  writes the entries of all chains in time order. What nobody can vouch for is not exported: a trail that does not
         fit is written up to there, and exit is 1.
+          --key PUB         as for verify
           --since, --until  a date or time (2026-11-23, 2026-11-23T14:00Z), or how long ago: 24h, 7d
           --format          jsonl (as stored, with _chain; the default), csv, or ocsf (OCSF 1.6.0)
           --connection C    only entries of that connection
@@ -34,6 +40,9 @@ export  writes the entries of all chains in time order. What nobody can vouch fo
           --kind K          only of that kind, or of kinds like hold.*; again for more
           --out FILE        FILE is there once it is whole; what is not whole is FILE.part
           --unverified      without a key: everything as it stands, and every entry says that nobody checked it
+hold    legal hold: no retention removes that session's recording until unhold. Run it where a gateway runs, while
+        Redis and the store are there; it is put on record.
+          --config FILE     default: COUNTERSIGN_CONFIG, else countersign.yaml
 
 Exit: 0 fine, 1 does not fit or cannot be read, 2 misused.`;
 
@@ -57,19 +66,19 @@ export async function runAuditCommand(
         help: { type: 'boolean', short: 'h', default: false },
       },
     });
-    if (values.help) return say(out, HELP, 0);
+    if (values.help) return say(out, AUDIT_HELP, 0);
     const [command, dir, ...rest] = positionals;
-    if (!dir || (rest.length > 0 && command !== 'verify')) return say(out, HELP, 2);
+    if (!dir || (rest.length > 0 && command !== 'verify')) return say(out, AUDIT_HELP, 2);
     const foreign = Object.keys(EXPORT_OPTIONS).find((name) => name in values);
     if (foreign !== undefined && command !== 'export') throw new Misuse(`--${foreign}: only export knows it`);
     if (command === 'verify') return await verify([dir, ...rest], values, out);
     if (command === 'show') return await show(dir, values, out);
     if (command === 'export') return await exported(dir, values, out, err);
-    return say(out, HELP, 2);
+    return say(out, AUDIT_HELP, 2);
   } catch (error) {
     const misused = (error as { code?: unknown }).code?.toString().startsWith('ERR_PARSE_ARGS') ?? false;
     const reason = error instanceof Error ? error.message : String(error);
-    return say(out, misused ? `${reason}\n\n${HELP}` : reason, misused || error instanceof Misuse ? 2 : 1);
+    return say(out, misused ? `${reason}\n\n${AUDIT_HELP}` : reason, misused || error instanceof Misuse ? 2 : 1);
   }
 }
 
