@@ -10,7 +10,7 @@ import { type Order, type PressTimes, type Report, type Sealed, startPress } fro
 import { Reel } from './reel.ts';
 import type { RecordedHead, SessionSummary } from './shape.ts';
 
-const TICK_MS = 40; // with the thread's own share below 50: that much a crash may lose
+const TICK_MS = 40; // a crash loses what came since the last: some 50 ms with the thread's own share, more under load
 const SEAL_MS = 5_000;
 const OPEN_FILES = 4_000; // opening one anew costs more than what is written to it
 const DISK_CHECK_MS = 1_000;
