@@ -109,12 +109,12 @@ const rank = ({ sha256, endedAt, operations }: SessionSummary): number =>
   (sha256 === undefined ? 0 : 2e15) + (endedAt === undefined ? 0 : 1e15) + operations;
 
 function matcher(query: Search): (entry: Entry) => boolean {
-  const { agent, sponsor, connection, verdict, since, until, live } = query;
+  const { agent, sponsors, connection, verdict, since, until, live } = query;
   const [text, relation, whose] = [query.text, query.relation, agent].map((part) => part?.toLowerCase());
   if ([text, relation, whose].some((part) => part?.includes(BETWEEN))) return () => false;
   return ({ summary, who, relations }) =>
     (connection === undefined || summary.connection === connection) &&
-    (sponsor === undefined || summary.sponsor === sponsor) &&
+    (sponsors === undefined || (summary.sponsor !== undefined && sponsors.includes(summary.sponsor))) &&
     (verdict === undefined || summary.verdicts.includes(verdict)) &&
     (until === undefined || summary.startedAt < until) &&
     (since === undefined || (summary.endedAt ?? Number.POSITIVE_INFINITY) >= since) &&

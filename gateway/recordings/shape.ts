@@ -113,7 +113,8 @@ export type Search = {
   /** Found in the name, principal, connection or a relation; case does not matter. */
   readonly text?: string;
   readonly agent?: string;
-  readonly sponsor?: string;
+  /** Slack ids: one of these answers for the agent. */
+  readonly sponsors?: readonly string[];
   readonly connection?: string;
   readonly relation?: string;
   readonly verdict?: Verdict;

@@ -75,7 +75,8 @@ describe('an index of sessions', () => {
     index.add(summaryOf(1, { sponsor: 'U0BOB', verdicts: ['allow', 'deny'], relations: ['public.Payments'] }));
     index.add(summaryOf(2, { connection: 'billing', endedAt: START + 5_000 }));
     assert.deepEqual(found(index, { agent: 'BOT-1' }), ['bot-1']);
-    assert.deepEqual(found(index, { sponsor: 'U0BOB' }), ['bot-1']);
+    assert.deepEqual(found(index, { sponsors: ['U0ALICE', 'U0BOB'] }), ['bot-1']);
+    assert.deepEqual(found(index, { sponsors: [] }), []);
     assert.deepEqual(found(index, { connection: 'billing' }), ['bot-2']);
     assert.deepEqual(found(index, { relation: 'payments' }), ['bot-1']);
     assert.deepEqual(found(index, { verdict: 'deny' }), ['bot-1']);

@@ -62,7 +62,7 @@ const QUERIES: Readonly<Record<string, Search>> = {
   'another alphabet': { text: '名前' },
   'a relation': { relation: 'public.invoice_4999' },
   'a verdict of an agent': { verdict: 'refused', agent: 'agent-42' },
-  'a sponsor on a connection': { sponsor: 'U0042', connection: 'orders-3' },
+  'a sponsor on a connection': { sponsors: ['U0042'], connection: 'orders-3' },
   'a day': { since: START, until: START + 86_400_000 },
   live: { live: true },
 };

@@ -1,6 +1,7 @@
 /** Pages over Fastify for whoever a header names, and a recording with hostile content. */
 import { after } from 'node:test';
 import Fastify, { type FastifyInstance } from 'fastify';
+import { Index } from '../../gateway/recordings/search.ts';
 import type { RecordedEvent, RecordedHead, Recordings, Viewer } from '../../gateway/recordings/shape.ts';
 import type { Ended } from '../../gateway/state/endings.ts';
 import type { Guard } from '../../gateway/web/guard.ts';
@@ -145,8 +146,10 @@ export async function stage({
     now.order.push('read');
     yield* live ? [head, ...held] : [head, ...held, end];
   };
+  const index = new Index(1);
+  index.add(summary);
   const recordings: Recordings = {
-    search: (_query, visible) => ({ sessions: visible(summary) ? [summary] : [], more: false }),
+    search: (query, visible) => index.search(query, visible),
     find: (session) => (session === ID ? summary : undefined),
     read,
     canFollow: async () => live,
@@ -182,7 +185,12 @@ export async function stage({
     verdicts: () => ({ since: AT, hours: [{ at: AT, allow: 3, hold: 1, deny: 0, refused: 0 }] }),
     rules: () => ({ version: 'v', slackVersion: 1, rules: [] }),
     trail: async () => ({ trouble: undefined, dir: '/evidence', heads: [], chains: [], moreChains: 0 }),
-    names: async () => new Map([['U0CAROL', 'Carol']]),
+    names: async () =>
+      new Map([
+        ['U0CAROL', 'Carol'],
+        ['U0BOB', 'bob.lang@example.com'],
+        ['U0BOB2', 'bob.lang@example.com'],
+      ]),
     endSession: async (gateway, { session, name, reason }) => {
       now.wishes.push(`${name} at ${gateway}, ${session}: ${reason}`);
       return now.ending;

@@ -79,6 +79,26 @@ describe('who sees which page', () => {
     }
   });
 
+  it('finds sessions by their sponsor, of whom an id or part of a name is known', async () => {
+    const { get } = await stage();
+    for (const [sponsor, found] of [
+      ['U0BOB', true],
+      ['u0bob', true],
+      ['bob.lang@example.com', true],
+      ['Lang', true],
+      ['U0BO', false],
+      ['U0BOB2', false],
+      ['Carol', false],
+      ['nobody', false],
+    ] as const) {
+      const { body } = await get(`/sessions?sponsor=${encodeURIComponent(sponsor)}`, 'admin');
+      assert.equal(body.includes(`href="/sessions/${ID}"`), found, sponsor);
+      assert.ok(body.includes(`name="sponsor" value="${sponsor}"`), 'the form keeps what was asked');
+    }
+    const { body } = await get('/sessions?sponsor=lang', 'stranger');
+    assert.ok(!body.includes(`href="/sessions/${ID}"`), 'of those they may see');
+  });
+
   it('does not call live what a dead gateway left', async () => {
     const { get } = await stage({ lost: true });
     for (const url of ['/sessions', `/sessions/${ID}`]) {

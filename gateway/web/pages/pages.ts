@@ -147,9 +147,10 @@ export function pages(app: FastifyInstance, guard: Guard, deps: PagesDeps): void
     '/sessions',
     signedIn(async (request, reply, who) => {
       if (!recordings) return sorry(reply, who, 404, 'Sessions', NOT_RECORDED);
-      const asked = askedFor(request.query as Query);
+      const called = await names();
+      const asked = askedFor(request.query as Query, called);
       const found = recordings.search(asked.search, (summary) => maySee(who.viewer, summary));
-      const of = { asked, found, now: overview.now(), all: seesAll(who.viewer), names: await names() };
+      const of = { asked, found, now: overview.now(), all: seesAll(who.viewer), names: called };
       return show(reply, who, '/sessions', 'Sessions', sessionsPage(of));
     }),
   );

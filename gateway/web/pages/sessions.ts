@@ -8,7 +8,7 @@ import { lasting } from './text.ts';
 const PER_PAGE = 50;
 const MOST_WORD = 200;
 const VERDICTS: readonly Verdict[] = ['allow', 'hold', 'deny', 'refused'];
-const TEXTS = ['text', 'agent', 'sponsor', 'connection', 'relation'] as const;
+const TEXTS = ['text', 'agent', 'connection', 'relation'] as const;
 
 /** What was filled in, as it stands in the form; what could not be read is left out of the search and said. */
 export type Asked = {
@@ -17,7 +17,8 @@ export type Asked = {
   readonly wrong: readonly string[];
 };
 
-export function askedFor(query: Readonly<Record<string, unknown>>): Asked {
+/** `names`: what people are called, by Slack id; a sponsor may be asked for by either. */
+export function askedFor(query: Readonly<Record<string, unknown>>, names: ReadonlyMap<string, string>): Asked {
   const given = (name: string): string => {
     const value = query[name];
     return typeof value === 'string' ? value.trim().slice(0, MOST_WORD) : '';
@@ -28,6 +29,11 @@ export function askedFor(query: Readonly<Record<string, unknown>>): Asked {
   for (const name of TEXTS) {
     const value = given(name);
     if (value !== '') search[name] = fields[name] = value;
+  }
+  const sponsor = given('sponsor');
+  if (sponsor !== '') {
+    fields.sponsor = sponsor;
+    search.sponsors = idsOf(sponsor, names);
   }
   const verdict = VERDICTS.find((one) => one === given('verdict'));
   if (verdict) search.verdict = verdict;
@@ -52,6 +58,13 @@ export function askedFor(query: Readonly<Record<string, unknown>>): Asked {
   const [, startedAt, session] = /^(\d{1,15})~([A-Za-z0-9-]{1,64})$/.exec(given('after')) ?? [];
   if (startedAt !== undefined && session !== undefined) search.after = { startedAt: Number(startedAt), session };
   return { search, fields, wrong };
+}
+
+/** Whose Slack id that is, and all in whose names it occurs; case does not matter. */
+function idsOf(idOrName: string, names: ReadonlyMap<string, string>): string[] {
+  const part = idOrName.toLowerCase();
+  const named = [...names].flatMap(([id, name]) => (name.toLowerCase().includes(part) ? [id] : []));
+  return [idOrName.toUpperCase(), ...named];
 }
 
 const inQuery = (fields: Readonly<Record<string, string>>, more: Readonly<Record<string, string>>): string => {
