@@ -7,6 +7,7 @@ import { ownPath } from '../gateway/web/guard.ts';
 import { AddressLimiter } from '../gateway/web/limiter.ts';
 import { Browser } from './support/sign-in-browser.ts';
 import { COOKIE, cameBack, gateway, isSignedIn, oidc, refused, signedIn } from './support/sign-in-stage.ts';
+import { eventually } from './support/workspace.ts';
 
 describe('signing in', () => {
   it('leads to the page that was asked for, says who one is, and is on record', async () => {
@@ -21,6 +22,14 @@ describe('signing in', () => {
       here.entries.map(({ kind, principal }) => [kind, principal]),
       [['web.signed-in', `${oidc.issuer}#alice`]],
     );
+  });
+
+  it('tells what somebody is called, who is linked to a Slack account', async () => {
+    const here = await gateway();
+    const linked = here.now.settings.identity.people;
+    await signedIn(here, 'bob');
+    const name = await eventually(async () => (await here.register.namesOf(linked)).get('U0BOB'));
+    assert.equal(name, 'bob@example.com');
   });
 
   it('gives a cookie that no script reads and no other site sends; over https, one of this host alone', async () => {

@@ -16,7 +16,7 @@ import type { Rulebook } from './rulebook.ts';
 export type SignInDeps = {
   readonly config: () => Pick<Config, 'web' | 'listen' | 'tls' | 'identity' | 'approvals'>;
   readonly store: SignedStore;
-  readonly identity: Pick<Identity, 'revocations'>;
+  readonly identity: Pick<Identity, 'revocations'> & { readonly register: Pick<Identity['register'], 'signedIn'> };
   readonly holds: { readonly people: Pick<Holds['people'], 'members' | 'known'> };
   readonly rulebook: Pick<Rulebook, 'names'>;
   readonly log: Pick<Logger, 'warn'>;
@@ -29,7 +29,7 @@ export function createSignIn({ config, store, identity, holds, rulebook, log, no
   const { web, listen, tls } = config();
   if (!web) return undefined;
   const { url: origin, signIn } = web;
-  const { revocations } = identity;
+  const { revocations, register } = identity;
   const relying = createRelying({
     issuer: signIn.issuer,
     clientId: signIn.clientId,
@@ -67,6 +67,7 @@ export function createSignIn({ config, store, identity, holds, rulebook, log, no
       if (principal.kind === 'human') return principal;
       throw new GatewayError('ACCESS', 'only people sign in here, and this is an agent');
     },
+    onSignIn: (principal) => void register.signedIn(principal), // what they are called, on pages and at terminals
     rolesOf: createRoles({
       people: holds.people,
       linked: () => config().identity.people,

@@ -244,4 +244,23 @@ describe('the groups of people who may approve', () => {
     await connection.hset('countersign:agents', field ?? '', 'forged');
     assert.deepEqual(await members('dba'), []);
   });
+
+  it('are not those of a sign-in in a browser, which tells their name', async () => {
+    const { store } = await room();
+    let now = 1_000;
+    const register = new AgentRegister({ store, now: () => now });
+    const alice = { slack: 'U0ALICE', issuer: 'https://i.example', subject: 'alice' };
+    const principal = (claims: Record<string, unknown>) =>
+      principalOf(identityFrom(alice.issuer, { sub: 'alice', ...claims }, 'groups'), { agents: [], people: [alice] });
+    const inBrowser = principal({ email: 'alice@example.com', email_verified: true, groups: ['admins'] });
+    await register.signedIn(inBrowser);
+    assert.deepEqual(await register.namesOf([alice]), new Map([['U0ALICE', 'alice@example.com']]));
+    await register.seen(principal({ groups: ['dba'] }));
+    now += 3_600_000;
+    await register.signedIn(inBrowser);
+    const members = async (group: string) => (await register.membersOf(group, [alice])).length;
+    assert.deepEqual([await members('dba'), await members('admins')], [1, 0]);
+    now += 11 * 3_600_000 + 1;
+    assert.equal(await members('dba'), 0, 'nor does it make them any younger');
+  });
 });

@@ -58,8 +58,17 @@ export class AgentRegister {
    * evidence, this is the view.
    */
   async seen(principal: Principal, connection?: string): Promise<void> {
+    return this.#note(principal, connection, principal.slack === undefined ? [] : principal.groups);
+  }
+
+  /** As `seen`, of a browser's sign-in: that asks for other scopes, so groups stay as the last token shown said. */
+  async signedIn(principal: Principal): Promise<void> {
+    return this.#note(principal, undefined, undefined);
+  }
+
+  async #note(principal: Principal, connection?: string, groups?: readonly string[]): Promise<void> {
     const field = fieldOf(principal);
-    const recent = JSON.stringify([field, connection, principal.slack === undefined ? [] : principal.groups]);
+    const recent = JSON.stringify([field, connection, groups ?? 'as before']);
     const now = this.#now();
     if (now - (this.#written.get(recent) ?? Number.NEGATIVE_INFINITY) < this.#everyMs) return;
     if (this.#written.size >= 10_000) this.#written.clear();
@@ -68,7 +77,7 @@ export class AgentRegister {
       for (let attempt = 0; attempt < 5; attempt++) {
         const raw = await this.#store.redis.hget(KEY, field);
         const known = raw === null ? undefined : this.#open(raw, field);
-        const sealed = this.#store.sealed(this.#entry(principal, connection, known), `${KEY}:${field}`);
+        const sealed = this.#store.sealed(this.#entry(principal, connection, groups, known), `${KEY}:${field}`);
         if ((await this.#store.redis.eval(SWAP, 1, KEY, field, raw ?? '', sealed)) === 1) return;
       }
       this.#written.delete(recent);
@@ -119,11 +128,13 @@ export class AgentRegister {
   #entry(
     principal: Principal,
     connection: string | undefined,
+    groups: readonly string[] | undefined,
     known: RegisterEntry | undefined,
   ): z.infer<typeof entrySchema> {
     const { issuer, subject, kind, name, sponsor, purpose } = principal;
     const now = this.#now();
     const used = connection === undefined ? [] : [connection];
+    const before = known?.groups && { groups: known.groups, groupsAt: known.groupsAt };
     const connections = [...new Set([...(known?.connections ?? []), ...used])].slice(-MAX_CONNECTIONS);
     return {
       v: 1,
@@ -136,7 +147,7 @@ export class AgentRegister {
       firstSeen: Math.min(known?.firstSeen ?? now, now),
       lastSeen: Math.max(known?.lastSeen ?? now, now),
       connections,
-      ...(principal.slack === undefined ? {} : { groups: [...principal.groups], groupsAt: now }),
+      ...(principal.slack === undefined ? {} : groups ? { groups: [...groups], groupsAt: now } : before),
     };
   }
 

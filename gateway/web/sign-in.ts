@@ -36,6 +36,8 @@ export type SignInOptions = {
     readonly jti: string | undefined;
     readonly hash?: string;
   }) => Promise<Principal>;
+  /** Told of each sign-in. */
+  readonly onSignIn?: (principal: Principal) => void;
   readonly rolesOf: GuardDeps['rolesOf'];
   readonly admins: () => readonly string[];
   /** What `countersign login` needs to know, which is no secret. */
@@ -157,6 +159,7 @@ export function signIn(app: FastifyInstance, options: SignInOptions): void {
       });
       const session = await sessions.open(identity, { jti, idToken });
       metrics.signIn(true);
+      options.onSignIn?.(principal);
       reply.header('set-cookie', [begun.clear(), own.set(session.value, session.ms)]);
       return reply.redirect(started.to, 303);
     }),

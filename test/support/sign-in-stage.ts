@@ -6,6 +6,7 @@ import type { Redis } from 'ioredis';
 import type { AuditEntry } from '../../gateway/audit/entry.ts';
 import { createSignIn, type SignInDeps } from '../../gateway/compose/sign-in.ts';
 import { GatewayError } from '../../gateway/errors.ts';
+import { AgentRegister } from '../../gateway/state/agents.ts';
 import { Revocations } from '../../gateway/state/revocations.ts';
 import { SignedStore } from '../../gateway/state/signed.ts';
 import type { Guard } from '../../gateway/web/guard.ts';
@@ -77,6 +78,7 @@ export async function gateway(
     pollMs: 100,
     staleMs: 1_500,
   });
+  const register = new AgentRegister({ store });
   revocations.start();
   await revocations.refresh();
   const { issuer } = oidc;
@@ -129,7 +131,7 @@ export async function gateway(
   const signIn = createSignIn({
     config: () => now.settings,
     store,
-    identity: { revocations },
+    identity: { revocations, register },
     holds: { people: { members: (name) => now.groups.get(name), known: async () => {} } },
     rulebook: { names: () => [...now.settings.approvals.approvers, ...now.settings.approvals.admins] },
     log: log as SignInDeps['log'],
@@ -154,7 +156,7 @@ export async function gateway(
     revocations.stop();
     connection.disconnect();
   });
-  return { url, now, entries, warnings, revocations, store };
+  return { url, now, entries, warnings, revocations, register, store };
 }
 
 export const csrfIn = (body: string): string => /name="csrf" value="([^"]+)"/.exec(body)?.[1] ?? '';
