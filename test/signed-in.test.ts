@@ -326,7 +326,7 @@ describe('what somebody is here', () => {
     const browser = await signedIn(here, 'bob');
     const page = await browser.go(`${here.url}/me`);
     assert.match(page.body, /<dd>none/);
-    assert.match(page.body, /who is in @gate-admins, @dba-oncall could not be read from Slack/);
+    assert.match(page.body, /Who is in @gate-admins, @dba-oncall could not be read from Slack/);
     here.now.groups.set('@gate-admins', ['U0BOB']).set('@dba-oncall', []);
     assert.match((await browser.go(`${here.url}/me`)).body, /<dd>admin/, 'worked out for each request');
   });

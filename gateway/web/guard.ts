@@ -9,6 +9,8 @@ import { type Principal, principalKey } from '../operation.ts';
 import type { Viewer } from '../recordings/shape.ts';
 import type { Cookie } from './cookies.ts';
 import type { Limiter } from './limiter.ts';
+import { html } from './pages/html.ts';
+import { sorry } from './pages/show.ts';
 import { escaped, plainPage } from './plain-page.ts';
 
 /** Somebody's stay in a browser, found by the value of its cookie. */
@@ -102,7 +104,7 @@ export function createGuard(deps: GuardDeps): Guard {
     if (!isRead(request) || !wantsPage(request)) {
       const message = 'nobody is signed in here';
       if (!wantsPage(request)) return reply.code(401).send({ error: 'AUTH', message });
-      return show(reply.code(401), 'Not signed in', [`Nothing was changed: ${message}.`], SIGN_IN);
+      return plain(reply.code(401), 'Not signed in', [`Nothing was changed: ${message}.`], SIGN_IN);
     }
     const to = ownPath(request.url);
     return reply.redirect(`${origin}/sign-in${to === undefined ? '' : `?to=${encodeURIComponent(to)}`}`, 303);
@@ -114,7 +116,7 @@ export function createGuard(deps: GuardDeps): Guard {
     if (status === 503) log?.warn({ reason: String(thrown) }, 'who is signed in cannot be told');
     reply.code(status);
     if (!wantsPage(request)) return reply.send({ error: code, message });
-    return show(reply, 'Not now', [message, ...(hint === undefined ? [] : [hint])]);
+    return plain(reply, 'Not now', [message, ...(hint === undefined ? [] : [hint])]);
   };
 
   return {
@@ -131,7 +133,7 @@ export function createGuard(deps: GuardDeps): Guard {
         if (objection !== undefined) {
           await refused(request, 'CSRF', objection, session.principal);
           const message = `nothing was changed: ${objection}`;
-          if (wantsPage(request)) show(reply.code(403), 'Not done', [message]);
+          if (wantsPage(request)) sorry(reply, await rolesOf(session.principal), 403, 'Not done', message);
           else reply.code(403).send({ error: 'CSRF', message });
           return undefined;
         }
@@ -150,20 +152,18 @@ export function createGuard(deps: GuardDeps): Guard {
         return undefined;
       }
     },
-    forbidden: (request, reply, { viewer, unread }, what) => {
+    forbidden: (request, reply, who, what) => {
+      const { viewer } = who;
       const reason = `${what}: not for ${viewer.name}`.slice(0, 300);
       void refused(request, 'ACCESS', reason, viewer);
-      reply.code(403);
-      if (!wantsPage(request)) return reply.send({ error: 'ACCESS', message: `you may not see ${what}` });
+      if (!wantsPage(request)) return reply.code(403).send({ error: 'ACCESS', message: `you may not see ${what}` });
       const named = admins().join(', ');
-      const lines = [
+      const words = [
         `You are signed in as ${viewer.name}, and may not see ${what}.`,
         named === '' ? 'No admins are configured (approvals.admins) who could be asked.' : `Ask an admin: ${named}.`,
-        ...(unread.length > 0
-          ? [`Who is in ${unread.join(', ')} could not be read from Slack now; try again in a moment.`]
-          : []),
+        html`<a href="/me">Who am I here?</a>`,
       ];
-      return show(reply, 'Not for you', lines, '<p><a href="/me">Who am I here?</a></p>');
+      return sorry(reply, who, 403, 'Not for you', ...words);
     },
   };
 }
@@ -176,7 +176,7 @@ const wantsPage = ({ headers }: FastifyRequest): boolean => (headers.accept ?? '
 const SIGN_IN = '<p><a href="/sign-in">Sign in</a></p>';
 
 /** `more` is markup. */
-const show = (reply: FastifyReply, title: string, lines: readonly string[], more = ''): FastifyReply =>
+const plain = (reply: FastifyReply, title: string, lines: readonly string[], more = ''): FastifyReply =>
   reply
     .type('text/html; charset=utf-8')
     .send(plainPage(title, `${lines.map((text) => `<p>${escaped(text)}</p>`).join('\n')}\n${more}`));

@@ -1,4 +1,4 @@
-/** The few pages that sign-in itself shows: words, a link, a button. Nothing from outside but what is escaped. Pure. */
+/** The few pages for whom nobody knows: words and a link. Nothing from outside but what is escaped. Pure. */
 
 /** Text as it may stand in an element or a quoted attribute. */
 export const escaped = (text: string): string =>
@@ -8,13 +8,9 @@ export const escaped = (text: string): string =>
 export const plainPage = (title: string, body: string): string =>
   `<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<title>${escaped(title)} · Countersign</title>
+<meta name="color-scheme" content="light dark"><title>${escaped(title)} · Countersign</title>
 <link rel="icon" href="data:,"></head>
 <body><main><h1>${escaped(title)}</h1>
 ${body}
 </main></body></html>
 `;
-
-/** A form with one button that sends `csrf` along. */
-export const postButton = (action: string, csrf: string, label: string): string =>
-  `<form method="post" action="${escaped(action)}"><input type="hidden" name="csrf" value="${escaped(csrf)}"><button>${escaped(label)}</button></form>`;

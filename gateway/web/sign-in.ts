@@ -10,7 +10,9 @@ import type { WebSessions } from '../state/web-sessions.ts';
 import { cookie } from './cookies.ts';
 import { createGuard, type Guard, type GuardDeps, ownPath, refuseInTheClear } from './guard.ts';
 import { AddressLimiter, type Limiter, type Rate } from './limiter.ts';
-import { escaped, plainPage, postButton } from './plain-page.ts';
+import { mePage } from './pages/me.ts';
+import { show } from './pages/show.ts';
+import { escaped, plainPage } from './plain-page.ts';
 
 const ME = '/me';
 const CALLBACK = '/sign-in/callback';
@@ -47,7 +49,7 @@ export type SignInOptions = {
   readonly limiter?: ((name: string, rate: Rate) => Limiter) | undefined;
   readonly isLocal?: ((address: string) => boolean) | undefined;
   readonly log?: { warn(details: object, message: string): void } | undefined;
-  /** Registers the pages that `guard` stands before. */
+  /** Registers the pages that `guard` stands before, and what they look like: `/me` looks like them. */
   readonly pages?: ((app: FastifyInstance, guard: Guard) => void) | undefined;
 };
 
@@ -194,20 +196,7 @@ export function signIn(app: FastifyInstance, options: SignInOptions): void {
   app.get(ME, async (request, reply) => {
     const who = await guards.guard(request, reply);
     if (!who) return reply;
-    const { viewer, unread, csrf, endsAt } = who;
-    const roles = [...(viewer.admin ? ['admin'] : []), ...(viewer.approver ? ['approver'] : [])];
-    const rows = [
-      ['Signed in as', viewer.name],
-      ['Known as', principalKey(viewer)],
-      ['Slack', viewer.slack.join(', ') || 'no account is linked to you (identity.people)'],
-      ['Roles', roles.join(', ') || 'none: you see your own sessions, and those of agents you answer for'],
-      ...(unread.length > 0
-        ? [['Not known now', `who is in ${unread.join(', ')} could not be read from Slack; you may be more than this`]]
-        : []),
-      ['Until', new Date(endsAt).toISOString()],
-    ];
-    const list = rows.map(([term = '', text = '']) => `<dt>${escaped(term)}</dt><dd>${escaped(text)}</dd>`).join('\n');
-    return page(reply, 'Who you are', `<dl>\n${list}\n</dl>\n${postButton('/sign-out', csrf, 'Sign out')}`);
+    return show(reply, who, ME, 'Who you are', mePage(who));
   });
 
   app.get('/v1/sign-in', async (_request, reply) => reply.send(options.terminal));

@@ -4,10 +4,18 @@ import { readFileSync } from 'node:fs';
 
 const STYLES = ['base.css', 'parts.css', 'session.css', 'narrow.css']; // later ones go before
 
-export type Asset = { readonly path: string; readonly type: string; readonly body: Buffer };
+type Asset = { readonly path: string; readonly type: string; readonly body: Buffer };
+
+type Assets = { readonly css: Asset; readonly js: Asset };
+let loaded: Assets | undefined;
 
 /** @throws Error where the installation lacks them */
-export function loadAssets(): { readonly css: Asset; readonly js: Asset } {
+export function assets(): Assets {
+  loaded ??= load();
+  return loaded;
+}
+
+function load(): Assets {
   const read = (file: string) => readFileSync(new URL(`./assets/${file}`, import.meta.url));
   const asset = (name: string, kind: string, type: string, body: Buffer): Asset => {
     const hash = createHash('sha256').update(body).digest('hex').slice(0, 16);

@@ -15,18 +15,17 @@ import {
   type Viewer,
 } from '../../recordings/shape.ts';
 import type { Guard, SignedIn } from '../guard.ts';
-import { loadAssets } from './assets.ts';
+import { assets } from './assets.ts';
 import { csv, jsonLines } from './downloads.ts';
 import { holdsPage } from './holds.ts';
 import { home } from './home.ts';
-import { type Html, html } from './html.ts';
-import { page } from './layout.ts';
 import { follow } from './live.ts';
 import type { Overview, Whose } from './overview.ts';
 import { holdBeside, pageOf, type Wanted } from './paging.ts';
 import { rulesPage } from './rules.ts';
 import { endPage, sessionPage } from './session.ts';
 import { askedFor, sessionsPage } from './sessions.ts';
+import { show, sorry } from './show.ts';
 import { trailPage } from './trail.ts';
 
 export type PagesDeps = {
@@ -49,25 +48,18 @@ type Allowed = { readonly who: SignedIn; readonly summary: SessionSummary; reado
 /** `app` is the scope in which `guard` reads forms. */
 export function pages(app: FastifyInstance, guard: Guard, deps: PagesDeps): void {
   const { recordings, overview, audit, log } = deps;
-  const assets = loadAssets();
   const stopping = new AbortController();
   const following = new Map<string, number>();
   app.addHook('preClose', async () => stopping.abort());
 
-  for (const asset of [assets.css, assets.js]) {
+  const { css, js } = assets();
+  for (const asset of [css, js]) {
     app.get(
       asset.path,
       { onSend: async (_request, reply) => void reply.header('cache-control', 'public, max-age=31536000, immutable') },
       async (_request, reply) => reply.type(asset.type).send(asset.body),
     );
   }
-
-  const show = (reply: FastifyReply, { viewer, unread }: SignedIn, at: string, title: string, body: Html) =>
-    reply
-      .type('text/html; charset=utf-8')
-      .send(page({ viewer, unread, assets: { css: assets.css.path, js: assets.js.path } }, at, title, body));
-  const sorry = (reply: FastifyReply, who: SignedIn, status: number, title: string, words: string) =>
-    show(reply.code(status), who, '', title, html`<div class="title"><h1>${title}</h1></div><p>${words}</p>`);
 
   type Answer = (request: FastifyRequest, reply: FastifyReply, who: SignedIn) => Promise<FastifyReply>;
   const signedIn = (answer: Answer) => async (request: FastifyRequest, reply: FastifyReply) => {
