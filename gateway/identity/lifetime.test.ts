@@ -238,6 +238,9 @@ describe('the groups of people who may approve', () => {
     assert.deepEqual([await members('auditors'), await members('dba')], [['U0ALICE'], []]);
     await shows(['dba']); // a moment later, and with another set
     assert.deepEqual([await members('auditors'), await members('dba')], [[], ['U0ALICE']]);
+    await shows(['auditors']); // and back again
+    assert.deepEqual([await members('auditors'), await members('dba')], [['U0ALICE'], []]);
+    await shows(['dba']);
     now += 12 * 3_600_000 + 1;
     assert.deepEqual(await members('dba'), []);
     const [field] = await connection.hkeys('countersign:agents');

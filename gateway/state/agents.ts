@@ -39,6 +39,8 @@ export class AgentRegister {
   readonly #onTrouble: (reason: string) => void;
   /** When each principal was last written from here, by connection. */
   readonly #written = new Map<string, number>();
+  /** The groups that were written last of each. */
+  readonly #groups = new Map<string, string>();
 
   constructor(options: {
     store: SignedStore;
@@ -68,11 +70,17 @@ export class AgentRegister {
 
   async #note(principal: Principal, connection?: string, groups?: readonly string[]): Promise<void> {
     const field = fieldOf(principal);
-    const recent = JSON.stringify([field, connection, groups ?? 'as before']);
+    const recent = JSON.stringify([field, connection, groups === undefined]);
+    const said = groups && JSON.stringify(groups);
     const now = this.#now();
-    if (now - (this.#written.get(recent) ?? Number.NEGATIVE_INFINITY) < this.#everyMs) return;
-    if (this.#written.size >= 10_000) this.#written.clear();
+    const same = said === undefined || this.#groups.get(field) === said; // whatever was written in between
+    if (same && now - (this.#written.get(recent) ?? Number.NEGATIVE_INFINITY) < this.#everyMs) return;
+    if (this.#written.size >= 10_000) {
+      this.#written.clear();
+      this.#groups.clear();
+    }
     this.#written.set(recent, now);
+    if (said !== undefined) this.#groups.set(field, said);
     try {
       for (let attempt = 0; attempt < 5; attempt++) {
         const raw = await this.#store.redis.hget(KEY, field);
