@@ -23,6 +23,8 @@ export type FuzzReport = {
   held: number;
   failed: number;
   silent: number;
+  /** As silent without a gateway: the target itself takes that long. */
+  slow: number;
   /** Of the scripts with a step that got no answer in time. */
   readonly hung: number[];
   /** Finds that the other lab's answer gives, too, though it has other values. */
@@ -36,7 +38,7 @@ export async function fuzzMasking(
   route: Route,
   { seed, seconds, scripts = Number.POSITIVE_INFINITY }: { seed: number; seconds: number; scripts?: number },
 ): Promise<FuzzReport> {
-  const report: FuzzReport = { scripts: 0, held: 0, failed: 0, silent: 0, hung: [], chance: 0, leaks: [] };
+  const report: FuzzReport = { scripts: 0, held: 0, failed: 0, silent: 0, slow: 0, hung: [], chance: 0, leaks: [] };
   const finder = new Finder(route.lab.canaries.all);
   const resetter = await Resetter.open(route.server, route.lab.database);
   const until = performance.now() + seconds * 1_000;
@@ -48,7 +50,10 @@ export async function fuzzMasking(
         const sent = new LabGrammar(of).script();
         const silent = report.silent;
         const evidence = await play(client, sent, report);
-        if (report.silent > silent) report.hung.push(of);
+        if (report.silent > silent && (await isSlow(route, sent))) {
+          report.silent = silent;
+          report.slow++;
+        } else if (report.silent > silent) report.hung.push(of);
         if (evidence.errors.length > 0) report.failed++;
         const found = recover(evidence, finder).find(({ whole, length }) => whole || length >= LEAST);
         if (!found) continue;
@@ -70,6 +75,15 @@ export async function isChance(route: Route, sent: Sent, { canary, length }: Fou
   const evidence = await play(client, sent);
   client.close();
   return recover(evidence, new Finder([canary])).some((again) => again.length >= length);
+}
+
+/** Does the target, asked by nobody else, not answer in time either? */
+async function isSlow(route: Route, sent: Sent): Promise<boolean> {
+  const client = await LabClient.open(route.twin);
+  const counts = { held: 0, silent: 0 };
+  await play(client, sent, counts);
+  client.close();
+  return counts.silent > 0;
 }
 
 /** In a transaction that is rolled back. Resolves to all that the client was told since the last script. */
