@@ -220,6 +220,8 @@ describe('a card', () => {
       /"Estimated when it was asked · Rows affected: about 40 rows"/,
     );
     assert.doesNotMatch(shown({ protocol: 'gate' }), /Rows affected/);
+    assert.doesNotMatch(shown({ plan: true }), /Rows affected/);
+    assert.doesNotMatch(JSON.stringify(detailsModal(aCard({ plan: true }), 1, 'C0APPROVALS')), /Estimate/);
     const stopped = { after: '41,207 rows', preview: [], commits: true as const };
     const { text, blocks } = cardView(aCard({ stopped, headline: 'DELETE: estimated 3, touched 41,207: commit?' }));
     assert.doesNotMatch(JSON.stringify(blocks), /Rows affected/);

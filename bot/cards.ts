@@ -37,6 +37,7 @@ import {
   clock,
   counted,
   expiryOf,
+  hasSession,
   headline,
   headlineWithRows,
   isOpen,
@@ -136,7 +137,7 @@ function layout(card: Card, review: Review, room: Room, options: CardOptions): t
       ? 'When it was asked · '
       : 'Estimated when it was asked · ';
   const came = counted(card);
-  if ((isOpen(card) && !card.stopped && card.protocol !== 'gate') || card.estimate)
+  if ((isOpen(card) && !card.stopped && hasSession(card)) || card.estimate)
     blocks.push(
       smallPrint(id('estimate'), `${when}Rows affected: ${estimate}${came === undefined ? '' : ` · Counted: ${came}`}`),
     );

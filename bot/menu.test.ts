@@ -36,6 +36,8 @@ describe('the menu beside the buttons', () => {
     });
     assert.deepEqual(asks({}).said, ['Kill session']);
     assert.deepEqual(asks({ protocol: 'gate', votes: [vote] }).said, ['Take back']);
+    assert.deepEqual(asks({ plan: true, votes: [vote] }).said, ['Take back']);
+    assert.equal(menu(aCard({ plan: true }), true), undefined);
   });
 });
 

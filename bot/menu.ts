@@ -2,6 +2,7 @@
 import type { types } from '@slack/bolt';
 import type { Card } from '../queue/cards.ts';
 import { cut, oneLine } from './text.ts';
+import { hasSession } from './words.ts';
 
 /** What was chosen: its value in the menu. */
 export type Choice =
@@ -31,7 +32,7 @@ export function menu(card: Card, reviewed: boolean): types.Overflow | undefined 
     }
   if (card.votes.some(({ decision }) => decision === 'approve')) put('Take back my approval', 'undo');
   if (card.breakGlass) put('Break the glass…', 'glass');
-  if (card.protocol !== 'gate') put('Kill session', 'kill'); // a change of the gateway itself has none
+  if (hasSession(card)) put('Kill session', 'kill');
   if (options.length === 0) return undefined;
   // One dialog asks about whatever was chosen: it says of each choice what it does.
   const who = oneLine(card.requester.name, 40);

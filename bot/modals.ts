@@ -7,7 +7,7 @@ import { blastText, historyText } from './blast.ts';
 import { actions, button, heading, paragraphs, person, plain, preformatted, smallPrint, words } from './blocks.ts';
 import { buttonValue, type Pressed } from './pressed.ts';
 import { cut, oneLine } from './text.ts';
-import { because, clock, expiryOf, headlineWithRows, isOpen, ran, status } from './words.ts';
+import { because, clock, expiryOf, hasSession, headlineWithRows, isOpen, ran, status } from './words.ts';
 
 const REASON = 'reason'; // block and action of the reason's input
 const PICK = 'pick'; // the same of the usual reasons
@@ -276,7 +276,7 @@ function facts(card: Card): string {
     `Connection: ${oneLine(card.connection, 64)} (${oneLine(card.protocol, 16)}, ${oneLine(card.environment, 64)})`,
     ...card.risks.map((risk) => `Risk: ${oneLine(risk, 120)}`),
     ...card.warnings.map((warning) => `Warning: ${oneLine(warning, 300)}`),
-    `Estimate: ${card.estimate ? oneLine(card.estimate, 300) : 'not available'}`,
+    hasSession(card) && `Estimate: ${card.estimate ? oneLine(card.estimate, 300) : 'not available'}`,
     `Opened: ${new Date(card.openedAt).toISOString()}`,
     `Expires: ${new Date(card.expiresAt).toISOString()}${expiryOf(card)}`,
     `Digest: ${card.digest}`,

@@ -8,6 +8,9 @@ export const isOpen = (card: Card): boolean => card.state === 'open' && card.set
 /** States that nothing follows any more, but for the outcome of a released one. */
 export const isOver = (card: Card): boolean => !['open', 'approved', 'released'].includes(card.state);
 
+/** A change of the gateway itself has none, nor has what is only planned: nobody runs it yet, and nothing is counted. */
+export const hasSession = ({ protocol, plan }: Card): boolean => protocol !== 'gate' && !plan;
+
 /** `PRODUCTION · orders: DELETE on public.orders, no WHERE`. */
 export function headline(card: Card): string {
   return `${oneLine(card.environment, 64).toUpperCase()} · ${oneLine(card.connection, 64)}: ${oneLine(card.headline, 520)}`;

@@ -129,6 +129,8 @@ export const cardSchema = z.strictObject({
   evidence: text(400)
     .regex(/^https?:\/\/[!-~]+$/)
     .optional(),
+  /** It approves what is to come: it has no session, and no rows of its own. */
+  plan: z.literal(true).optional(),
   /** Said on the card in as many words: `the data that follows COPY is not reviewed (at most 10,000 rows)`. */
   warnings: z.array(text(300)).max(10),
   /** Since version 2. A result that was stopped in its midst: how much of it its client has, and its first rows. */
@@ -249,4 +251,5 @@ const SECOND = [
   'collectedBy',
   'offers',
   'evidence',
+  'plan',
 ] as const satisfies readonly (keyof Card)[];

@@ -97,6 +97,7 @@ describe('plans', { timeout: 240_000 }, () => {
     for (const part of ['Reason given: monthly clean-up', '3 of 4', 'INSERT INTO shelf VALUES (102, 2)']) {
       assert.ok(shown.includes(part), part);
     }
+    assert.doesNotMatch(shown, /Kill session|Rows affected/, 'it has no session, and no rows before it runs');
     await slack.click(carol, { ts: card.ts }, 'approve');
     await slack.message(
       (text, { ts }) => ts === card.ts && /3 statements, each once and in this order, may run/.test(text),

@@ -298,8 +298,12 @@ export function receiveKill(book: Book, click: KillOf): Promise<Receipt> {
   return remember(book, hold, click, () => kill(book, hold, click));
 }
 
+/** What is only planned, and a change of the gateway itself: no session of a client asks for them. */
+const hasNoSession = ({ operation: { plan, protocol } }: Hold): boolean => plan === true || protocol === 'gate';
+
 async function kill(book: Book, hold: Hold, click: KillOf): Promise<Receipt> {
   const { deps } = book;
+  if (hasNoSession(hold)) return refuse(book, hold, click, click.voter, 'this has no session that could be ended');
   const [first] = hold.demands;
   const admins = first ? [{ ...first, rule: 'admins', approvers: deps.admins() }] : [];
   const demands = [...hold.demands, ...admins];

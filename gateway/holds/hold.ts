@@ -168,6 +168,7 @@ export function cardOf(hold: Hold, gateway: string, redact: (text: string) => st
     expiresAt: Math.max(0, Math.round(hold.deadline.at)),
     expiresBy: hold.deadline.by,
     warnings: warningsOf(operation),
+    ...(operation.plan ? { plan: true } : {}),
     ...(operation.stopped ? { stopped: stoppedOf(operation.stopped, redact) } : {}),
     ...(settled ? { settled } : {}),
     ...(hold.releasedAt === undefined ? {} : { releasedAt: hold.releasedAt }),

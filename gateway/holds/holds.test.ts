@@ -188,6 +188,22 @@ describe('a hold', () => {
     waiting.controller.abort();
   });
 
+  it('that only plans something has no session to end, says its card and whoever tries all the same is told', async () => {
+    const { card, waiting } = await stage.hold(operation({ plan: true }));
+    assert.equal(card.plan, true);
+    const receipt = await stage.holds.receive({
+      kind: 'kill',
+      v: 1,
+      id: 'kill-plan',
+      hold: card.hold,
+      voter: stage.attest('U0CAROL'),
+      clickedAt: Date.now(),
+      channel: card.channel,
+    });
+    assert.match(receipt?.text ?? '', /Not counted: this has no session that could be ended/);
+    waiting.controller.abort();
+  });
+
   it('keeps what the target says, and what people write, past the detectors', async () => {
     const { answer, card } = await stage.hold(operation({ headline: 'CREATE TABLE public.4111111111111111' }));
     assert.equal(card.headline, 'CREATE TABLE public.[card]');
