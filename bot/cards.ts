@@ -24,10 +24,12 @@ import {
   preformatted,
   sizeOf,
   smallPrint,
+  spoken,
   trusted,
   words,
 } from './blocks.ts';
 import { collectingView } from './collecting.ts';
+import type { Shown } from './entry.ts';
 import { gateButton } from './gate-button.ts';
 import { menu } from './menu.ts';
 import { buttonValue } from './pressed.ts';
@@ -69,7 +71,7 @@ const ROOMS: readonly Room[] = [
 ];
 
 /** The whole card, within Slack's limits whatever it is given. */
-export function cardView(card: Card, options: CardOptions = {}): View {
+export function cardView(card: Shown, options: CardOptions = {}): View {
   if (card.collects) {
     const mentions = isOpen(card) ? ringing(options.mentions ?? []) : '';
     const ring = mentions === '' ? [] : [trusted(blockIds(card)('mentions'), `${mentions} please decide`)];
@@ -105,7 +107,7 @@ function summary(card: Card): string {
 /** Block ids are new with every edit, as Slack asks. */
 const blockIds = (card: Card) => (part: string) => `${part}.${card.revision}.${card.sequence}`;
 
-function layout(card: Card, review: Review, room: Room, options: CardOptions): types.KnownBlock[] {
+function layout(card: Shown, review: Review, room: Room, options: CardOptions): types.KnownBlock[] {
   const id = blockIds(card);
   const said = isOpen(card) ? headline(card) : headlineWithRows(card);
   const blocks: types.KnownBlock[] = [heading(id('headline'), said)];
@@ -298,7 +300,7 @@ const deciders = (card: Card): string[] =>
       : [];
 
 /** Once it is decided this comes first: what was decided, by whom, when, why, and what came of it. */
-function record(card: Card, room: Room, id: (part: string) => string): types.KnownBlock {
+function record(card: Shown, room: Room, id: (part: string) => string): types.KnownBlock {
   const { word, mark } = status(card);
   // What came of an approval has a line of its own: nobody approved a failure.
   const decision = ['done', 'unknown'].includes(card.state) ? 'Approved' : word;
@@ -312,6 +314,7 @@ function record(card: Card, room: Room, id: (part: string) => string): types.Kno
   const result = ran(card);
   if (result) rows.push([words(cut(result, Math.max(200, room.line)), { bold: true })]);
   if (card.granted) rows.push([words(`Approved besides: ${oneLine(card.granted, 300)}`)]);
+  for (const text of (card.over ?? []).slice(0, 4)) rows.push(spoken(oneLine(text, Math.max(160, room.line))));
   const evidence: types.RichTextSection['elements'] = card.auditHead
     ? [words(`Audit ${oneLine(card.auditHead, 64)}`)]
     : [];

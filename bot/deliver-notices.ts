@@ -1,7 +1,9 @@
 /** What is said beside cards: under them, to a channel, to one person. Each at most once. */
 import type { Logger } from 'pino';
 import type { CardJob } from '../queue/cards.ts';
+import type { Envelope } from '../queue/sign.ts';
 import type { Finder } from './deliver-find.ts';
+import type { Offered } from './deliver-offers.ts';
 import { noticeView, ringing } from './deliver-words.ts';
 import { asShown, channelOf, type Entry, isDirect, isMoot } from './entry.ts';
 import type { MessageIndex } from './index.ts';
@@ -25,6 +27,7 @@ export type NoticeOptions = {
   readonly slack: Slack;
   readonly people: Pick<People, 'mentions'>;
   readonly finder: Finder;
+  readonly offered: Offered;
   /** Does a card wait for this channel? */
   readonly isWanted: (channel: string) => boolean;
   readonly log: Logger;
@@ -91,8 +94,8 @@ export class Notices {
   }
 
   /** @throws Error where the queue should try again */
-  async notice(job: Notice): Promise<void> {
-    for (const place of await this.#placesOf(job)) await this.#once(job, place);
+  async notice(job: Notice, envelope?: Envelope): Promise<void> {
+    for (const place of await this.#placesOf(job)) await this.#once(job, place, envelope);
   }
 
   /** Under its card: its gateway is gone, and nobody else will say so. @throws SlackError */
@@ -105,8 +108,12 @@ export class Notices {
     await this.notice({ kind: 'notice', v: 2, id: `lost-${hold}`, hold, channel, text: said, at });
   }
 
-  async #once(job: Notice, { channel, thread, name }: Place): Promise<void> {
-    const { index, finder, slack, people, log, now } = this.#it;
+  async #once(job: Notice, { channel, thread, name }: Place, envelope: Envelope | undefined): Promise<void> {
+    const { index, finder, offered, slack, people, log, now } = this.#it;
+    const hangs = async (ts: unknown, shown = job) => {
+      const { offers = [] } = shown;
+      if (envelope && offers.length > 0) await offered.posted({ channel, ts: String(ts) }, offers, job, envelope);
+    };
     // What rings nobody waits while somebody's card does: Slack takes about one message a second.
     if (job.hold && !job.ring?.length && this.#it.isWanted(channel))
       throw new SlackError('chat.postMessage', { kind: 'limited', retryMs: 1_000 });
@@ -114,19 +121,22 @@ export class Notices {
     if (!first) {
       // Tried before: by a bot that finished, or one whose reply was lost.
       const sought = { type: NOTICE_EVENT, field: 'id', value: job.id, after: job.at, thread };
-      if (await finder.find(channel, sought)) return;
+      const ts = await finder.find(channel, sought);
+      if (ts !== undefined) return hangs(ts);
       if (now() - job.at > NOTICE_MS) return;
     }
     const ring = ringing(await people.mentions(job.ring ?? []));
+    const { said, over } = await offered.asNow(job);
     try {
-      await slack.call('chat.postMessage', {
+      const { ts } = await slack.call('chat.postMessage', {
         channel,
-        ...noticeView(job, ring),
+        ...noticeView(said, ring, over),
         ...(thread ? { thread_ts: thread } : {}),
         unfurl_links: false,
         unfurl_media: false,
         metadata: { event_type: NOTICE_EVENT, event_payload: { id: job.id } },
       });
+      await hangs(ts, said);
     } catch (error) {
       const code = refusal(error);
       const limited = error instanceof SlackError && error.problem.kind === 'limited';

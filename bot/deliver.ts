@@ -6,6 +6,7 @@ import type { VoteMessage } from '../queue/votes.ts';
 import { Copies } from './deliver-copies.ts';
 import { Finder } from './deliver-find.ts';
 import { Notices } from './deliver-notices.ts';
+import { Offered } from './deliver-offers.ts';
 import { Original } from './deliver-original.ts';
 import { Post } from './deliver-post.ts';
 import { channelOf, type Entry, isDirect, isMoot } from './entry.ts';
@@ -14,6 +15,7 @@ import { Lanes } from './lanes.ts';
 import type { People } from './people.ts';
 import { type Slack, SlackError } from './slack.ts';
 import { paused } from './wait.ts';
+import { isOpen } from './words.ts';
 
 const PUMP_MS = 500; // how soon another bot takes over what one left; a bot's own work needs no pump
 const UNCERTAIN_MS = 700; // give a message whose reply was lost time to appear in the history
@@ -38,6 +40,7 @@ export class Deliverer {
   readonly #original: Original;
   readonly #copies: Copies;
   readonly #notices: Notices;
+  readonly #offered: Offered;
   readonly #lanes = new Lanes();
   /** Holds this process is showing; true when something newer came meanwhile. */
   readonly #busy = new Map<string, boolean>();
@@ -55,7 +58,8 @@ export class Deliverer {
     this.#original = new Original({ index, slack, people, tell, finder, post, log, now });
     this.#copies = new Copies({ index, slack, people, post, log, now });
     const isWanted = (channel: string) => this.#lanes.isWanted(channel);
-    this.#notices = new Notices({ index, slack, people, finder, isWanted, log, now });
+    this.#offered = new Offered({ index, slack, kick: (hold) => this.#kick(hold), log, now });
+    this.#notices = new Notices({ index, slack, people, finder, offered: this.#offered, isWanted, log, now });
   }
 
   start(): void {
@@ -68,6 +72,7 @@ export class Deliverer {
           const others = holds.filter((hold) => !this.#busy.has(hold));
           for (const hold of others.slice(0, Math.max(0, room))) this.#kick(hold);
         })
+        .then(() => this.#offered.look())
         .catch((error: unknown) => this.#it.log.warn({ error: String(error) }, 'cannot read what is due'));
     }, PUMP_MS);
   }
@@ -90,7 +95,9 @@ export class Deliverer {
       case 'reply':
         return this.#notices.reply(job);
       case 'notice':
-        return this.#notices.notice(job);
+        return this.#notices.notice(job, envelope);
+      case 'over':
+        return this.#offered.over(job, envelope);
       case 'directory': {
         if (this.#now() - job.at > STALE_QUESTION_MS) return;
         const directory = await this.#it.people.directory(job.names);
@@ -187,8 +194,9 @@ export class Deliverer {
   }
 
   /** In the channel first, then in direct messages; or in these alone. */
-  async #everywhere(entry: Entry): Promise<void> {
+  async #everywhere(known: Entry): Promise<void> {
     const { index } = this.#it;
+    const entry = isOpen(known.card) ? known : await this.#offered.onCard(known);
     const { card } = entry;
     const { hold, sequence } = card;
     const stale = entry.shown < sequence;

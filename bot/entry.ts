@@ -36,16 +36,27 @@ export type Entry = {
   readonly reported: string | undefined;
   /** Why its own channel could not take it: Slack's code, or `no_dm` where direct messages reached nobody. */
   readonly fallback: string | undefined;
+  /** Of the lines it offers those that are over, each with what is to be said of it. */
+  readonly over: ReadonlyMap<string, string>;
   readonly copies: readonly Copy[];
 };
 
-/** The card with what only bots know: that its gateway is gone. */
-export function asShown(entry: Entry): Card {
-  const { lost } = entry;
-  const card = warned(entry);
+/** A card, and what is to be said of what it offered and offers no more. */
+export type Shown = Card & { readonly over?: readonly string[] };
+
+/** The card with what only bots know: that its gateway is gone, that what it offers is over. */
+export function asShown(entry: Entry): Shown {
+  const { lost, over } = entry;
+  const card = over.size === 0 ? warned(entry) : without(over, warned(entry));
   if (!lost || isOver(card)) return card;
   return afterDeath(lost.state === 'unknown' ? { ...card, state: 'released' } : card, lost.at);
 }
+
+const without = (over: Entry['over'], card: Card): Shown => ({
+  ...card,
+  offers: (card.offers ?? []).filter(({ line }) => !over.has(line)),
+  over: [...new Set(over.values())],
+});
 
 /** Whoever reads it in another place than where its rule says has to know why. */
 function warned({ card, fallback }: Entry): Card {

@@ -5,7 +5,9 @@ import { z } from 'zod';
 import { CARDS_QUEUE, type Card, cardJobSchema } from '../queue/cards.ts';
 import { type Envelope, unseal, type VerifyingKey } from '../queue/sign.ts';
 import type { Copy, Entry } from './entry.ts';
+import { OfferIndex } from './index-offers.ts';
 import { paused } from './wait.ts';
+import { isOpen } from './words.ts';
 
 const KEEP_S = 7 * 86_400; // long after every deadline: late clicks still get an explanation
 const LOCK_MS = 5_000; // how long a bot that was killed keeps a card from the others
@@ -74,6 +76,7 @@ function copyOf(name: string, raw: string): Copy[] {
 }
 
 export class MessageIndex {
+  readonly offers: OfferIndex;
   readonly #redis: Redis;
   readonly #keys: readonly VerifyingKey[];
   readonly #now: () => number;
@@ -82,6 +85,7 @@ export class MessageIndex {
     this.#redis = redis;
     this.#keys = keys;
     this.#now = now;
+    this.offers = new OfferIndex(redis, keys, now);
   }
 
   /** Remember the card and make it due. False when a newer or the same one is known. */
@@ -111,6 +115,7 @@ export class MessageIndex {
       lost: card.sequence <= (number(fields.lostUpTo) ?? 0) ? lossOf(fields.lost, number(fields.lostAt)) : undefined,
       reported: fields.reported,
       fallback: fields.fallback,
+      over: await this.offers.ended(isOpen(card) ? undefined : card.offers),
       copies: Object.entries(fields).flatMap(([name, raw]) => (name.startsWith(COPY) ? copyOf(name, raw) : [])),
     };
   }

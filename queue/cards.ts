@@ -39,6 +39,8 @@ const offer = z.strictObject({
   line: text(500),
   /** Asked before it is sent. */
   confirm: text(280).optional(),
+  /** Since version 2. It ends by itself: then its button goes, and this is said in its place. */
+  ends: z.strictObject({ at: time, text: text(300) }).optional(),
 });
 export type Offer = z.infer<typeof offer>;
 
@@ -193,6 +195,17 @@ export const cardJobSchema = z.discriminatedUnion('kind', [
     /** Names (`@handle`, `S…`, `U…`) that ring with it. */
     ring: z.array(text(128)).max(50).optional(),
     offers: z.array(offer).max(4).optional(),
+  }),
+  /** Since version 2. What this line was offered for is over: its button goes, wherever it hangs, and this is said there. */
+  z.strictObject({
+    kind: z.literal('over'),
+    v: version,
+    id: text(120),
+    /** As offered. */
+    line: text(500),
+    /** Who ended it, how and when, in a sentence. */
+    text: text(300),
+    at: time,
   }),
   /** Resolve these approver names to people; answered with a `directory` message to `votes.<gateway>`. */
   z.strictObject({

@@ -57,6 +57,7 @@ export class ModelBot {
       reported: undefined,
       fallback: undefined,
       copies: [],
+      over: new Map(),
     });
   }
 
