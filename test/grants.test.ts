@@ -90,6 +90,18 @@ describe('grants, from click to use', { timeout: 240_000 }, () => {
     const revoked = await slack.click(carol, { ts: list.ts }, 'gate.0');
     assert.equal(revoked.ok, true, revoked.error);
     await thread(card, `Grant ${id} has ended: revoked by`);
+    for (const says of [
+      'Approved besides: its shape',
+      `Grant ${id}: report-bot`,
+      `grant ${id}, use 1`,
+      `grant ${id}, use 2`,
+    ]) {
+      const over = await slack.message(
+        (shown, { ts, thread_ts }) =>
+          [ts, thread_ts].includes(card.ts) && shown.includes(says) && /has ended: revoked by Carol/.test(shown),
+      );
+      assert.ok(!hasButton(over, 'gate.0'), `nothing to revoke under ${says}`);
+    }
     for (const psql of [here, there]) {
       psql.send('UPDATE stock SET n = 5 WHERE id = 20;');
       await psql.until(/held for approval/);

@@ -20,5 +20,8 @@ export const systemClock: Clock = {
   },
 };
 
+/** `2026-11-23 14:02:11 UTC` */
+export const moment = (epochMs: number): string => `${new Date(epochMs).toISOString().slice(0, 10)} ${utc(epochMs)}`;
+
 /** `14:02:11 UTC` */
 export const utc = (epochMs: number): string => `${new Date(epochMs).toISOString().slice(11, 19)} UTC`;

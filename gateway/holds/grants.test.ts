@@ -1,124 +1,34 @@
 /** Grants on a real Redis: who gets one, what uses it, and everything that it must never let through. */
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, describe, it } from 'node:test';
-import type { CardJob } from '../../queue/cards.ts';
-import { connectBlocking, connectCommands, connected } from '../../queue/connection.ts';
-import { newKeyPair, signingKey, verifyingKey } from '../../queue/sign.ts';
-import { demand, type HoldStage, holding, operation, startHoldStage } from '../../test/support/hold-stage.ts';
-import { asUsual } from '../../test/support/hold-usual.ts';
-import { TrailOfTest } from '../../test/support/trail-of-test.ts';
-import { createGate, type Gate, type Permit } from '../gate.ts';
-import type { Effect, Operation } from '../operation.ts';
-import { grantStore } from '../state/grants.ts';
-import { SignedStore } from '../state/signed.ts';
-import { systemClock } from './clock.ts';
-import { Grants } from './grants.ts';
-import { withStanding } from './standing.ts';
+import { newKeyPair, signingKey } from '../../queue/sign.ts';
+import { startGrantStage, UPDATE } from '../../test/support/grant-stage.ts';
+import { demand, holding } from '../../test/support/hold-stage.ts';
+import type { Operation } from '../operation.ts';
 
-const noop = () => {};
-const UPDATE: Effect = { action: 'update', object: 'public.orders', where: 'present' };
+type GrantStage = Awaited<ReturnType<typeof startGrantStage>>;
 
 describe('grants', { timeout: 120_000 }, () => {
-  let stage: HoldStage;
-  let first: Node;
-  let second: Node;
-  let frozen: string | undefined;
-  let rows: number | undefined = 3;
-  let test = 0;
-  const redises: { disconnect(): void }[] = [];
-  type Node = { grants: Grants; gate: Gate; audit: TrailOfTest; store: ReturnType<typeof grantStore> };
-
-  /** One gateway's grants and gate, with a connection to Redis of its own. */
-  async function node(key = stage.keys.gateway, audit = new TrailOfTest()): Promise<Node> {
-    const redis = connectCommands(stage.redis.url, noop);
-    await connected(redis, 5_000);
-    redises.push(redis);
-    const trusted = () => [verifyingKey(stage.keys.gateway.public)];
-    const store = grantStore(new SignedStore(redis, { own: key, trusted }), Date.now);
-    const subscriber = connectBlocking(stage.redis.url, noop);
-    redises.push(subscriber);
-    store.start(subscriber);
-    const common = {
-      audit,
-      policy: () => stage.settings.policy,
-      frozen: () => frozen,
-      redact: (text: string) => text,
-      log: noop,
-    };
-    const show = (hold: Parameters<HoldStage['holds']['show']>[0]) => stage.holds.show(hold);
-    const grants = new Grants({ ...common, store, publish: stage.publish, clock: systemClock, show });
-    const holds = withStanding(stage.holds, [grants], common);
-    return { grants, audit, store, gate: createGate({ ...common, holds, closed: () => undefined }) };
-  }
-
-  /** An UPDATE by key, as the PostgreSQL room would describe it. */
-  const update = (change: Partial<Operation> = {}): Operation =>
-    operation({
-      principal: { ...operation().principal, subject: `agent-${test}` }, // a flood of one agent is collected
-      effects: [UPDATE],
-      headline: 'UPDATE on public.orders',
-      shape: async () => 'UPDATE orders SET status = paid WHERE id = ?',
-      ...change,
-    });
-  const contextOf = () => {
-    const waiting = stage.waiting();
-    return { ...waiting.context, reach: async () => ({ rows, estimate: '', lines: [] }) };
-  };
-  /** Asked and waiting: its open card, once it says what can be granted. */
-  const ask = async (op = update(), { gate } = first, offered = true) => {
-    const answer = Promise.resolve(gate.admit(op, contextOf()));
-    answer.catch(noop);
-    const card = await stage.card(
-      ({ hold, state, grants }) =>
-        state === 'open' && opened(op).some((entry) => entry.hold === hold) && (!offered || grants !== undefined),
-      'the open card',
-    );
-    return { answer, card };
-  };
-  const opened = ({ id }: Operation) => stage.audit.of('hold.open').filter((entry) => entry.operation === id);
-  /** Approved with its like by one person. */
-  const granted = async (op = update(), minutes = 15) => {
-    const { answer, card } = await ask(op);
-    const receipt = await stage.vote(card, 'U0ALICE', { v: 2, grantMinutes: minutes });
-    assert.ok(receipt.counted, receipt.text);
-    const permit = await answer;
-    permit.settle({ kind: 'done', tag: 'UPDATE 1', rows: 1, ms: 1 });
-    return stage.card(({ hold, granted: made }) => hold === card.hold && made !== undefined, 'what was granted');
-  };
-  /** Does it pass without asking? What is asked about is withdrawn. */
-  const passes = async (op = update(), { gate } = first): Promise<Permit | undefined> => {
-    const waiting = stage.waiting();
-    const context = { ...waiting.context, reach: async () => ({ rows, estimate: '', lines: [] }) };
-    const permit = await Promise.race([
-      Promise.resolve(gate.admit(op, context)),
-      stage.until('somebody is asked', () => opened(op).length > 0).then(() => undefined),
-    ]);
-    if (!permit) waiting.controller.abort();
-    permit?.settle({ kind: 'done', tag: 'UPDATE 1', rows: 1, ms: 1 });
-    return permit;
-  };
-  const notices = (): Extract<CardJob, { kind: 'notice' }>[] => stage.jobs.filter((job) => job.kind === 'notice');
+  let on: GrantStage;
+  let ask: GrantStage['ask'];
+  let contextOf: GrantStage['contextOf'];
+  let first: GrantStage['first'];
+  let granted: GrantStage['granted'];
+  let node: GrantStage['node'];
+  let notices: GrantStage['notices'];
+  let now: GrantStage['now'];
+  let passes: GrantStage['passes'];
+  let redises: GrantStage['redises'];
+  let second: GrantStage['second'];
+  let stage: GrantStage['stage'];
+  let update: GrantStage['update'];
 
   before(async () => {
-    stage = await startHoldStage({
-      followers: [
-        { opened: (h) => first.grants.follower.opened?.(h), released: (h) => first.grants.follower.released?.(h) },
-      ],
-    });
-    first = await node();
-    second = await node();
+    on = await startGrantStage();
+    ({ ask, contextOf, first, granted, node, notices, now, passes, redises, second, stage, update } = on);
   });
-  after(async () => {
-    for (const redis of redises) redis.disconnect();
-    await stage?.stop();
-  });
-  beforeEach(async () => {
-    asUsual(stage);
-    frozen = undefined;
-    rows = 3;
-    test += 1;
-    await stage.commands.del('countersign:grants', 'countersign:grants:uses');
-  });
+  after(() => on?.stop());
+  beforeEach(() => on.reset());
 
   it('let the like pass on any gateway: recorded before it runs, told in the thread with a way to end it', async () => {
     const card = await granted();
@@ -171,9 +81,9 @@ describe('grants', { timeout: 120_000 }, () => {
       await stage.vote(card, 'U0ALICE', { decision: 'deny' });
       await assert.rejects(answer);
     };
-    rows = undefined;
+    now.rows = undefined;
     await none();
-    rows = 3;
+    now.rows = 3;
     stage.settings.policy = holding(demand(), demand({ rule: 'masking:held' }));
     await none();
     stage.settings.policy = holding(demand({ confirm: 'rows' }));
@@ -237,11 +147,11 @@ describe('grants', { timeout: 120_000 }, () => {
 
   it('cover up to twice the rows that were approved, and nothing without an estimate', async () => {
     await granted();
-    rows = 7;
+    now.rows = 7;
     assert.equal(await passes(), undefined);
-    rows = undefined;
+    now.rows = undefined;
     assert.equal(await passes(), undefined);
-    rows = 6;
+    now.rows = 6;
     assert.ok(await passes());
   });
 
@@ -320,10 +230,10 @@ describe('grants', { timeout: 120_000 }, () => {
 
   it('are not used by what is frozen, nor for a client that has left', async () => {
     await granted();
-    frozen = 'report-bot is frozen';
+    now.frozen = 'report-bot is frozen';
     const verdict = { kind: 'hold', rules: [], demands: [demand()] } as const;
     assert.equal(await first.grants.use(update(), verdict, contextOf()), undefined);
-    frozen = undefined;
+    now.frozen = undefined;
     const left = { ...contextOf(), alive: () => false };
     assert.equal(await first.grants.use(update(), verdict, left), undefined);
     const leaving = stage.waiting();

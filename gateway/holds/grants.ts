@@ -7,7 +7,8 @@ import type { AdmitContext, Permit } from '../gate.ts';
 import { type Operation, principalKey } from '../operation.ts';
 import type { Demand, Verdict } from '../policy/policy.ts';
 import type { Grant, GrantStore } from '../state/grants.ts';
-import { type Clock, utc } from './clock.ts';
+import type { Found } from '../state/passes.ts';
+import { type Clock, moment, utc } from './clock.ts';
 import type { Follower } from './follower.ts';
 import type { Hold } from './hold.ts';
 import { covers } from './quorum.ts';
@@ -29,7 +30,7 @@ export type GrantsDeps = StandingDeps & {
 };
 
 type Shaped = { readonly key: string; readonly rows: number };
-type Claimed = { readonly grant: Grant; readonly count: number; readonly rows: number };
+type Claimed = { readonly key: string; readonly found: Found<Grant>; readonly count: number; readonly rows: number };
 
 export class Grants implements Standing {
   readonly #deps: GrantsDeps;
@@ -83,7 +84,7 @@ export class Grants implements Standing {
     const found = key === undefined ? undefined : await store.find(key);
     if (key === undefined || !found) return undefined;
     const { record: grant } = found;
-    if (!demands.every((demand) => grant.demands.some((asked) => covers(asked, demand)))) {
+    if (!coveredBy(grant, demands)) {
       await this.end(key, found, 'the rules changed');
       return undefined;
     }
@@ -92,37 +93,61 @@ export class Grants implements Standing {
     const changed = policy().version !== version || frozen(operation) !== undefined;
     if (changed || signal.aborted || !alive()) return undefined; // judged again by whoever asks people
     const count = await store.claim(key, found, grant.uses);
-    return count === undefined ? undefined : { grant, count, rows };
+    return count === undefined ? undefined : { key, found, count, rows };
   }
 
-  async #pass(operation: Operation, context: AdmitContext, { grant, count, rows }: Claimed): Promise<Permit> {
-    const permit = await letThrough(this.#deps, operation, context, {
-      kind: 'grant.used',
-      hold: grant.hold,
-      grant: grant.id,
-      use: count,
-      of: grant.uses,
-      rows,
-      by: grant.by.map(({ user }) => user),
-    });
+  async #pass(operation: Operation, context: AdmitContext, { key, found, count, rows }: Claimed): Promise<Permit> {
+    const { record: grant } = found;
+    const permit = await letThrough(
+      this.#deps,
+      operation,
+      context,
+      {
+        kind: 'grant.used',
+        hold: grant.hold,
+        grant: grant.id,
+        use: count,
+        of: grant.uses,
+        rows,
+        by: grant.by.map(({ user }) => user),
+      },
+      (demands) => coveredBy(grant, demands),
+    );
     const { redact } = this.#deps;
     const parameters = operation.shownParameters.length === 0 ? '' : ` with ${operation.shownParameters.join(', ')}`;
     const what = oneLine(`${operation.shown}${parameters}`).slice(0, 600);
-    const left = count === grant.uses ? 'the last one' : `until ${utc(grant.expiresAt)}`;
+    const isLast = count === grant.uses;
+    const left = isLast ? 'the last one' : `until ${utc(grant.expiresAt)}`;
     const text = `Passed by grant ${grant.id}, use ${count} of ${grant.uses}, ${left}. ${operation.headline}, ${aboutRows(rows)}: ${what}`;
-    this.#say(grant.hold, grant.channel, `grant-${grant.id}-${count}`, redact(text), grant);
+    this.#say(grant.hold, grant.channel, `grant-${grant.id}-${count}`, redact(text), isLast ? undefined : grant);
+    if (isLast)
+      this.end(key, found, `all its ${grant.uses} uses are spent`).catch((error) => {
+        this.#deps.log('a grant that is used up stays listed until its time is up', {
+          grant: grant.id,
+          error: String(error),
+        });
+      });
     return permit;
   }
 
   /** Ended before its time: on record and said in its thread, by the one caller whose doing it is. */
-  async end(key: string, found: { readonly record: Grant; readonly raw: string }, why: string): Promise<boolean> {
-    const { store, audit } = this.#deps;
-    const { record } = found;
-    if (!(await store.drop(key, found))) return false;
-    const { id, hold, principal, connection } = record;
-    audit.append({ kind: 'grant.ended', grant: id, hold, principal, connection, why });
-    this.#say(hold, record.channel, `grant-${id}-ended`, `Grant ${id} has ended: ${oneLine(why)}.`);
+  async end(key: string, found: Found<Grant>, why: string): Promise<boolean> {
+    if (!(await this.#deps.store.drop(key, found))) return false;
+    this.#ended(found.record, why);
     return true;
+  }
+
+  /** On record, in its thread, and in the place of every button that would end it. */
+  #ended({ id, hold, channel, principal, connection }: Grant, why: string): void {
+    const { audit, publish, clock, log } = this.#deps;
+    audit.append({ kind: 'grant.ended', grant: id, hold, principal, connection, why });
+    const said = `Grant ${id} has ended: ${oneLine(why)}`;
+    this.#say(hold, channel, `grant-${id}-ended`, `${said}.`);
+    const at = clock.now();
+    const over = { kind: 'over', v: 2, id: `grant-${id}-over`, line: revokeLine(id), at } as const;
+    publish
+      .send({ ...over, text: `${said.slice(0, 250)}, ${moment(at)}.` }, over.id)
+      .catch((error) => log('a grant that has ended stays offered for revocation', { hold, error: String(error) }));
   }
 
   /** Offered only where it could be used: its shape is sure, and the target says how many rows it would touch. */
@@ -177,7 +202,8 @@ export class Grants implements Standing {
       uses,
       rows,
     });
-    await store.put(key, grant);
+    const replaced = await store.put(key, grant);
+    if (replaced) this.#replaced(replaced, id);
     const terms = `${uses} uses until ${utc(grant.expiresAt)}`;
     hold.extra = {
       ...hold.extra,
@@ -187,6 +213,15 @@ export class Grants implements Standing {
     show(hold);
     const text = `Grant ${id}: ${principal.name} may run the like on ${connection} without asking, ${terms}. The same statement but for the key it names and the values it inserts, up to ${aboutRows(TIMES_APPROVED * Math.max(1, rows))} each.`;
     this.#say(hold.id, grant.channel, `grant-${id}-made`, redact(text), grant);
+  }
+
+  /** The newer one counts, whatever becomes of the word about the older. */
+  #replaced(older: Grant, by: string): void {
+    try {
+      this.#ended(older, `replaced by grant ${by}`);
+    } catch (error) {
+      this.#deps.log('a grant that was replaced is not on record as ended', { grant: older.id, error: String(error) });
+    }
   }
 
   #say(hold: string, channel: string, id: string, text: string, grant?: Grant): void {
@@ -216,6 +251,9 @@ function mayBeGranted(operation: Operation, demands: readonly Demand[]): boolean
 
 const NEVER: ReadonlySet<string> = new Set(['dcl', 'unknown', 'copy-in']);
 
+const coveredBy = ({ demands: approved }: Grant, demands: readonly Demand[]): boolean =>
+  demands.every((demand) => approved.some((asked) => covers(asked, demand)));
+
 /** Everything a use must have in common with what was approved. */
 function keyOf(operation: Operation, shape: string): string {
   const { principal, connection, environment, frame, inTransaction, effects } = operation;
@@ -231,10 +269,12 @@ function minutesOf({ votes }: Hold): number | undefined {
   return minutes.length > 0 && least > 0 ? least : undefined;
 }
 
-export const revokeOffer = ({ id, name }: Grant) => ({
+const revokeLine = (id: string): string => `revoke ${id}`;
+export const revokeOffer = ({ id, name, expiresAt }: Grant) => ({
   label: `Revoke grant ${id}`,
-  line: `revoke ${id}`,
+  line: revokeLine(id),
   confirm: `From now on ${oneLine(name).slice(0, 60)} is asked about again.`,
+  ends: { at: expiresAt, text: `Grant ${id} has ended: its time was up, ${moment(expiresAt)}.` },
 });
 
 const channelOf = ({ demands }: Hold): string => demands[0]?.channel ?? '';

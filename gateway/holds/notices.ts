@@ -19,7 +19,7 @@ export type KeepingDeps = {
 type Kept = { readonly job: CardJob; readonly id: string; readonly since: number };
 
 /**
- * `publish` whose notices and replies are not lost with Redis: for them `send` resolves also when they only wait here.
+ * `publish` whose notices, replies and ends are not lost with Redis: for them `send` resolves also when they only wait here.
  * Cards and questions fail as before; whoever sends them tries again by themselves.
  */
 export function keepingNotices(
@@ -62,7 +62,7 @@ export function keepingNotices(
 
   return {
     send: async (job, id) => {
-      if (job.kind !== 'notice' && job.kind !== 'reply') return publish.send(job, id);
+      if (job.kind !== 'notice' && job.kind !== 'reply' && job.kind !== 'over') return publish.send(job, id);
       const one = { job, id, since: clock.monotonic() };
       if (kept.length > 0) return keep(one); // behind those before it
       try {

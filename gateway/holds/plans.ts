@@ -109,14 +109,20 @@ export class Plans implements Standing {
     if (!claimed) return undefined;
     const { plan, step } = claimed;
     const of = plan.steps.length;
-    const permit = await letThrough(this.#deps, operation, context, {
-      kind: 'plan.used',
-      hold: plan.hold,
-      plan: plan.id,
-      step,
-      of,
-      by: plan.by,
-    });
+    const permit = await letThrough(
+      this.#deps,
+      operation,
+      context,
+      {
+        kind: 'plan.used',
+        hold: plan.hold,
+        plan: plan.id,
+        step,
+        of,
+        by: plan.by,
+      },
+      (demands) => coveredBy(plan, operation, demands),
+    );
     const more = step === of ? 'That was the last.' : `The next may run until ${utc(plan.until)}.`;
     this.#say(plan, `plan-${plan.id}-${step}`, `Plan ${plan.id}, ${step} of ${of}: ${operation.headline}. ${more}`);
     return permit;
@@ -133,8 +139,6 @@ export class Plans implements Standing {
       return undefined;
     const { version } = policy();
     const principal = principalKey(operation.principal);
-    // Inside a transaction people are asked for a shorter time, because of its locks: nobody is asked here.
-    const within = (asked: Asked): Asked => (operation.inTransaction ? { ...asked, expiresMs: 0 } : asked);
     const digest = digestOf(operation.text);
     for (const id of await store.idsOf({ principal, connection })) {
       const found = await store.find(id);
@@ -145,7 +149,7 @@ export class Plans implements Standing {
       const before = await store.used(plan);
       const step = plan.steps[before];
       const next = step?.digest === digest && fits(operation, step);
-      if (!next || !demands.every((demand) => plan.demands.some((asked) => covers(within(asked), demand)))) continue;
+      if (!next || !coveredBy(plan, operation, demands)) continue;
       const changed = policy().version !== version || frozen(operation) !== undefined;
       if (changed || signal.aborted || !alive()) return undefined; // judged again by whoever asks people
       const count = await store.claim(id, found as Found<Plan>, plan.steps.length, before);
@@ -293,6 +297,12 @@ export class Plans implements Standing {
 
 const CHANGING: ReadonlySet<string> = new Set(['ddl', 'dcl', 'call', 'unknown']);
 const ANYTHING = 'unknown before what precedes it has run';
+
+/** Inside a transaction people are asked for a shorter time, because of its locks: nobody is asked here. */
+function coveredBy(plan: Plan, { inTransaction }: Operation, demands: readonly Demand[]): boolean {
+  const within = (asked: Asked): Asked => (inTransaction ? { ...asked, expiresMs: 0 } : asked);
+  return demands.every((demand) => plan.demands.some((asked) => covers(within(asked), demand)));
+}
 
 const approvedDemand = ({ rule, approvers, quorum, requireReason, expiresMs }: Demand) => {
   return { rule, approvers: [...approvers], quorum, requireReason, expiresMs };

@@ -4,7 +4,7 @@ import { GatewayError } from '../errors.ts';
 import type { History } from '../gate/history.ts';
 import type { AdmitContext, Permit } from '../gate.ts';
 import { type Operation, type Outcome, principalKey, questionOf } from '../operation.ts';
-import type { Policy, Verdict } from '../policy/policy.ts';
+import type { Demand, Policy, Verdict } from '../policy/policy.ts';
 import { outcomeFields } from './record.ts';
 import { withdrawnBy } from './withdrawal.ts';
 import { untouched } from './words.ts';
@@ -54,15 +54,18 @@ export function withStanding(
 }
 
 /**
- * Put its use on disk, and let it go. What has become impossible meanwhile does not run, though it was used.
- * @throws GatewayError AUDIT | WITHDRAWN | FROZEN
+ * Put its use on disk, and let it go. What has become impossible or forbidden meanwhile does not run, though it was used.
+ * @param covered does the approval cover what the rules of now demand?
+ * @throws GatewayError AUDIT | WITHDRAWN | FROZEN | DENIED
  */
 export async function letThrough(
-  { audit, frozen, history, redact, log }: StandingDeps,
+  deps: StandingDeps,
   operation: Operation,
-  { signal, alive }: AdmitContext,
+  context: AdmitContext,
   { hold, ...entry }: AuditEntry & { readonly hold: string },
+  covered: (demands: readonly Demand[]) => boolean,
 ): Promise<Permit> {
+  const { audit, history, redact, log } = deps;
   await audit.commit({ ...about(operation), hold, ...entry });
   const deed = history?.latest(operation.principal, operation.connection).find(({ id }) => id === operation.id);
   if (deed) deed.verdict = entry.kind === 'plan.used' ? 'by a plan' : 'by a grant';
@@ -77,22 +80,29 @@ export async function letThrough(
       log('an outcome could not be audited', { operation: operation.id, error: String(error) });
     }
   };
-  const gone = whyNot(operation, frozen(operation), signal, alive());
+  const gone = whyNot(deps, operation, context, covered);
   if (!gone) return { operation, hold, settle };
   settle({ kind: 'failed', sqlstate: gone.sqlstate, message: `not sent: ${gone.message}`, ms: 0 });
   throw gone;
 }
 
+/** Claiming it and writing it down took a while, in which anything may have come into force. */
 function whyNot(
+  { frozen, policy }: Pick<StandingDeps, 'frozen' | 'policy'>,
   operation: Operation,
-  frozen: string | undefined,
-  signal: AdmitContext['signal'],
-  alive: boolean,
+  { signal, alive, judge }: AdmitContext,
+  covered: (demands: readonly Demand[]) => boolean,
 ): GatewayError | undefined {
   const hint = untouched(operation);
   if (signal.aborted) return withdrawnBy(signal, operation);
-  if (frozen !== undefined) return new GatewayError('FROZEN', frozen, { hint });
-  return alive ? undefined : new GatewayError('WITHDRAWN', 'its session is gone', { hint });
+  const ice = frozen(operation);
+  if (ice !== undefined) return new GatewayError('FROZEN', ice, { hint });
+  const now = judge?.() ?? policy().evaluate(questionOf(operation));
+  if (now.kind === 'deny') return new GatewayError('DENIED', `denied by rule ${now.rule}: ${now.why}`, { hint });
+  if (now.kind === 'hold' && !covered(now.demands)) {
+    return new GatewayError('WITHDRAWN', 'the rules became stricter than what was approved; ask again', { hint });
+  }
+  return alive() ? undefined : new GatewayError('WITHDRAWN', 'its session is gone', { hint });
 }
 
 function about({ id, session, connection, principal }: Operation) {

@@ -1,7 +1,7 @@
 /** What is frozen, signed and versioned in Redis like the rules: an older or a missing set is refused. */
 import { z } from 'zod';
 import { GatewayError } from '../errors.ts';
-import { utc } from '../holds/clock.ts';
+import { moment } from '../holds/clock.ts';
 import type { Operation } from '../operation.ts';
 import { principalKey } from '../operation.ts';
 import { type VersionedDeps, VersionedState } from './versioned.ts';
@@ -54,8 +54,7 @@ const undoes = ({ headline, effects }: Asked): boolean =>
   headline === 'ROLLBACK' && effects.length > 0 && effects.every(({ action }) => action === 'transaction');
 
 const about = (freeze: Freeze): string => {
-  const when = `${new Date(freeze.at).toISOString().slice(0, 10)} ${utc(freeze.at)}`;
-  return `by ${freeze.byName} at ${when}${freeze.why === undefined ? '' : `: ${freeze.why}`}`;
+  return `by ${freeze.byName} at ${moment(freeze.at)}${freeze.why === undefined ? '' : `: ${freeze.why}`}`;
 };
 
 /** `the connection orders, by Alice at 2026-11-23 14:02:11 UTC: looks stolen` */

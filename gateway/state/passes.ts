@@ -28,6 +28,11 @@ redis.call('HDEL', KEYS[1], ARGV[1])
 redis.call('PUBLISH', KEYS[2], ARGV[3])
 return 1`;
 
+/** What was there before. */
+const PUT = `local before = redis.call('HGET', KEYS[1], ARGV[1])
+redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
+return before`;
+
 /** Every method but `start` throws Error while Redis is gone, and GatewayError FORGED for what no gateway wrote. */
 export class Passes<T extends Pass> {
   readonly #store: SignedStore;
@@ -59,11 +64,16 @@ export class Passes<T extends Pass> {
     subscriber.subscribe(this.#channel).catch(() => {}); // the record's absence is what is relied upon
   }
 
-  /** In place of whatever was there under that name. */
-  async put(name: string, record: T): Promise<void> {
+  /** In place of whatever was there under that name: another that still was good is answered, and is so no more. */
+  async put(name: string, record: T): Promise<T | undefined> {
     const { redis } = this.#store;
     if ((await redis.hlen(this.#key)) >= MOST) await this.#clear();
-    await redis.hset(this.#key, name, this.#store.sealed(record, this.#context(name)));
+    const raw = await redis.eval(PUT, 1, this.#key, name, this.#store.sealed(record, this.#context(name)));
+    const before = typeof raw === 'string' ? this.#opened(name, raw) : undefined;
+    if (!before || before.id === record.id || !this.#isGood(before)) return undefined;
+    remember(this.#dropped, before.id);
+    await redis.publish(this.#channel, before.id).catch(() => {}); // others find another record in its place
+    return before;
   }
 
   /** Undefined where there is none that is still good. */
