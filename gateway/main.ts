@@ -299,6 +299,7 @@ export async function startGateway(
       leases,
       audit,
       clock: systemClock,
+      inherit: deciding.inherit,
       onTrouble: (error) => log.warn(described(error), 'what dead gateways left could not be put on record'),
     });
     ends.push(() => heir.stop());

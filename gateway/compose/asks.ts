@@ -14,8 +14,9 @@ import { statusAnswers } from '../asks/status.ts';
 import type { AuditTrail } from '../audit/writer.ts';
 import type { Config } from '../config.ts';
 import type { History } from '../gate/history.ts';
+import { reviewLine } from '../holds/alarm.ts';
 import type { Holds } from '../holds/broker.ts';
-import { systemClock } from '../holds/clock.ts';
+import { moment, systemClock } from '../holds/clock.ts';
 import type { Decisions } from '../holds/decisions.ts';
 import type { SessionRegistry } from '../listeners/listener.ts';
 import type { AgentRegister } from '../state/agents.ts';
@@ -113,8 +114,10 @@ export function takeAsks(deps: AsksDeps): { close(): Promise<void> } {
         reviews,
         audit,
         people: changes.authority.linked,
-        signed: ({ hold, name }, by) =>
-          changes.announceUnder(hold, `signed-${hold}`, `Reviewed: ${by} signed that ${name} released this alone.`),
+        signed: ({ hold, name }, by) => {
+          changes.announceUnder(hold, `signed-${hold}`, `Reviewed: ${by} signed that ${name} released this alone.`);
+          changes.over(`signed-${hold}-over`, reviewLine(hold), `Reviewed: signed by ${by}, ${moment(now())}.`);
+        },
       }),
       ...freezeAnswers({
         freezes: shared.freezes,

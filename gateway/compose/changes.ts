@@ -29,6 +29,8 @@ export type Changes = {
   readonly announce: (id: string, text: string, ...offers: Offer[]) => void;
   /** Say it in the thread under that hold's card. */
   readonly announceUnder: (hold: string, id: string, text: string) => void;
+  /** What this line was offered for is over: say this in the place of its buttons. */
+  readonly over: (id: string, line: string, text: string) => void;
 };
 
 export function createChanges({ config, rulebook, holds, audit, publish, redact, say }: ChangesDeps): Changes {
@@ -68,5 +70,10 @@ export function createChanges({ config, rulebook, holds, audit, publish, redact,
     proposals,
     announce: (id, text, ...offers) => tell(id, text, offers.length > 0 ? { offers } : {}),
     announceUnder: (hold, id, text) => tell(id, text, { hold }),
+    over: (id, line, text) => {
+      publish
+        .send({ kind: 'over', v: 2, id, line, text: text.slice(0, 300), at: now() }, id)
+        .catch((error) => say('what is over stays offered', { line, error: String(error) }));
+    },
   };
 }

@@ -1,10 +1,12 @@
 /** Where operations are decided: the gate, the holds behind it, and what goes along with a hold. */
 import { randomUUID } from 'node:crypto';
+import type { Card } from '../../queue/cards.ts';
 import { cardPublisher } from '../../queue/carry.ts';
 import type { Audit } from '../audit/entry.ts';
 import type { Config } from '../config.ts';
 import { History } from '../gate/history.ts';
 import { createGate, type Gate } from '../gate.ts';
+import { inheritReview } from '../holds/alarm.ts';
 import { createHolds, type Holds } from '../holds/broker.ts';
 import { systemClock } from '../holds/clock.ts';
 import { Decisions } from '../holds/decisions.ts';
@@ -34,6 +36,8 @@ export type Deciding = {
   readonly standing: StandingApprovals;
   readonly history: History;
   readonly decisions: Decisions;
+  /** What a dead gateway's hold leaves besides its end. @throws Error while Redis is gone */
+  readonly inherit: (card: Card) => Promise<void>;
   /** Ends every hold, on its card, too. */
   close(): Promise<void>;
 };
@@ -153,6 +157,7 @@ export function createDeciding(deps: {
     standing,
     history,
     decisions,
+    inherit: (card) => inheritReview({ publish, reviews, admins, clock: systemClock }, card),
     close: async () => {
       await holds.stop(CARDS_MS);
       await publish.close();

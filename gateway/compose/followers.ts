@@ -32,7 +32,7 @@ export function followersOf(
   const quietHours = () => deps.approvals().quietHours;
   return [
     proposals.follower,
-    glassAlarm({ publish, reviews, admins, now: clock.now, log }),
+    glassAlarm({ publish, reviews, admins, clock, log }),
     ...standing,
     historian(history, redact),
     deps.decisions.follower,

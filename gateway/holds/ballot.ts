@@ -1,5 +1,6 @@
 /** One click: checked, attested, recorded, counted; always answered with a receipt. */
 import type { Attestation, Receipt, VoteMessage } from '../../queue/votes.ts';
+import { forget } from './alarm.ts';
 import type { Book } from './book.ts';
 import { FRESH_MS } from './directory.ts';
 import { breakingOf, glassBroken, glassDemand, objection } from './glass.ts';
@@ -186,7 +187,7 @@ async function breakAlone(book: Book, hold: Hold, click: VoteOf, attested: Attes
     late === undefined &&
     book.ledger.record(hold, 'hold.vote', { ...seen(book, click, voter), counted: true, rules: [glass.rule] });
   if (!recorded) {
-    reviews.drop(hold.id).catch((error) => log('a review stays open', { hold: hold.id, error: String(error) }));
+    forget(reviews, hold.id, clock, log);
     return late === undefined ? unrecorded(click) : refuse(book, hold, click, voter, late);
   }
   hold.glass = 'remembered';

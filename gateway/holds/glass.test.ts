@@ -1,11 +1,16 @@
 /** Taking a vote back, and breaking the glass: who may, what is remembered, what it never covers. */
 import assert from 'node:assert/strict';
+import { randomUUID } from 'node:crypto';
 import { after, before, beforeEach, describe, it } from 'node:test';
+import type { CardJob } from '../../queue/cards.ts';
 import type { CardPublisher } from '../../queue/carry.ts';
+import { aCard } from '../../test/support/bot-stage.ts';
 import { demand, type HoldStage, holding, operation, startHoldStage } from '../../test/support/hold-stage.ts';
 import { asUsual } from '../../test/support/hold-usual.ts';
 import { Reviews } from '../state/reviews.ts';
-import { glassAlarm } from './alarm.ts';
+import { forget, glassAlarm, inheritReview } from './alarm.ts';
+import { type Clock, systemClock } from './clock.ts';
+import { watchDeadGateways } from './heir.ts';
 import type { Hold } from './hold.ts';
 
 const REASON = 'orders are stuck, paged at 03:10';
@@ -138,7 +143,7 @@ describe('breaking the glass', () => {
       const vote = stage.audit.entries.find(
         ({ kind, hold, counted }) => kind === 'hold.vote' && hold === card.hold && counted === true,
       );
-      const record = await reviews.find(card.hold);
+      const { record } = (await reviews.find(card.hold)) ?? {};
       assert.deepEqual(
         [record?.user, record?.reason],
         [vote?.user, vote?.reason],
@@ -153,12 +158,13 @@ describe('breaking the glass', () => {
       const alarm = glassAlarm({
         publish: { send: async () => {} } as unknown as CardPublisher,
         reviews: {
+          find: async () => undefined,
           drop: async () => {
             dropped = true;
           },
         },
         admins: () => [],
-        now: Date.now,
+        clock: systemClock,
         log: () => {},
       });
       const votes = new Map([['U0ALICE', { user: 'U0ALICE', ...(breaks ? { breaks } : {}) }]]);
@@ -170,6 +176,58 @@ describe('breaking the glass', () => {
     assert.equal(forgotten(true, 'denied'), true);
     assert.equal(forgotten(true, 'done'), false);
     assert.equal(forgotten(true, 'unknown'), false);
+  });
+
+  it('is forgotten once Redis is back, where nothing was released because it was away', async () => {
+    let tries = 0;
+    const later: (() => void)[] = [];
+    const away = { drop: () => (++tries < 3 ? Promise.reject(new Error('away')) : Promise.resolve()) };
+    const clock: Pick<Clock, 'after'> = {
+      after: (_ms, run) => {
+        later.push(run);
+        return () => {};
+      },
+    };
+    forget(away, 'a', clock, () => {});
+    for (let round = 0; round < 3; round++) {
+      await new Promise(setImmediate);
+      later.shift()?.();
+    }
+    assert.equal(tries, 3);
+  });
+
+  it('waits for no review where its gateway died before it released anything, and is announced where it had', async () => {
+    const sent: CardJob[] = [];
+    const publish = { send: async (job: CardJob) => void sent.push(job) } as unknown as CardPublisher;
+    const left = { ...aCard({ state: 'lost' }), hold: randomUUID() };
+    const gone = { ...aCard({ state: 'unknown' }), hold: randomUUID() };
+    const other = { ...aCard({ state: 'unknown' }), hold: randomUUID() };
+    const record = { shortId: 'A1B2C3', connection: 'orders', environment: 'production', headline: 'DROP TABLE a' };
+    const broke = { requester: 'report-bot', user: 'U0CAROL', name: 'Carol', reason: REASON, at: 1 };
+    for (const { hold } of [left, gone]) await reviews.open({ hold, ...record, ...broke });
+    const clock = systemClock;
+    const ended = new Set<unknown>();
+    const heir = watchDeadGateways({
+      gateway: 'gw-heir',
+      leases: {
+        dead: async () => [{ gateway: 'gw-dead', cards: [left, gone, other] }],
+        claim: async (_, hold) => !ended.has(hold),
+        recorded: async (_, hold) => void ended.add(hold),
+      },
+      audit: stage.audit,
+      clock,
+      inherit: (card) => inheritReview({ publish, reviews, admins: () => ['U0GRACE'], clock }, card),
+      onTrouble: (error) => assert.fail(String(error)),
+      lookMs: 5,
+    });
+    while (ended.size < 3) await new Promise((resolve) => setTimeout(resolve, 5));
+    heir.stop();
+    assert.equal(await reviews.find(left.hold), undefined);
+    assert.equal((await reviews.find(gone.hold))?.record.user, 'U0CAROL');
+    assert.deepEqual(
+      sent.map((job) => job.kind === 'notice' && [job.id, job.offers?.[0]?.line, job.ring]),
+      [[`glass-${gone.hold}`, `review ${gone.hold}`, ['U0GRACE']]],
+    );
   });
 
   it('is forgotten when nothing was released after all', async () => {

@@ -13,6 +13,8 @@ export type HeirDeps = {
   readonly leases: Pick<LeaseWatch, 'dead' | 'claim' | 'recorded'>;
   readonly audit: Audit;
   readonly clock: Clock;
+  /** Before the end of this one goes on record; where it fails, all of it is tried again. */
+  readonly inherit: (card: Card) => Promise<void>;
   readonly onTrouble: (error: unknown) => void;
   /** For tests. */
   readonly lookMs?: number;
@@ -40,7 +42,7 @@ export function watchDeadGateways(deps: HeirDeps): { stop(): void } {
   };
 }
 
-async function inherit({ gateway, leases, audit, clock }: HeirDeps): Promise<void> {
+async function inherit({ gateway, leases, audit, clock, inherit: take }: HeirDeps): Promise<void> {
   for (const dead of await leases.dead(clock.now())) {
     if (dead.gateway === gateway) continue;
     for (const card of dead.cards) {
@@ -49,6 +51,7 @@ async function inherit({ gateway, leases, audit, clock }: HeirDeps): Promise<voi
         continue;
       }
       if (!(await leases.claim(dead.gateway, card.hold))) continue;
+      await take(card);
       await audit.commit({ ...endOf(card), of: dead.gateway, inherited: true });
       await leases.recorded(dead.gateway, card.hold);
     }

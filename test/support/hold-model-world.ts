@@ -305,6 +305,7 @@ export class World {
       gateway: 'heir',
       leases: new LeaseWatch(connection.redis, () => KEYS.trusted, process.clock.monotonic),
       audit: trail,
+      inherit: async () => {},
       onTrouble: () => {},
       clock: {
         ...process.clock,
