@@ -99,7 +99,16 @@ describe('a review of a release by break-glass', () => {
       const { review, told } = gatewayOf({ trail });
       assert.equal((await review('U0ERIN')).ok, false);
       const failed = 'it was not waiting for a review any more';
-      assert.deepEqual([signatures(trail), told], [[['U0ERIN', undefined], ['U0ERIN', failed]], []]);
+      assert.deepEqual(
+        [signatures(trail), told],
+        [
+          [
+            ['U0ERIN', undefined],
+            ['U0ERIN', failed],
+          ],
+          [],
+        ],
+      );
     }
     assert.equal((await reviews.find(HOLD))?.record.user, 'U0ERIN', 'nobody signs what they broke themselves');
   });
