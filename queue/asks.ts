@@ -10,6 +10,9 @@ export const ASKS_VERSION = 1;
 /** Nobody waits longer for an answer. */
 export const ASK_JOB_MS = 60_000;
 
+/** Longer than what the revocation list takes: by such a one nothing can be revoked. */
+export const MAX_JTI = 3_000;
+
 const time = z.number().int().nonnegative();
 const text = (max: number) => z.string().max(max);
 const what = text(400);
@@ -86,8 +89,11 @@ export const askSchema = z.discriminatedUnion('kind', [
     subject: text(400),
     name: text(200),
     email: text(320).optional(),
-    /** When the token it was given with ends. */
+    /** When the token it was given with ends, and by what that one token can be revoked. */
     endsAt: time,
+    jti: text(MAX_JTI).optional(),
+    /** SHA-256 of it, hex. */
+    hash: text(64).optional(),
     at: time,
   }),
 ]);

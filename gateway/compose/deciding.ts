@@ -113,8 +113,7 @@ export function createDeciding(deps: {
     names: () => rulebook.names(),
     admins,
     breakGlass: () => config().approvals.breakGlass,
-    isRevoked: ({ issuer, subject }) =>
-      identity.revocations.isRevoked({ issuer, subject, jti: undefined, hash: undefined }),
+    isRevoked: (what) => identity.revocations.isRevoked(what),
     reviews,
     frozen,
     followers,

@@ -1,6 +1,7 @@
 /** What a signed-in terminal can see and decide: the holds of every gateway, found in their indices. */
 import { randomUUID } from 'node:crypto';
 import type { Redis } from 'ioredis';
+import { MAX_JTI } from '../../queue/asks.ts';
 import type { Card } from '../../queue/cards.ts';
 import { askPublisher } from '../../queue/carry.ts';
 import type { OnTrouble } from '../../queue/connection.ts';
@@ -79,6 +80,8 @@ export function createTerminal({ gateway, holds, shared, keys, identity, people 
       name: voter.name,
       ...(voter.email === undefined ? {} : { email: voter.email }),
       endsAt: voter.endsAt,
+      ...(voter.jti === undefined || voter.jti.length > MAX_JTI ? {} : { jti: voter.jti }),
+      ...(voter.hash === undefined ? {} : { hash: voter.hash }),
       at: Date.now(),
     } as const;
     if (card.gateway === gateway) return holds.receiveTerminal(vote);
@@ -97,7 +100,16 @@ export function createTerminal({ gateway, holds, shared, keys, identity, people 
         throw new GatewayError('ACCESS', 'only people decide, and this token is an agent’s');
       await identity.register.seen(principal); // the groups of now, for rules that name `oidc:` approvers
       const { issuer, subject, name, email, emailVerified } = principal;
-      return { issuer, subject, name, ...(email && emailVerified ? { email } : {}), endsAt: live.expiresAt() };
+      const { jti, hash } = live.revocables[0] ?? {};
+      return {
+        issuer,
+        subject,
+        name,
+        ...(email && emailVerified ? { email } : {}),
+        endsAt: live.expiresAt(),
+        jti,
+        hash,
+      };
     } finally {
       live.release();
     }

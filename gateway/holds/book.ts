@@ -6,6 +6,7 @@ import { type Operation, questionOf } from '../operation.ts';
 import type { Demand, Policy } from '../policy/policy.ts';
 import type { Lease } from '../state/lease.ts';
 import type { Reviews } from '../state/reviews.ts';
+import type { Revocable } from '../state/revocations.ts';
 import type { SignedStore } from '../state/signed.ts';
 import { Attestor } from './attestor.ts';
 import type { Clock } from './clock.ts';
@@ -47,8 +48,8 @@ export type HoldsDeps = {
   /** Who may release a hold alone in an emergency; what is remembered of it until another admin signs. */
   readonly breakGlass: () => readonly string[];
   readonly reviews: Pick<Reviews, 'open' | 'drop'>;
-  /** Is this person's access revoked, whatever token they showed? */
-  readonly isRevoked: (who: { readonly issuer: string; readonly subject: string }) => boolean;
+  /** Is this person's access revoked, or the one token they showed? */
+  readonly isRevoked: (what: Revocable) => boolean;
   /** Who froze what this touches; undefined where nothing of it is frozen. */
   readonly frozen?: (operation: Operation) => string | undefined;
   /** Where changes of approver groups are announced. */

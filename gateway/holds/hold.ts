@@ -8,13 +8,15 @@ import type { Operation, Outcome, Reach, Stopped } from '../operation.ts';
 import type { Demand } from '../policy/policy.ts';
 import { type ExpiresBy, executed, type Phase } from './lifecycle.ts';
 
-/** Who voted at a terminal, as a verified token said, and when that token ends. */
+/** Who voted at a terminal, as a verified token said, when that token ends, and by what it can be revoked. */
 export type TerminalVoter = {
   readonly issuer: string;
   readonly subject: string;
   readonly name: string;
   readonly email?: string;
   readonly endsAt: number;
+  readonly jti?: string | undefined;
+  readonly hash?: string | undefined;
 };
 
 export type Vote = {

@@ -5,7 +5,7 @@ import type { Hold, TerminalVoter } from './hold.ts';
 import { groupNames } from './quorum.ts';
 
 /** Who a verified token says is there. */
-export type Person = Omit<TerminalVoter, 'endsAt'>;
+export type Person = Omit<TerminalVoter, 'endsAt' | 'jti' | 'hash'>;
 
 export const NOT_LINKED =
   'no Slack account is linked to you here: only people whom identity.people of the configuration links to one vote from a terminal';
@@ -66,9 +66,9 @@ export function refreshTerminal(book: Book, hold: Hold): { readonly user: string
   return void_;
 }
 
-function ended({ deps }: Book, { issuer, subject, endsAt }: TerminalVoter): string | undefined {
+function ended({ deps }: Book, { issuer, subject, endsAt, jti, hash }: TerminalVoter): string | undefined {
   if (endsAt <= deps.clock.now()) return 'the token it was given with has ended';
-  return deps.isRevoked({ issuer, subject }) ? 'access was revoked' : undefined;
+  return deps.isRevoked({ issuer, subject, jti, hash }) ? 'access was revoked' : undefined;
 }
 
 /** Do all votes stand without Slack? Then nobody has to be asked there who may not vote. */

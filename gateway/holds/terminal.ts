@@ -29,7 +29,7 @@ export async function mayRead(book: Book, card: Card, person: Person): Promise<b
 
 /** One vote; the receipt says whether it counted, and why not. */
 export async function receiveTerminal(book: Book, vote: TerminalVote): Promise<Receipt> {
-  const { id, hold: of, digest, revision, decision, reason, issuer, subject, endsAt, at } = vote;
+  const { id, hold: of, digest, revision, decision, reason, issuer, subject, endsAt, jti, hash, at } = vote;
   const hold = book.find(of);
   const voter = attested(book, vote, hold ? groupNames(hold.demands) : []);
   if (!voter) {
@@ -59,6 +59,6 @@ export async function receiveTerminal(book: Book, vote: TerminalVote): Promise<R
       clickedAt: at,
       channel: '',
     },
-    { issuer, subject, name: vote.name, ...(vote.email === undefined ? {} : { email: vote.email }), endsAt },
+    { issuer, subject, name: vote.name, ...(vote.email === undefined ? {} : { email: vote.email }), endsAt, jti, hash },
   );
 }

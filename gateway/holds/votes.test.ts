@@ -202,6 +202,43 @@ describe('a vote on a hold', () => {
     assert.equal((await stage.vote(card, 'U0ERIN')).counted, true);
     await answer;
   });
+
+  for (const token of [{ jti: 'token-7' }, { hash: 'ab'.repeat(32) }])
+    it(`given at a terminal does not outlive the one token it was given with, revoked by its ${Object.keys(token)}`, async () => {
+      const issuer = 'https://login.example.com';
+      stage.settings.people = [{ slack: 'U0ALICE', issuer, subject: 'alice' }];
+      stage.settings.policy = holding(demand({ quorum: 2 }));
+      const { answer, card, waiting } = await stage.hold();
+      const { hold, digest, revision } = card;
+      const terminal = (id: string, of: { jti?: string; hash?: string }) =>
+        stage.holds.receiveTerminal({
+          kind: 'terminal',
+          v: 1,
+          id,
+          hold,
+          digest,
+          revision,
+          decision: 'approve',
+          issuer,
+          subject: 'alice',
+          name: 'Alice',
+          endsAt: Date.now() + 60_000,
+          at: Date.now(),
+          ...of,
+        });
+      const given = await terminal(`first-${hold}`, token);
+      assert.equal(given.counted, true, given.text);
+      stage.settings.revoked = Object.values(token);
+      await stage.vote(card, 'U0CAROL');
+      const voided = () =>
+        stage.audit.of('hold.vote').filter((entry) => entry.hold === hold && entry.user === 'U0ALICE');
+      await stage.until('it is void', () => voided().at(-1)?.counted === false);
+      assert.match(String(voided().at(-1)?.why), /void at release: access was revoked/);
+      assert.ok(!stage.audit.of('hold.released').some((entry) => entry.hold === hold));
+      await terminal(`second-${hold}`, { jti: 'token-8' });
+      assert.equal((await answer).hold, hold, 'another token of the same person is as good as ever');
+      waiting.controller.abort();
+    });
 });
 
 it('does not count what Slack said of a clicker before the gateway stood still for long', async () => {

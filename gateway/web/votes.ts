@@ -11,8 +11,10 @@ export type Voter = {
   readonly subject: string;
   readonly name: string;
   readonly email?: string;
-  /** When the token ends, epoch ms. */
+  /** When the token ends, epoch ms, and by what it can be revoked. */
   readonly endsAt: number;
+  readonly jti?: string | undefined;
+  readonly hash?: string | undefined;
 };
 
 const decisionSchema = z.strictObject({

@@ -163,7 +163,7 @@ export async function startHoldStage(
     breakGlass: () => settings.breakGlass,
     reviews: new Reviews(store),
     followers: options.followers ?? [],
-    isRevoked: (who) => settings.revoked.includes(who.subject),
+    isRevoked: ({ subject, jti = '', hash = '' }) => [subject, jti, hash].some((one) => settings.revoked.includes(one)),
     channel: () => 'C0APPROVALS',
     expiresInTransactionMs: () => 120_000,
     endSession: (session) => session === 'session-1',
