@@ -83,8 +83,8 @@ export async function openShared(
     clock: systemClock,
     onChange: deps.onRules,
     onTrouble: (trouble) => {
-      if (trouble === undefined) log.info('the rules in Redis can be used again');
-      else log.error({ trouble }, 'the rules in Redis cannot be used');
+      if (trouble === undefined) log.info('the rules in Redis can be used and remembered again');
+      else log.error({ trouble }, 'the rules in Redis cannot be used, or not be remembered');
     },
   });
   const freezes = new Freezes({
@@ -95,8 +95,8 @@ export async function openShared(
     clock: systemClock,
     onChange: deps.onFreezes,
     onTrouble: (trouble) => {
-      if (trouble === undefined) log.info('the freezes in Redis can be used again');
-      else log.error({ trouble }, 'the freezes in Redis cannot be used');
+      if (trouble === undefined) log.info('the freezes in Redis can be used and remembered again');
+      else log.error({ trouble }, 'the freezes in Redis cannot be used, or not be remembered');
     },
   });
   const relay = createCancelRelay({

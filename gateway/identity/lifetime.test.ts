@@ -125,15 +125,15 @@ describe('a revocation', () => {
     assert.ok(troubles.length >= 4);
   });
 
-  it('survives two gateways revoking at once', async () => {
-    const [one, two] = await Promise.all([room(), room()]);
+  it('survives many gateways revoking at once', async () => {
+    const rooms = await Promise.all(Array.from({ length: 8 }, () => room()));
     await Promise.all(
-      [one, two, one, two].map(({ revocations }, n) =>
+      [...rooms, ...rooms, ...rooms].map(({ revocations }, n) =>
         revocations.revoke({ kind: 'principal', value: `https://race.example#${n}`, by: 'x', reason: '' }),
       ),
     );
     const { revocations } = await room();
-    assert.equal(revocations.list().filter(({ value }) => value.startsWith('https://race')).length, 4);
+    assert.equal(revocations.list().filter(({ value }) => value.startsWith('https://race')).length, 24);
   });
 
   it('by configuration holds without Redis and ends live sessions', async () => {

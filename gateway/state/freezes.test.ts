@@ -1,6 +1,6 @@
 /** What is frozen, on a real Redis: what it covers, and that nobody can set it back behind the gateways. */
 import assert from 'node:assert/strict';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, beforeEach, describe, it } from 'node:test';
@@ -128,6 +128,37 @@ describe('freezes', { timeout: 60_000 }, () => {
     await assert.rejects(freezes.lift(first, 'U0ALICE'), { code: 'WITHDRAWN' });
     assert.ok(freezes.refusal(operation()));
     freezes.stop();
+  });
+
+  it('are all made when many gateways freeze at once', async () => {
+    const many = await Promise.all(Array.from({ length: 24 }, (_, at) => open(`gateway-${at}.json`)));
+    await Promise.all(many.map((freezes, at) => freezes.add(freeze('agent', `bot-${at}`))));
+    const [one] = many;
+    await one?.look();
+    assert.equal(one?.list().length, 24);
+    for (const freezes of many) freezes.stop();
+  });
+
+  it('are made although they cannot be remembered, and that is said until they are', async () => {
+    const freezes = await open('gone/a.json');
+    await freezes.add(freeze('connection', 'orders'));
+    assert.ok(freezes.refusal(operation()));
+    for (let look = 0; look < 3; look++) {
+      await freezes.look();
+      assert.match(freezes.trouble() ?? 'nothing', /cannot be remembered in .*a\.json/);
+    }
+    await freezes.add(freeze('connection', 'crm'));
+    await freezes.look();
+    assert.match(troubles.at(-1) ?? 'nothing', /cannot be remembered/);
+    await mkdir(join(dir, 'gone'));
+    await freezes.look();
+    assert.equal(freezes.trouble(), undefined);
+    assert.equal(troubles.at(-1), undefined);
+    freezes.stop();
+    await commands.flushall();
+    const again = await open('gone/a.json');
+    assert.equal(again.list().length, 2, 'as it was remembered at last');
+    again.stop();
   });
 
   it('are not refused for a reason that is longer without what is sensitive in it', async () => {

@@ -59,6 +59,10 @@ redis.call('SET', KEYS[1], ARGV[2])
 redis.call('PUBLISH', KEYS[2], '1')
 return 1`;
 
+/** Of as many gateways that revoke at once one gets through each time. */
+const TRIES = 60;
+const PAUSE_MS = 20; // at most, so that they do not all come again together
+
 export class Revocations {
   readonly #options: RevocationsOptions;
   readonly #now: () => number;
@@ -137,7 +141,8 @@ export class Revocations {
   async revoke(revocation: Omit<Revocation, 'at'>): Promise<void> {
     const entry = entrySchema.parse({ ...revocation, at: this.#now() });
     this.#adopt({ ...this.#list, entries: merged(this.#list.entries, [entry]) });
-    for (let attempt = 0; attempt < 10; attempt++) {
+    for (let attempt = 0; attempt < TRIES; attempt++) {
+      if (attempt > 1) await new Promise((resolve) => setTimeout(resolve, Math.random() * PAUSE_MS));
       const raw = await this.#options.store.redis.get(KEY);
       const there = raw === null ? undefined : this.#open(raw);
       if (await this.#swap(raw, there)) return;

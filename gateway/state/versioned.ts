@@ -8,7 +8,9 @@ import type { Clock } from '../holds/clock.ts';
 import type { SignedStore } from './signed.ts';
 
 const POLL_MS = 1_000;
-const TRIES = 5;
+/** Of as many writers at once one gets through each time; a freeze in an emergency must not give up among a fleet. */
+const TRIES = 60;
+const PAUSE_MS = 20; // at most, so that they do not all come again together
 
 /**
  * Replaces what is under the key only if it still is what was read ('' for nothing). A new version may come with its
@@ -44,7 +46,10 @@ export type VersionedDeps<T extends Versioned> = {
   readonly clock: Clock;
   /** A newer set was verified. */
   readonly onChange: (set: T) => void;
-  /** A plain sentence when what Redis holds cannot be used (the last verified set stays), undefined when it can again. */
+  /**
+   * A plain sentence when what Redis holds cannot be used (the last verified set stays), or the newest not be remembered;
+   * undefined when all is well again.
+   */
   readonly onTrouble: (trouble: string | undefined) => void;
 };
 
@@ -58,7 +63,10 @@ export class VersionedState<T extends Versioned> {
   /** Newest version ever verified here, restarts included, and the hash of that very text. */
   #newest = { version: 0, hash: '' };
   #ready = false;
-  #trouble: string | undefined;
+  /** Why what Redis holds cannot be used, and why the newest set is not remembered on disk yet. */
+  #unusable: string | undefined;
+  #unkept: string | undefined;
+  #told: string | undefined;
   #cancelPoll = () => {};
   #stopped = false;
   #looking: Promise<void> | undefined;
@@ -77,7 +85,7 @@ export class VersionedState<T extends Versioned> {
   }
 
   trouble(): string | undefined {
-    return this.#trouble;
+    return this.#unusable ?? this.#unkept;
   }
 
   current(): T {
@@ -123,8 +131,9 @@ export class VersionedState<T extends Versioned> {
   ): Promise<T> {
     const { store, clock, key, schema, noun } = this.#deps;
     for (let attempt = 0; attempt < TRIES; attempt++) {
+      if (attempt > 1) await this.#pause();
       await this.look();
-      if (this.#trouble !== undefined) throw new GatewayError('UNAVAILABLE', this.#trouble);
+      if (this.#unusable !== undefined) throw new GatewayError('UNAVAILABLE', this.#unusable);
       const before = this.#sealed;
       const next = { v: 1, version: this.#newest.version + 1, ...change(this.#set), by, at: clock.now() };
       const parsed = schema.safeParse(next);
@@ -150,11 +159,13 @@ export class VersionedState<T extends Versioned> {
       if (raw === null) await this.#nothing();
       else if (raw !== this.#sealed || !this.#ready) await this.#something(raw);
       this.#ready = true;
-      this.#report(undefined);
+      this.#unusable = undefined;
     } catch (error) {
       if (this.#sealed !== '') this.#ready = true; // verified before, here or before a restart: that stays in force
-      this.#report(error instanceof Error ? error.message : String(error));
+      this.#unusable = error instanceof Error ? error.message : String(error);
     }
+    if (this.#unkept !== undefined) await this.#keep(); // a full disk may have room again
+    this.#report();
   }
 
   async #nothing(): Promise<void> {
@@ -204,11 +215,27 @@ export class VersionedState<T extends Versioned> {
     }
   }
 
-  /** One after the other: two at once would write into one file beside, and move it away from under each other. */
+  /**
+   * One after the other: two at once would write into one file beside, and move it away from under each other. What
+   * cannot be remembered is in force all the same, and is said until it is.
+   */
   #keep(): Promise<void> {
-    const kept = this.#keeping.then(() => this.#remembered());
-    this.#keeping = kept.catch(() => {}); // whoever asked for it hears of it
-    return kept;
+    this.#keeping = this.#keeping
+      .then(() => this.#remembered())
+      .then(
+        () => {
+          this.#unkept = undefined;
+        },
+        (error) => {
+          this.#unkept = error instanceof Error ? error.message : String(error);
+        },
+      )
+      .then(() => this.#report());
+    return this.#keeping;
+  }
+
+  #pause(): Promise<void> {
+    return new Promise((resolve) => void this.#deps.clock.after(Math.random() * PAUSE_MS, resolve));
   }
 
   /** Written beside and moved into place: a crash leaves the old memory or the new one. */
@@ -261,9 +288,10 @@ export class VersionedState<T extends Versioned> {
     if (channel === this.#channel) void this.look();
   };
 
-  #report(trouble: string | undefined): void {
-    if (trouble === this.#trouble) return;
-    this.#trouble = trouble;
+  #report(): void {
+    const trouble = this.trouble();
+    if (trouble === this.#told) return;
+    this.#told = trouble;
     this.#deps.onTrouble(trouble);
   }
 }
