@@ -3,6 +3,7 @@ import type { Logger } from 'pino';
 import type { Card } from '../queue/cards.ts';
 import type { VotePublisher } from '../queue/carry.ts';
 import type { VoteMessage } from '../queue/votes.ts';
+import { calledIn, idsIn } from './called.ts';
 import type { People } from './people.ts';
 import { paused } from './wait.ts';
 
@@ -109,6 +110,13 @@ export class Ballot {
     return this.#people.attest(click.user, names, { team: click.team });
   }
 
+  /** Whom its rules ask, by what they are called. */
+  async #said({ demands }: Card, text: string): Promise<string> {
+    const asked = new Set(demands.flatMap(({ approvers }) => approvers));
+    const ids = idsIn(text).filter((id) => asked.has(id));
+    return ids.length === 0 ? text : calledIn(text, await this.#people.names(ids));
+  }
+
   #cast(card: Card, click: Click, build: () => Promise<VoteMessage & { id: string }>): Cast {
     let markSent = (_: boolean) => {};
     const sent = new Promise<boolean>((resolve) => {
@@ -134,7 +142,7 @@ export class Ballot {
         );
         if (receipt?.hold === card.hold) {
           this.#onAnswer(receipt.counted ? 'counted' : 'refused');
-          return { counted: receipt.counted, text: receipt.text };
+          return { counted: receipt.counted, text: await this.#said(card, receipt.text) };
         }
       } catch (error) {
         this.#log.warn(

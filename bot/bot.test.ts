@@ -68,6 +68,20 @@ for (const mode of ['socket', 'http'] as const) {
       on.onVote = ({ id, hold }) => ({ v: 1, id, hold, counted: true, text: 'Counted: 1 of 1.' });
     });
 
+    it('tells a refused clicker whom the rule asks by their names, and touches nothing else in the sentence', async () => {
+      const [demand] = aCard().demands;
+      const card = aCard({ shortId: `names-${mode}`, demands: [{ ...demand!, approvers: ['U0CAROL', 'S0DBA'] }] });
+      await on.card(card);
+      const { ts } = await on.shown(card, 'DELETE FROM orders');
+      const text = 'Not counted: you are not among U0CAROL, S0DBA; U0ALICE asked to UPDATE.';
+      on.onVote = ({ id, hold }) => ({ v: 1, id, hold, counted: false, text });
+      const answer = await on.slack.act('click', { user: 'U0GUEST', channel: CHANNEL, ts, action_id: 'approve' });
+      assert.match(
+        JSON.stringify(answer.ephemeral),
+        /you are not among Carol Lindqvist, @dba-oncall; U0ALICE asked to UPDATE/,
+      );
+    });
+
     it('denies with a reason from a modal, and shows a refusal inside the modal', async () => {
       const card = aCard({ shortId: `four-${mode}` });
       await on.card(card);

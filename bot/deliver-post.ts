@@ -1,11 +1,13 @@
 /** One message that shows a card, in one channel: posted once, found again where that is uncertain, edited after. */
 import type { Logger } from 'pino';
 import type { Card } from '../queue/cards.ts';
+import { calledIn, idsIn } from './called.ts';
 import { CARD_EVENT, cardView } from './cards.ts';
 import type { Finder } from './deliver-find.ts';
 import { laidOut } from './deliver-layout.ts';
 import type { People } from './people.ts';
 import type { Slack } from './slack.ts';
+import { cut } from './text.ts';
 
 export const UNDERWAY_MS = 12_000; // a bot waits 10 s for Slack's answer: as long may the post of one that was killed appear
 
@@ -50,7 +52,7 @@ export class Post {
     }
     const event_payload = { hold: card.hold, sequence: card.sequence };
     const names = await this.#names(card);
-    const sent = await laidOut(card, cardView(card, { mentions, names }), log, async (view) => {
+    const sent = await laidOut(card, cardView(called(card, names), { mentions, names }), log, async (view) => {
       await attempt.begin();
       return slack.call('chat.postMessage', {
         channel,
@@ -65,12 +67,22 @@ export class Post {
 
   async edit(card: Card, to: { readonly channel: string; readonly ts: string }): Promise<void> {
     const names = await this.#names(card);
-    await laidOut(card, cardView(card, { names }), this.#it.log, (view) =>
+    await laidOut(card, cardView(called(card, names), { names }), this.#it.log, (view) =>
       this.#it.slack.call('chat.update', { channel: to.channel, ts: to.ts, ...view }),
     );
   }
 
   #names(card: Card): Promise<ReadonlyMap<string, string>> {
-    return this.#it.people.names(card.demands.flatMap(({ approvers }) => approvers));
+    return this.#it.people.names([...card.demands.flatMap(({ approvers }) => approvers), ...namedIn(card)]);
   }
+}
+
+/** A change of the gateway itself may be about people: nothing an agent sends is in such a headline. */
+const namedIn = ({ protocol, headline }: Card): string[] => (protocol === 'gate' ? idsIn(headline) : []);
+
+function called(card: Card, names: ReadonlyMap<string, string>): Card {
+  const among = new Set(namedIn(card));
+  if (among.size === 0) return card;
+  const theirs = new Map([...names].filter(([id]) => among.has(id)));
+  return { ...card, headline: cut(calledIn(card.headline, theirs, { quoted: true }), 500) };
 }

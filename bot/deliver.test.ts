@@ -54,6 +54,18 @@ describe('delivery with two bots', () => {
     assert.match(JSON.stringify(blocks), / from @dba-oncall, Carol Lindqvist/);
   });
 
+  it('names the people and groups that a change of the rules is about, in quotes where they named themselves', async () => {
+    const headline = 'Loosen the rules: drops may be approved by U0CAROL, S0DBA, U0NOBODY, too; UPDATE asks for 1';
+    const card = fresh({ protocol: 'gate', connection: 'gate', headline });
+    await on.card(card);
+    const { text, blocks } = await on.shown(card, 'Loosen the rules');
+    for (const shown of [text.replaceAll('&amp;', '&'), JSON.stringify(blocks)])
+      assert.match(shown, /approved by “Carol Lindqvist”, @dba-oncall, U0NOBODY, too; UPDATE asks for 1/);
+    const other = fresh({ headline: 'DELETE on U0CAROL' });
+    await on.card(other);
+    assert.match((await on.shown(other, 'DELETE on')).text, /DELETE on U0CAROL/, 'a table keeps its name');
+  });
+
   it('posts again after a server error that posted nothing', async () => {
     const card = fresh();
     await on.slack.fault({ kind: 'http_5xx', method: 'chat.postMessage', count: 2, status: 503 });

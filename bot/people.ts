@@ -161,7 +161,7 @@ export class People {
     return [...new Set([...names.filter(isGroupId), ...groups.flatMap((group) => group?.id ?? []), ...direct])];
   }
 
-  /** What these people are called, of Slack ids among the names; who is not found in a second is left out. */
+  /** What these people and groups are called, of Slack ids among the names; who is not found in a second is left out. */
   async names(names: readonly string[]): Promise<ReadonlyMap<string, string>> {
     const found = new Map<string, string>();
     const signal = AbortSignal.timeout(NAMES_PATIENCE_MS);
@@ -172,8 +172,13 @@ export class People {
       const said = cut(oneLine(name ?? '', 100).replace(/^[\s@]+/, ''), 80);
       if (said !== '') found.set(user, said);
     };
-    const users = [...new Set(names)].filter(isUserId).slice(0, MOST_NAMES);
-    const all = Promise.allSettled(users.map(read));
+    const ids = [...new Set(names)];
+    const users = ids.filter(isUserId).slice(0, MOST_NAMES);
+    const group = async (id: string) => {
+      const known = await this.#idOf(id, signal);
+      if (known) found.set(id, `@${known.handle}`);
+    };
+    const all = Promise.allSettled([...users.map(read), ...ids.filter(isGroupId).slice(0, MOST_NAMES).map(group)]);
     await within(NAMES_PATIENCE_MS, all);
     return new Map(found); // what comes later is for the next who ask
   }

@@ -1,6 +1,6 @@
 /** How times and people are said in answers. Pure. */
 import type { Section } from '../../queue/asks.ts';
-import { utc } from '../holds/clock.ts';
+import { moment } from '../holds/clock.ts';
 import type { Principal } from '../operation.ts';
 
 /** `4 s`, `12 min`, `3 h 5 min`, `2 d 4 h`; never more than there is. */
@@ -15,7 +15,7 @@ export function duration(ms: number): string {
 }
 
 /** `2026-11-23 14:02:11 UTC`: always with its day, by which bots know it and show it in the reader's own time zone. */
-export const when = (at: number): string => `${new Date(at).toISOString().slice(0, 10)} ${utc(at)}`;
+export const when = moment;
 
 /** `2026-11-23 14:02:11 UTC, 4 min ago` */
 export const ago = (at: number, now: number): string => `${when(at)}, ${duration(now - at)} ago`;
