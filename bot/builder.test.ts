@@ -54,6 +54,24 @@ describe('the form of a rule', () => {
     });
   }
 
+  it('never says fewer approvers, actions or words than stand in it', () => {
+    const people = Array.from({ length: 60 }, (_, at) => `U${String(at).padStart(8, '0')}`);
+    const of = (change: object) => ({ 'rule.field': { value: null, ...change } });
+    const values = {
+      people: of({ selected_users: people }),
+      by: of({ value: 'b'.repeat(3_500) }),
+      why: of({ value: 'one\r\ntwo\u2028three' }),
+    };
+    const line = lineOf(fieldsIn(values), undefined);
+    for (const person of people) assert.ok(line.includes(person), person);
+    assert.ok(line.includes('b'.repeat(3_500)));
+    const parsed = parseLine(lineOf(fieldsIn({ people: values.people }), undefined));
+    assert.equal(parsed.kind, 'mistake', 'the gateway refuses what is too many, and nobody is left out in silence');
+    const view = builderView(choice, { channel: 'C0A' }) as { blocks: { block_id?: string; element?: object }[] };
+    const chooser = view.blocks.find(({ block_id }) => block_id === 'people')?.element;
+    assert.equal((chooser as { max_selected_items?: number }).max_selected_items, 50);
+  });
+
   it('empty, waiting or with a note is a view Slack takes, and says the widest rule there is', () => {
     const memory = { channel: 'C0A' };
     const view = builderView(choice, memory, { line: 'x'.repeat(2_800), said: '<!channel>\u202e'.repeat(300) });

@@ -16,6 +16,7 @@ const EXPIRES = ['5m', '10m', '15m', '30m', '1h', '2h', '4h', '8h', '24h'];
 const MOST_QUORUM = 20;
 const MOST_TEXT = 3_000;
 const MOST_WHY = 500;
+const MOST_PEOPLE = 50; // as many as a rule takes
 
 /** What the view remembers of where it came from. */
 const memorySchema = z.strictObject({ channel: z.string().max(64), rule: z.string().max(64).optional() });
@@ -29,6 +30,9 @@ export function parseBuilderMemory(privateMetadata: string | undefined): Builder
     return undefined;
   }
 }
+
+/** More characters no gateway reads. */
+export const MOST_LINE = 4_000;
 
 export type Preview = { readonly line: string; readonly said: string };
 
@@ -79,6 +83,7 @@ export function builderView(choice: Choice, memory: BuilderMemory, preview?: Pre
       typed('rows', 'Only above so many rows', rule?.rows, '1000; empty: whatever the number'),
       field('people', 'Approvers: people', {
         type: 'multi_users_select',
+        max_selected_items: MOST_PEOPLE,
         ...(rule && rule.people.length > 0 ? { initial_users: rule.people } : {}),
       }),
       typed('groups', 'Approvers: groups', rule?.groups, '@dba-oncall oidc:leads; none at all: the default approvers'),
@@ -151,13 +156,14 @@ function many(
   return { ...field(id, label, element), dispatch_action: true };
 }
 
-const chosenSchema = z.object({ value: z.string().max(100) });
+// As much as Slack could send: what is too much is for the gateway to refuse, and a field that is left out is another rule.
+const chosenSchema = z.object({ value: z.string().max(1_000) });
 const valueSchema = z.object({
   [CHANGED]: z.object({
-    value: z.string().max(MOST_TEXT).nullish(),
+    value: z.string().max(100_000).nullish(),
     selected_option: chosenSchema.nullish(),
-    selected_options: z.array(chosenSchema).max(100).nullish(),
-    selected_users: z.array(z.string().max(32)).max(50).nullish(),
+    selected_options: z.array(chosenSchema).max(1_000).nullish(),
+    selected_users: z.array(z.string().max(32)).max(10_000).nullish(),
     selected_conversation: z.string().max(64).nullish(),
   }),
 });

@@ -11,6 +11,7 @@ import {
   CHECK,
   fieldsIn,
   lineOf,
+  MOST_LINE,
   noteView,
   type Preview,
   parseBuilderMemory,
@@ -28,6 +29,7 @@ import { within } from './wait.ts';
 
 const SUBMIT_MS = 2_200; // a submission's answer has to be in its acknowledgement
 const SAID_MS = 600_000;
+const TOO_LONG = `The rule is longer than ${MOST_LINE.toLocaleString('en-US')} characters.`;
 const LATE = 'No gateway answered in time: nothing was changed. Submit it again.';
 
 const id = z.string().min(1).max(64);
@@ -104,11 +106,12 @@ export class Building {
         { do: 'rule-form', ...(memory.rule === undefined ? {} : { rule: memory.rule }) },
         this.#by(it, 'form'),
       ),
-      this.#it.gate.ask({ do: 'rule-check', line: cut(line, 4_000) }, this.#by(it, 'check')),
+      // A part of it would be another rule.
+      line.length > MOST_LINE ? undefined : this.#it.gate.ask({ do: 'rule-check', line }, this.#by(it, 'check')),
     ]);
     const choice = form.answers.find(({ ok }) => ok)?.form;
     if (!choice) return;
-    const preview: Preview = { line: cut(line, 2_800), said: cut(saidBy(heard), 2_900) };
+    const preview: Preview = { line: cut(line, 2_800), said: heard ? cut(saidBy(heard), 2_900) : TOO_LONG };
     await this.#update(used.view.id, used.view.hash, builderView(choice, memory, preview));
   }
 
@@ -120,7 +123,7 @@ export class Building {
     const line = lineOf(fields, it.memory.rule);
     const wrong = (block: string, text: string) =>
       ack({ response_action: 'errors', errors: { [block]: cut(text, 500) } });
-    if (line.length > 4_000) return wrong('verdict', 'The rule is longer than 4,000 characters.');
+    if (line.length > MOST_LINE) return wrong('verdict', TOO_LONG);
     const heard = await within(SUBMIT_MS, this.#it.gate.ask({ do: 'rule-check', line }, this.#by(it, 'check')));
     const answer = heard?.answers[0];
     if (!answer) return wrong('verdict', heard?.trouble ?? LATE);

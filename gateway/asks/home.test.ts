@@ -24,7 +24,19 @@ describe('a gateway’s part of App Home', { timeout: 120_000 }, () => {
     ask: 'home-1',
     ...change,
   });
-  const home = async (who: Asker, change: Partial<HomeDeps> = {}) => {
+  const glass = {
+    hold: '6f0f2d3e-6d86-4a52-9d0c-0d3e2a6d7a11',
+    shortId: 'k3x9ab',
+    connection: 'orders',
+    environment: 'production',
+    headline: 'DROP TABLE glass',
+    requester: 'report-bot',
+    user: 'U0CAROL',
+    name: 'carol',
+    reason: 'paged',
+    at: Date.now(),
+  };
+  const said = async (who: Asker, change: Partial<HomeDeps> = {}) => {
     const deps: HomeDeps = {
       gateway: stage.gateway,
       version: '1',
@@ -42,6 +54,10 @@ describe('a gateway’s part of App Home', { timeout: 120_000 }, () => {
       ...change,
     };
     const { sections = [] } = await homeAnswers(deps).home({ do: 'home' }, who);
+    return { sections };
+  };
+  const home = async (...args: Parameters<typeof said>) => {
+    const { sections } = await said(...args);
     return (part: keyof typeof HOME) =>
       sections.filter(({ title }) => title === HOME[part].title).map(({ lines }) => lines.join('\n'));
   };
@@ -64,6 +80,24 @@ describe('a gateway’s part of App Home', { timeout: 120_000 }, () => {
     assert.equal(admin('holds').length, 1);
     assert.match(admin('gateways').join(), /0 sessions, 1 open hold/);
     await stage.vote(card, 'U0CAROL', { decision: 'deny', reason: 'no' });
+  });
+
+  it('lists nothing for another account of somebody who may not decide or sign, as linked by configuration', async () => {
+    const own = { issuer: 'https://login.example.com', subject: 'bob' };
+    const linked = () => ['U0BOB', 'U0ALICE'].map((slack) => ({ slack, ...own }));
+    const { card } = await stage.hold(operation({ headline: 'DROP TABLE twice' }));
+    assert.deepEqual((await home(asker('U0ALICE'), { linked }))('waits'), [], 'the sponsor, by another account');
+    assert.equal((await home(asker('U0CAROL'), { linked }))('waits').length, 1);
+    await stage.vote(card, 'U0CAROL', { decision: 'deny', reason: 'no' });
+    const review = { ...glass, user: 'U0BOB', name: 'bob' };
+    const buttons = async (user: string) => {
+      const { sections } = await said(asker(user, { admin: true }), {
+        linked,
+        reviews: { list: async () => [review] },
+      });
+      return sections.filter(({ title }) => title === HOME.reviews.title).map((one) => one.buttons?.length ?? 0);
+    };
+    assert.deepEqual([await buttons('U0ALICE'), await buttons('U0GRACE')], [[0], [1]]);
   });
 
   it('moves it from what waits to what was decided, with how it ended, until the vote is taken back', async () => {
@@ -93,20 +127,8 @@ describe('a gateway’s part of App Home', { timeout: 120_000 }, () => {
   });
 
   it('says to admins what waits for a signature, and that it cannot be known while Redis is away', async () => {
-    const record = {
-      hold: '6f0f2d3e-6d86-4a52-9d0c-0d3e2a6d7a11',
-      shortId: 'k3x9ab',
-      connection: 'orders',
-      environment: 'production',
-      headline: 'DROP TABLE glass',
-      requester: 'report-bot',
-      user: 'U0CAROL',
-      name: 'carol',
-      reason: 'paged',
-      at: Date.now(),
-    };
     const admin = asker('U0GRACE', { admin: true });
-    const shown = await home(admin, { reviews: { list: async () => [record] } });
+    const shown = await home(admin, { reviews: { list: async () => [glass] } });
     assert.match(shown('reviews').join(), /DROP TABLE glass[\s\S]*released alone by carol at .*: paged/);
     const away = await home(admin, { reviews: { list: () => Promise.reject(new Error('away')) } });
     assert.deepEqual(away('reviews'), ['Redis does not say what waits for a review.']);

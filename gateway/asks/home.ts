@@ -5,7 +5,7 @@ import { counted } from '../amount.ts';
 import type { History } from '../gate/history.ts';
 import type { Holds, OpenHold } from '../holds/broker.ts';
 import type { Decisions } from '../holds/decisions.ts';
-import type { LinkedPerson } from '../holds/linked.ts';
+import { accountsOf, type LinkedPerson, requesterSlack } from '../holds/linked.ts';
 import type { People } from '../holds/people.ts';
 import { isGroupName } from '../holds/quorum.ts';
 import type { SessionRegistry } from '../listeners/listener.ts';
@@ -114,10 +114,10 @@ async function waiting(deps: HomeDeps, open: readonly OpenHold[], asker: Asker):
 }
 
 /** Their own request, or that of an agent they answer for: others decide. */
-function isPartial({ linked }: HomeDeps, { operation: { principal } }: OpenHold, { user }: Asker): boolean {
-  const { issuer, subject, sponsor, slack } = principal;
-  if (sponsor === user || slack === user) return true;
-  return linked().some((person) => person.slack === user && person.issuer === issuer && person.subject === subject);
+function isPartial({ linked }: HomeDeps, hold: OpenHold, { user }: Asker): boolean {
+  const { sponsor } = hold.operation.principal;
+  const sponsors = sponsor === undefined ? [] : accountsOf(linked(), sponsor);
+  return [...sponsors, ...requesterSlack(linked(), hold)].includes(user);
 }
 
 function operations({ history, redact }: HomeDeps, { own }: Asker): Item[] {
@@ -142,7 +142,7 @@ function decided({ decisions, startedAt, gateway, redact, now }: HomeDeps, { use
   ];
 }
 
-async function unsigned({ reviews, redact }: HomeDeps, { user }: Asker): Promise<Item[]> {
+async function unsigned({ reviews, redact, linked }: HomeDeps, { user }: Asker): Promise<Item[]> {
   const all = await reviews.list().catch(() => undefined);
   if (!all) return [{ lines: ['Redis does not say what waits for a review.'] }];
   return all.map(({ hold, shortId, headline, connection, environment, name, user: broke, reason, at }) => ({
@@ -150,7 +150,7 @@ async function unsigned({ reviews, redact }: HomeDeps, { user }: Asker): Promise
       `${environment.toUpperCase()} · ${connection}: ${redact(headline)}`,
       `Request ${shortId}, released alone by ${name} at ${when(at)}: ${redact(reason)}`,
     ],
-    ...(broke === user
+    ...(accountsOf(linked(), broke).includes(user)
       ? {}
       : {
           buttons: [{ label: 'Sign the review', line: `review ${hold}`, confirm: `You looked at what ${name} did.` }],

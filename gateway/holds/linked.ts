@@ -8,8 +8,10 @@ export type LinkedPerson = { readonly slack: string; readonly issuer: string; re
  * Slack accounts that the configuration links to the requester: also where they asked from one of them, as for a change
  * of the rules, and by way of another identity of theirs. Theirs that is known comes first.
  */
-export const requesterSlack = (people: readonly LinkedPerson[], { operation: { principal } }: Hold): string[] =>
-  linked(people, principal.slack === undefined ? [] : [principal.slack], [principalKey(principal)]);
+export const requesterSlack = (
+  people: readonly LinkedPerson[],
+  { operation: { principal } }: Pick<Hold, 'operation'>,
+): string[] => linked(people, principal.slack === undefined ? [] : [principal.slack], [principalKey(principal)]);
 
 /** All Slack accounts of the person behind this one, itself first. */
 export const accountsOf = (people: readonly LinkedPerson[], user: string): string[] => linked(people, [user], []);
