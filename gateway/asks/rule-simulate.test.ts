@@ -134,6 +134,10 @@ describe('rules simulate', () => {
       allowed: 1,
       unknown: 0,
     });
+    for (const rule of ['masking:held', 'masking:reveal']) {
+      const masked = operation('a', DELETE, { verdict: 'hold', rules: ['default:write', rule] });
+      assert.equal((await simulated([masked], 'allow delete on orders')).allowed, 0, `${rule} asks all the same`);
+    }
     const denied = { slack: ['deny delete on orders'] };
     assert.equal((await simulated(entries, 'allow delete on orders', denied)).allowed, 0);
   });

@@ -132,7 +132,12 @@ class Tally {
     const verdict = then.evaluate(question);
     const mine = (verdict.kind === 'deny' ? [] : (verdict.budgets ?? [])).filter(({ rule }) => rule === this.#rule.id);
     if (verdict.rules.includes(this.#rule.id) && verdict.kind !== 'allow') this.#stopped(line, verdict.kind);
-    else if (this.#rule.verdict === 'allow' && passes(verdict) && !passes(now.evaluate(question))) {
+    else if (
+      this.#rule.verdict === 'allow' &&
+      passes(verdict) &&
+      !passes(now.evaluate(question)) &&
+      !isMasked(line.entry)
+    ) {
       this.#counts.allowed += 1;
       this.#sample(line, 'allow');
     } else if (mine.length > 0) {
@@ -194,6 +199,10 @@ class Tally {
     };
   }
 }
+
+/** What masking asks about is not recorded but for that it did, and no rule lets it pass. */
+const isMasked = ({ rules }: Line['entry']): boolean =>
+  Array.isArray(rules) && rules.some((rule) => String(rule).startsWith('masking:'));
 
 const passes = ({ kind }: Verdict): boolean => kind === 'allow';
 
