@@ -151,7 +151,9 @@ describe('countersign check', () => {
     rmSync(dir, { recursive: true });
   });
 
-  const check = async (change: { redis?: string; issuer?: string; web?: Record<string, string> } = {}) => {
+  const check = async (
+    change: { redis?: string; issuer?: string; audit?: string; web?: Record<string, string> } = {},
+  ) => {
     const upstream = await freePort(); // nobody listens there
     const file = join(dir, 'countersign.yaml');
     writeFileSync(
@@ -163,7 +165,7 @@ describe('countersign check', () => {
           : {}),
         state: { redis: change.redis ?? redis.url },
         keys: { own: `\${env:KEY}` },
-        audit: { dir, key: `\${env:KEY}` },
+        audit: { dir: change.audit ?? dir, key: `\${env:KEY}` },
         identity: { issuers: [{ issuer: change.issuer ?? issuer, audience: 'countersign' }] },
         approvals: { channel: 'C0MAIN', approvers: ['@dba'] },
         connections: [
@@ -194,6 +196,15 @@ describe('countersign check', () => {
     assert.match(out, /^ok {5}issuer http:.*: discovery answers$/m);
     assert.match(err, /^FAILED connection orders: /m);
     assert.doesNotMatch(out + err, /ed25519-secret/);
+  });
+
+  it('takes an audit directory that the gateway will make, and none that it cannot', async () => {
+    const [made, cannot] = [
+      await check({ audit: join(dir, 'made-later') }),
+      await check({ audit: join(dir, 'no', 'where') }),
+    ];
+    assert.match(made.out, /^ok {5}audit .*made-later: made at the start, [\d,]+ MB free$/m);
+    assert.match(cannot.err, /^FAILED audit .*: ENOENT/m);
   });
 
   it('says what sign-in lacks of its issuer', async () => {

@@ -82,6 +82,16 @@ describe('README.md', () => {
     }
   });
 
+  it('shows a first configuration that the gateway takes, once its keys are in it', () => {
+    const [, shown = ''] = /```yaml\n( *listen:[\s\S]+?)```/.exec(readme) ?? [];
+    const key = newKeyPair();
+    const sources = { env: { REDIS_URL: 'redis://127.0.0.1', ORDERS_PW: 'x' }, readFile: () => key.secret };
+    const [own, bot] = [key.public, newKeyPair().public];
+    const text = shown.replace(/^ {3}/gm, '').replace('ed25519:…', own).replace('ed25519:…', bot);
+    const { connections, rules } = parseConfig(text, { sources });
+    assert.deepEqual([connections.length, rules.length], [1, 1]);
+  });
+
   it('names every variable of the bot', () => {
     const known = [...read('bot/config.ts').matchAll(/^ {4}([A-Z]+(?:_[A-Z]+)*): /gm)].map(([, name = '']) => name);
     assert.ok(known.length > 10);
