@@ -10,13 +10,14 @@ import { withClient } from '../support/seed.ts';
 import type { Config } from '../support/world.ts';
 import { ask } from './ask.ts';
 import { rssBytes } from './cpu.ts';
+import type { Place } from './enter.ts';
 import { shown, spread } from './figures.ts';
 import { type BenchGateway, startGateway } from './gateway.ts';
 import { pgbench } from './pgbench.ts';
 import { atMost, type Row } from './report.ts';
 import { directRoute, ending, type Route } from './routes.ts';
 import type { Part, Stage } from './stage.ts';
-import { hold, type Place } from './waiter.ts';
+import { hold } from './waiter.ts';
 
 const CONNECTIONS = 9_000;
 const TLS_CONNECTIONS = 1_000;

@@ -19,6 +19,7 @@ do-nothing Node pipe, in interleaved rounds. Prints one Markdown table.
   --rounds N         interleaved rounds (5)
   --workers N|auto   the gateway's processes (left out: the product's default)
   --clients N,…      of the point selects (1,8,32)
+  --sessions N,…     recorded at once (8,500,1000)
   --modes MODE,…     of ${MODES.join(', ')}
   --routes ROUTE,…   of ${ROUTES.join(', ')}
   --held N           connections that wait (9000)
@@ -55,6 +56,7 @@ function read() {
         rounds: { type: 'string' },
         workers: { type: 'string' },
         clients: { type: 'string' },
+        sessions: { type: 'string' },
         modes: { type: 'string' },
         routes: { type: 'string' },
         held: { type: 'string' },
@@ -103,6 +105,9 @@ await bench(
     workers:
       values.workers === undefined || values.workers === 'auto' ? values.workers : count('workers', values.workers),
     clients: (values.clients ?? '1,8,32').split(',').map((text) => count('clients', text)),
+    sessions: (values.sessions ?? (values.quick ? '50' : '8,500,1000'))
+      .split(',')
+      .map((text) => count('sessions', text)),
     modes: chosen('modes', values.modes, MODES),
     routes: chosen('routes', values.routes, ROUTES).filter(isRoute),
     held: values.held === undefined ? undefined : count('held', values.held),

@@ -20,6 +20,8 @@ export type Options = {
   readonly profile: string | undefined;
   readonly rounds: number;
   readonly clients: readonly number[];
+  /** Recorded at once; one figure for each. */
+  readonly sessions: readonly number[];
   readonly modes: readonly string[];
   readonly routes: readonly RouteName[];
 };
@@ -62,7 +64,7 @@ export async function startStage(options: Options): Promise<Stage> {
       gateways: 0,
       bots: 0,
       gatewayKeys: [keys],
-      postgres: { max_connections: '1200' }, // of a thousand sessions at once
+      postgres: { max_connections: '2200' }, // of a thousand sessions at once, on two gateways
     });
     undo.push(() => world.stop());
     const { profile, workers } = options;
