@@ -70,7 +70,7 @@ export async function openRecording(deps: RecordingDeps): Promise<Recording | un
     minFreeBytes: config.audit.minFreeBytes ?? MIN_FREE_BYTES,
     audit,
     endSession: (session, reason) => registry.get(session)?.end(reason),
-    onLive: (summary) => shelf.live(summary),
+    onLive: (summaries) => shelf.live(summaries),
     onFinished: (summary) => void shelf.finished(summary),
     log,
   });

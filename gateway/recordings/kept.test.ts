@@ -289,7 +289,7 @@ describe('recordings in their store', () => {
     let alive = ['gw-1', 'gw-9'];
     const shelf = await open({ alive: async () => alive });
     const { endedAt, sha256, ...going } = summaryOf(randomBytes(10), { gateway: 'gw-9' });
-    shelf.live(going);
+    shelf.live([going]);
     const live = () => shelf.search({ live: true }, all).sessions.map(({ session }) => session);
     assert.deepEqual(live(), [going.session]);
     alive = ['gw-1'];

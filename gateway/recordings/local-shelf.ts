@@ -1,6 +1,6 @@
 /**
  * Recordings in a directory, and what is known of those of all gateways: beside each complete one lies its summary;
- * through a stream in Redis, signed, gateways tell each other. What Redis forgets, the directory still knows.
+ * through Redis, signed, gateways tell each other. What Redis forgets, the directory still knows.
  */
 import { constants, createReadStream } from 'node:fs';
 import { type FileHandle, open, readdir } from 'node:fs/promises';
@@ -9,17 +9,14 @@ import { setTimeout as after } from 'node:timers/promises';
 import { GatewayError } from '../errors.ts';
 import type { SignedStore } from '../state/signed.ts';
 import { LocalStore } from './local.ts';
-import { openSummary, sealSummary } from './sealed.ts';
 import { Index } from './search.ts';
 import { type Found, goesOn, type Search, type SessionSummary } from './shape.ts';
 import { recordingOf, SUMMARY } from './store.ts';
 import { RECORDING_FILE, summarySchema } from './summary.ts';
+import { Told } from './told.ts';
 
-const STREAM = 'countersign:recordings';
-const MOST_TOLD = 20_000; // in Redis; older ones are found in their directories
 const MOST_KNOWN = 300_000;
 const LOOK_MS = 1_000;
-const BATCH = 500;
 const COALESCE_MS = 250;
 const READ_AT_ONCE = 32;
 const CHUNK_BYTES = 64 << 10;
@@ -36,8 +33,8 @@ export class LocalShelf {
   readonly #options: ShelfOptions;
   readonly #files: LocalStore;
   readonly #index: Index;
+  readonly #told: Told;
   readonly #listeners = new Set<() => void>();
-  #last = '0-0';
   #timer: NodeJS.Timeout | undefined;
   #soon: NodeJS.Timeout | undefined;
   #looking: Promise<void> | undefined;
@@ -48,6 +45,10 @@ export class LocalShelf {
     this.#options = options;
     this.#files = new LocalStore(options.dir);
     this.#index = new Index(options.mostKnown ?? MOST_KNOWN);
+    this.#told = new Told(options.store, {
+      learn: (summary) => this.learn(summary),
+      ignored: (reason) => options.log.warn({ reason }, 'a summary of a recording was ignored'),
+    });
   }
 
   /** Resolves once what the directory knows is known here. */
@@ -80,10 +81,12 @@ export class LocalShelf {
     return () => this.#listeners.delete(listener);
   }
 
-  /** A session goes on. */
-  live(summary: SessionSummary): void {
-    this.#known(summary);
-    void this.#tell(summary);
+  /** Sessions go on; or have ended without a recording that is complete. */
+  live(summaries: readonly SessionSummary[]): void {
+    for (const summary of summaries) this.#known(summary);
+    const [going, ended] = [summaries.filter(goesOn), summaries.filter((summary) => !goesOn(summary))];
+    if (going.length > 0) void this.#told.live(going);
+    for (const summary of ended) void this.#told.last(summary);
   }
 
   /** It is complete. Never rejects: what is not told now is found in the directory. */
@@ -94,7 +97,7 @@ export class LocalShelf {
     } catch (error) {
       this.#options.log.warn({ session: summary.session, reason: String(error) }, 'a summary was not written');
     }
-    await this.#tell(summary);
+    await this.#told.last(summary);
   }
 
   /** @throws GatewayError RECORDING where it is not here */
@@ -152,7 +155,7 @@ export class LocalShelf {
     const summary = this.#index.find(session);
     if (!summary) return;
     this.learn({ ...summary, removed: true });
-    await this.#tell({ ...summary, removed: true });
+    await this.#told.last({ ...summary, removed: true });
   }
 
   /** What somebody else said, and could say. */
@@ -183,17 +186,6 @@ export class LocalShelf {
     }, COALESCE_MS).unref();
   }
 
-  async #tell(summary: SessionSummary): Promise<void> {
-    const { store } = this.#options;
-    try {
-      const sealed = sealSummary(store, summary);
-      const about = ['session', summary.session, 'summary', sealed] as const;
-      await store.redis.xadd(STREAM, 'MAXLEN', '~', MOST_TOLD, '*', ...about);
-    } catch {
-      // Redis is away: the gateway says so elsewhere, and the directory knows
-    }
-  }
-
   #schedule(ms: number): void {
     if (this.#stopped) return;
     this.#timer = setTimeout(() => {
@@ -204,26 +196,9 @@ export class LocalShelf {
     }, ms).unref();
   }
 
-  /** What others told since the last time. */
   async #look(): Promise<void> {
-    const { store, log } = this.#options;
     try {
-      for (let more = true; more && !this.#stopped; ) {
-        const told = await store.redis.xrange(STREAM, `(${this.#last}`, '+', 'COUNT', BATCH);
-        for (const [id, fields] of told) {
-          this.#last = id;
-          const [, session = '', , sealed = ''] = fields;
-          try {
-            this.learn(openSummary(store, session, sealed));
-          } catch (error) {
-            log.warn({ reason: String(error) }, 'a summary of a recording was ignored');
-          }
-        }
-        more = told.length === BATCH;
-      }
-      // A Redis that was emptied counts from the start again.
-      const newest = await store.redis.xrevrange(STREAM, '+', '-', 'COUNT', 1);
-      if (newest.length > 0 && isOlder(newest[0]?.[0] ?? '', this.#last)) this.#last = '0-0';
+      await this.#told.look();
       this.#trouble = undefined;
     } catch (error) {
       this.#trouble = `Redis does not tell what others recorded: ${error instanceof Error ? error.message : String(error)}`;
@@ -251,11 +226,3 @@ export class LocalShelf {
     this.#index.fill(summaries);
   }
 }
-
-const isOlder = (a: string, b: string): boolean => {
-  const [[aMs = 0, aSeq = 0], [bMs = 0, bSeq = 0]] = [a, b].map((id) => id.split('-').map(Number)) as [
-    number[],
-    number[],
-  ];
-  return aMs < bMs || (aMs === bMs && aSeq < bSeq);
-};

@@ -67,7 +67,7 @@ describe('a recorder', () => {
       minFreeBytes: 0,
       audit: { append: (entry) => void entries.push(entry) },
       endSession: (session, reason) => void ended.push([session, reason]),
-      onLive: (summary) => void live.push(summary),
+      onLive: (summaries) => void live.push(...summaries),
       onFinished: (summary, path) => void finished.push({ summary, path }),
       log: { warn: () => {}, error: () => {} },
       ...options,
@@ -368,8 +368,25 @@ describe('a recorder', () => {
       entry(head.session, 'operation', { verdict: 'allow' });
       await recorder.written();
     }
-    assert.ok(live.length >= 1 && live.length < 5, `${live.length} times`);
+    assert.ok(await eventually(() => live.length > 0));
+    for (let n = 0; n < 20; n++) {
+      entry(head.session, 'operation', { verdict: 'allow' });
+      await recorder.written();
+    }
+    assert.ok(live.length < 5, `${live.length} times`);
     assert.equal(live[0]?.endedAt, undefined);
+  });
+
+  it('tells of sessions that begin together and then are idle, many in one word', async () => {
+    const words: (readonly SessionSummary[])[] = [];
+    const { recorder } = await start({ onLive: (summaries) => void words.push(summaries) });
+    const heads = Array.from({ length: 150 }, () => headOf());
+    for (const head of heads) recorder.begin(head);
+    assert.ok(await eventually(() => new Set(words.flat().map(({ session }) => session)).size === heads.length));
+    assert.deepEqual(
+      words.map(({ length }) => length),
+      [100, 50],
+    );
   });
 
   it('does not begin where its directory cannot be made', async () => {

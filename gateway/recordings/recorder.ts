@@ -9,14 +9,13 @@ import { newFileKey, type WrappingKey } from './keys.ts';
 import { type Order, type PressTimes, type Report, type Sealed, startPress } from './press.ts';
 import { Reel } from './reel.ts';
 import type { RecordedHead, SessionSummary } from './shape.ts';
+import { Telling } from './telling.ts';
 
 const TICK_MS = 40; // a crash loses what came since the last: some 50 ms with the thread's own share, more under load
 const SEAL_MS = 5_000;
 const OPEN_FILES = 4_000; // opening one anew costs more than what is written to it
 const DISK_CHECK_MS = 1_000;
 const FULL_BYTES = 32 << 20; // of all sessions together, on their way to the disk
-const TOLD_EVERY_MS = 5_000;
-const TOLD_AT_ONCE = 10; // summaries a tick: each is signed
 const SEALS_AN_ENTRY = 200;
 const SYNC_MS = 10_000;
 const LINGER_MS = 200; // what is put on record of a session right behind its end belongs to it
@@ -33,8 +32,8 @@ export type RecorderOptions = {
   readonly audit: Pick<Audit, 'append'>;
   /** Its recording cannot go on, and so it must not either. */
   readonly endSession: (session: string, reason: string) => void;
-  /** Others may look for it from now on; said again now and then while it lasts. */
-  readonly onLive: (summary: SessionSummary) => void;
+  /** Others may look for them from now on; said again now and then while they last. */
+  readonly onLive: (summaries: readonly SessionSummary[]) => void;
   /** It is complete, sealed, and lies at `path`. */
   readonly onFinished: (summary: SessionSummary, path: string) => void;
   readonly log: { warn(details: object, message: string): void; error(details: object, message: string): void };
@@ -57,6 +56,7 @@ export class Recorder {
   readonly #ending = new Map<string, Reel>();
   readonly #dirty = new Set<Reel>();
   readonly #waiting = new Map<Reel, () => void>();
+  readonly #telling: Telling;
   #pending = 0;
   #queued = 0;
   #thread: Worker | undefined;
@@ -71,6 +71,7 @@ export class Recorder {
   constructor(options: RecorderOptions) {
     this.#options = options;
     this.#now = options.now ?? Date.now;
+    this.#telling = new Telling(options.onLive);
   }
 
   /** @throws GatewayError CONFIG where the directory cannot be had */
@@ -119,8 +120,7 @@ export class Recorder {
     const id = head.session;
     this.#order({ do: 'begin', id, path: reel.path, first: locked?.first ?? first, key: locked?.key });
     if (locked) this.#order({ do: 'lines', batch: [id, first], weight: 0 });
-    this.#dirty.add(reel); // it is there to be found from now on
-    this.#schedule();
+    this.#telling.begun(reel);
     return reel;
   }
 
@@ -200,22 +200,7 @@ export class Recorder {
     this.#queued -= weight;
     this.#pending += weight;
     if (batch.length > 0) this.#order({ do: 'lines', batch, weight });
-    this.#tell();
     this.#dirty.clear();
-  }
-
-  /** Others hear of sessions that changed, a few at a time. */
-  #tell(): void {
-    const now = performance.now();
-    let left = TOLD_AT_ONCE;
-    for (const reel of this.#dirty) {
-      if (left === 0) return;
-      if (!reel.changed || reel.ended || (reel.toldAt > 0 && now - reel.toldAt < TOLD_EVERY_MS)) continue;
-      reel.changed = false;
-      reel.toldAt = now;
-      left--;
-      this.#options.onLive(reel.summary);
-    }
   }
 
   #isFull(reel: Reel, again: () => void): boolean {
@@ -227,6 +212,7 @@ export class Recorder {
   #finish(reel: Reel): void {
     const { session } = reel.head;
     if (!this.#reels.delete(session)) return; // it has failed, or all are closed
+    this.#telling.over(reel);
     this.#ending.set(session, reel);
     this.#flush();
     hangUp(reel);
@@ -300,8 +286,7 @@ export class Recorder {
         reel.sha256 = sha256;
         done.push(reel);
       }
-      const { file } = reel.summary;
-      recordings.push({ session: id, file, bytes, sha256, ...(end ? { end } : {}) });
+      recordings.push({ session: id, file: reel.file, bytes, sha256, ...(end ? { end } : {}) });
     }
     try {
       for (let at = 0; at < recordings.length; at += SEALS_AN_ENTRY) {
@@ -324,6 +309,7 @@ export class Recorder {
     if (!reel) return;
     this.#ending.delete(id);
     this.#reels.delete(id);
+    this.#telling.over(reel);
     hangUp(reel);
     try {
       audit.append({ kind: 'recording.failed', session: id, reason });
@@ -332,7 +318,7 @@ export class Recorder {
     }
     const why = `its recording cannot be written: ${reason}`;
     reel.summing.take({ kind: 'session.end', reason: why }, this.#now()); // nobody shall think that it goes on
-    onLive(reel.summary);
+    onLive([reel.summary]);
     endSession(id, why);
   }
 

@@ -16,6 +16,8 @@ export type ReelDeps = {
 
 export class Reel implements Tape {
   readonly head: RecordedHead;
+  /** Below the directory of recordings; and with it. */
+  readonly file: string;
   readonly path: string;
   readonly summing: Summing;
   readonly resultBytes: number;
@@ -30,14 +32,14 @@ export class Reel implements Tape {
   lines = 0;
   /** Nothing more comes. */
   ended = false;
-  /** When others were last told of it, ms of the monotonic clock; and whether it has changed since. */
-  toldAt = 0;
+  /** Its summary, since others were told of it. */
   changed = true;
   /** Hear each batch of lines as it leaves for the file; an empty one is the end. */
   readonly listeners = new Set<(text: string) => void>();
 
   constructor(head: RecordedHead, file: string, path: string, deps: ReelDeps) {
     this.head = head;
+    this.file = file;
     this.path = path;
     this.summing = new Summing(head, file);
     this.resultBytes = deps.resultBytes;

@@ -4,7 +4,7 @@ import { randomUUID } from 'node:crypto';
 import { mkdir, mkdtemp, rm, stat, symlink, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { after, before, beforeEach, describe, it } from 'node:test';
+import { after, before, beforeEach, describe, it, mock } from 'node:test';
 import { Redis } from 'ioredis';
 import { newKeyPair, signingKey, verifyingKey } from '../../queue/sign.ts';
 import { startRedis, type TestRedis } from '../../test/support/redis.ts';
@@ -177,7 +177,7 @@ describe('a shelf', () => {
     const elsewhere = await mkdtemp(join(tmpdir(), 'countersign-shelf-'));
     const [mine, theirs] = [await open(), await open(elsewhere)];
     const summary = summaryOf(1, { gateway: 'gw-2' });
-    theirs.live(summary);
+    theirs.live([summary]);
     assert.ok(await eventually(() => mine.find(summary.session)));
     await mkdir(dirname(join(elsewhere, summary.file)), { recursive: true });
     await theirs.finished({ ...summary, endedAt: START, sha256: 'b'.repeat(64) });
@@ -198,7 +198,7 @@ describe('a shelf', () => {
     assert.deepEqual(again.find(summary.session), summary);
     assert.equal(await bytesOf(again, summary), 'recorded\n');
     const late = summaryOf(2);
-    again.live(late);
+    again.live([late]);
     assert.ok(await eventually(() => first.find(late.session)), 'a stream that began anew is read from its start');
   });
 
@@ -214,10 +214,57 @@ describe('a shelf', () => {
     await tell(b.session, storeOf().sealed(a, key(a.session)));
     await tell(b.session, storeOf().sealed({ ...b, file: '../../etc/passwd' }, key(b.session)));
     await commands.xadd('countersign:recordings', '*', 'nonsense', 'x');
-    shelf.live(good);
-    assert.ok(await eventually(() => warned.length >= 4));
+    const live = (sealed: string) => commands.xadd('countersign:recordings:live', '*', 'live', sealed);
+    await live(forged.sealed([a], key('live')));
+    await live(storeOf().sealed([a], key(a.session)));
+    await live(storeOf().sealed([{ ...b, file: '../../etc/passwd' }], key('live')));
+    await commands.xadd('countersign:recordings:live', '*', 'nonsense', 'x');
+    const other = await open();
+    other.live([good]);
+    assert.ok(await eventually(() => shelf.find(good.session)));
+    assert.ok(warned.length >= 8);
     assert.equal(shelf.find(a.session) ?? shelf.find(b.session), undefined);
-    assert.ok(shelf.find(good.session));
+  });
+
+  it('hears of many that go on in one signed word, and of what is too much for one in several', async () => {
+    const [mine, theirs] = [await open(), await open()];
+    const many = Array.from({ length: 100 }, (_, n) => summaryOf(n, { gateway: 'gw-2' }));
+    theirs.live(many);
+    assert.ok(await eventually(() => many.every(({ session }) => mine.find(session))));
+    assert.equal(await commands.xlen('countersign:recordings:live'), 1);
+    const relations = Array.from({ length: 200 }, (_, n) => `public.${'t'.repeat(190)}${n}`);
+    const large = Array.from({ length: 60 }, (_, n) => summaryOf(n, { gateway: 'gw-2', relations }));
+    theirs.live(large);
+    assert.ok(await eventually(() => large.every(({ session }) => mine.find(session))));
+    assert.equal(await commands.xlen('countersign:recordings:live'), 5, 'of at most a megabyte each');
+  });
+
+  it('does not verify what it said itself', async () => {
+    const store = storeOf();
+    const verified = mock.method(store, 'open');
+    const shelf = await open(dir, store);
+    const [going, complete, theirs] = [
+      summaryOf(1),
+      summaryOf(2, { sha256: 'd'.repeat(64) }),
+      summaryOf(3, { sha256: 'e'.repeat(64) }),
+    ] as const;
+    shelf.live([going]);
+    for (const summary of [complete, theirs]) await put(summary);
+    await shelf.finished(complete);
+    await (await open()).finished(theirs);
+    assert.ok(await eventually(() => shelf.find(theirs.session)), 'the last that was said');
+    assert.equal(verified.mock.callCount(), 1);
+  });
+
+  it('leaves in Redis what was said of live sessions in the last minutes, and nothing older', async () => {
+    const shelf = await open();
+    for (let n = 1; n <= 300; n++) await commands.xadd('countersign:recordings:live', `${n}-0`, 'live', 'old');
+    const summary = summaryOf(1);
+    for (let operations = 1; operations < 3; operations++) {
+      shelf.live([{ ...summary, operations }]);
+      await commands.ping(); // behind it
+    }
+    assert.ok((await commands.xlen('countersign:recordings:live')) < 102, 'Redis removes them by the hundred');
   });
 
   it('opens nothing but recordings, and follows no link', async () => {

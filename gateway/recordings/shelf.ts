@@ -125,8 +125,8 @@ export class Shelf {
     return this.#local.onChange(listener);
   }
 
-  live(summary: SessionSummary): void {
-    this.#local.live(summary);
+  live(summaries: readonly SessionSummary[]): void {
+    this.#local.live(summaries);
   }
 
   /** Never rejects. What is sealed and never ended was left by a gateway that died. */
