@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { keys, newDir, openTrail, operation, written } from '../../test/support/trail.ts';
 import { GatewayError } from '../errors.ts';
+import { Disk } from './disk.ts';
 import { listSegments, type SegmentName } from './files.ts';
 import { verifyDir } from './verify.ts';
 
@@ -179,6 +180,72 @@ describe('the audit writer', () => {
     }
     trail.append(operation(2));
     await trail.close();
+  });
+
+  it('refuses when the disk has taken nothing for a while, and not when the process itself stood still', async () => {
+    const gate = newGate();
+    let slow = false;
+    const trail = await openTrail(newDir(), {
+      open: async (path) => {
+        const handle = await open(path, 'ax');
+        const write = handle.write.bind(handle) as (bytes: Buffer, at: number, length: number) => Promise<unknown>;
+        handle.write = (async (bytes: Buffer, at: number, length: number) => {
+          if (slow) await gate.promise;
+          return write(bytes, at, length);
+        }) as typeof handle.write;
+        return handle;
+      },
+    });
+    for (let n = 0; n < 3; n++) {
+      trail.append(operation(n));
+      for (const until = performance.now() + 1_500; performance.now() < until; ); // no core, or a long turn
+      trail.append(operation(10 + n));
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    slow = true;
+    trail.append(operation(20));
+    const from = performance.now();
+    while (trail.trouble() !== 'the audit trail lags behind') {
+      assert.ok(performance.now() - from < 10_000, 'a disk that hangs is not noticed');
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    }
+    assert.ok(performance.now() - from > 900);
+    slow = false;
+    gate.open();
+    await trail.close();
+  });
+
+  it('goes on where somebody looks after its file in the moment in which that is full and closed', async () => {
+    const closing = newGate();
+    const closed = newGate();
+    const failures: Error[] = [];
+    const disk = new Disk({
+      onFailure: (error) => failures.push(error),
+      open: async (path) => {
+        const handle = await open(path, 'ax');
+        const close = handle.close.bind(handle);
+        handle.close = async () => {
+          await close();
+          closing.open();
+          await closed.promise;
+        };
+        return handle;
+      },
+    });
+    const dir = newDir();
+    disk.file(join(dir, 'one'));
+    disk.push(Buffer.from('one'));
+    await disk.settled();
+    disk.file(join(dir, 'two'));
+    disk.push(Buffer.from('two'));
+    const settled = disk.settled();
+    await closing.promise;
+    await disk.checkPlace();
+    closed.open();
+    await settled;
+    assert.deepEqual(failures, []);
+    assert.equal(await readFile(join(dir, 'two'), 'utf8'), 'two');
+    await disk.close();
   });
 
   it('notices that its file was deleted under it', async () => {

@@ -1,6 +1,7 @@
 /** Lines to disk in order, one file after another, one fsync for all who wait. Knows nothing of what it writes. */
 import { type FileHandle, open, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { OwnTime } from './own-time.ts';
 
 /** A stretch of memory for the file that is open, or the path of the file to open next. */
 type Item = { readonly memory: ArrayBufferLike; readonly from: number; to: number } | { readonly path: string };
@@ -26,6 +27,7 @@ export class Disk {
   #written = 0;
   #synced = 0;
   #oldestUnwritten = 0;
+  readonly #time = new OwnTime();
   #running = false;
   #syncing: Promise<void> | undefined;
   #timer: NodeJS.Timeout | undefined;
@@ -41,10 +43,10 @@ export class Disk {
     return this.#failure;
   }
 
-  /** What has been pushed and not yet handed to the kernel. */
+  /** What has been pushed and not yet handed to the kernel; `ms`: for how long this process has been waiting for that. */
   lag(): { readonly bytes: number; readonly ms: number } {
     const bytes = this.#pushed - this.#written;
-    return { bytes, ms: bytes === 0 ? 0 : performance.now() - this.#oldestUnwritten };
+    return { bytes, ms: bytes === 0 ? 0 : this.#time.now() - this.#oldestUnwritten };
   }
 
   get dirty(): boolean {
@@ -53,7 +55,7 @@ export class Disk {
 
   /** The memory is left alone until it is on disk. What lies right behind the bytes pushed before leaves with them. */
   push(bytes: Buffer): void {
-    if (this.#pushed === this.#written) this.#oldestUnwritten = performance.now();
+    if (this.#pushed === this.#written) this.#oldestUnwritten = this.#time.now();
     const { buffer: memory, byteOffset: from, length } = bytes;
     const last = this.#queue.at(-1);
     if (last && 'memory' in last && last.memory === memory && last.to === from) last.to += length;
@@ -112,6 +114,7 @@ export class Disk {
     while (this.#syncing) await this.#syncing;
     clearTimeout(this.#timer);
     clearImmediate(this.#soon);
+    this.#time.stop();
     await this.#handle?.close().catch(() => {});
     this.#handle = undefined;
   }
@@ -145,7 +148,7 @@ export class Disk {
     const item = this.#queue.shift();
     if (!item) return;
     if ('path' in item) return this.#next(item.path);
-    const since = performance.now();
+    const since = this.#time.now();
     await writeAll(this.#handle, Buffer.from(item.memory as ArrayBuffer, item.from, item.to - item.from));
     this.#written += item.to - item.from;
     this.#oldestUnwritten = since;
@@ -174,10 +177,11 @@ export class Disk {
 
   async #next(path: string): Promise<void> {
     while (this.#syncing) await this.#syncing;
-    if (this.#handle) {
+    const full = this.#handle;
+    if (full) {
       await this.#sync();
-      await this.#handle.close();
-      this.#handle = undefined;
+      this.#handle = undefined; // whoever looks after it meanwhile would find a file that is closed
+      await full.close();
     }
     this.#handle = await this.#open(path);
     this.#path = path;
