@@ -215,6 +215,39 @@ describe('the audit writer', () => {
     await trail.close();
   });
 
+  it('writes all that lies there at once, also where the kernel takes only a part of it', async () => {
+    const dir = newDir();
+    let writes = 0;
+    const disk = new Disk({
+      onFailure: () => {},
+      open: async (path) => {
+        const handle = await open(path, 'ax');
+        const write = handle.write.bind(handle) as (bytes: Buffer, at: number, length: number) => Promise<unknown>;
+        handle.write = ((bytes: Buffer, at: number, length: number) => {
+          writes++;
+          return write(bytes, at, length);
+        }) as typeof handle.write;
+        const writev = handle.writev.bind(handle);
+        handle.writev = (async (all: readonly Buffer[]) => {
+          writes++;
+          return await writev(
+            all.length < 20 ? all : [...all.slice(0, 20), all[20]?.subarray(0, 10) ?? Buffer.alloc(0)],
+          );
+        }) as unknown as typeof handle.writev;
+        return handle;
+      },
+    });
+    disk.file(join(dir, 'one'));
+    disk.push(Buffer.from('first'));
+    await disk.settled();
+    const stretches = Array.from({ length: 25 }, (_, n) => Buffer.alloc(100_000, `${n} `));
+    for (const stretch of stretches) disk.push(stretch);
+    await disk.settled();
+    assert.ok(writes <= 1 + 1 + 5, `${writes} writes`);
+    assert.deepEqual(await readFile(join(dir, 'one')), Buffer.concat([Buffer.from('first'), ...stretches]));
+    await disk.close();
+  });
+
   it('goes on where somebody looks after its file in the moment in which that is full and closed', async () => {
     const closing = newGate();
     const closed = newGate();

@@ -3,8 +3,10 @@ import { type FileHandle, open, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { OwnTime } from './own-time.ts';
 
-/** A stretch of memory for the file that is open, or the path of the file to open next. */
-type Item = { readonly memory: ArrayBufferLike; readonly from: number; to: number } | { readonly path: string };
+/** Of memory, for the file that is open. */
+type Stretch = { readonly memory: ArrayBufferLike; readonly from: number; to: number };
+/** Or the path of the file to open next. */
+type Item = Stretch | { readonly path: string };
 type Waiter = { readonly upTo: number; resolve(): void; reject(error: Error): void };
 
 /** Must create: a file that is already there is never appended to. */
@@ -14,6 +16,7 @@ const createFile: OpenFile = (path) => open(path, 'ax', 0o600);
 /** What `push` alone asks for: on its way to the kernel within 5 ms. */
 const WRITE_WITHIN_MS = 3;
 const MAX_GATHERED_BYTES = 256 * 1024;
+const MOST_AT_ONCE_BYTES = 4 << 20; // in one write, which a slow disk may take a while for
 
 export class Disk {
   readonly #open: OpenFile;
@@ -149,8 +152,16 @@ export class Disk {
     if (!item) return;
     if ('path' in item) return this.#next(item.path);
     const since = this.#time.now();
-    await writeAll(this.#handle, Buffer.from(item.memory as ArrayBuffer, item.from, item.to - item.from));
-    this.#written += item.to - item.from;
+    // All that lies here for this file: on a busy event loop the next write is a long turn away.
+    const stretches = [item];
+    let bytes = item.to - item.from;
+    for (let next = this.#queue[0]; next && 'memory' in next && bytes < MOST_AT_ONCE_BYTES; next = this.#queue[0]) {
+      this.#queue.shift();
+      stretches.push(next);
+      bytes += next.to - next.from;
+    }
+    await writeAll(this.#handle, stretches);
+    this.#written += bytes;
     this.#oldestUnwritten = since;
     this.#syncIfAwaited();
   }
@@ -198,7 +209,13 @@ export class Disk {
   }
 }
 
-async function writeAll(handle: FileHandle | undefined, bytes: Buffer): Promise<void> {
+async function writeAll(handle: FileHandle | undefined, stretches: readonly Stretch[]): Promise<void> {
   if (!handle) throw new Error('no file is open');
-  for (let at = 0; at < bytes.length; ) at += (await handle.write(bytes, at, bytes.length - at)).bytesWritten;
+  const all = stretches.map(({ memory, from, to }) => Buffer.from(memory as ArrayBuffer, from, to - from));
+  let done = all.length > 1 ? (await handle.writev(all)).bytesWritten : 0;
+  for (const bytes of all) {
+    let at = Math.min(done, bytes.length);
+    done -= at;
+    while (at < bytes.length) at += (await handle.write(bytes, at, bytes.length - at)).bytesWritten;
+  }
 }
