@@ -25,6 +25,9 @@ export class Chain {
   #link: Link;
   #slab = Buffer.alloc(0);
   #end = 0;
+  /** Of the last line: where its members are. */
+  #from = 0;
+  #to = 0;
 
   constructor(link: Link) {
     this.#link = link;
@@ -34,10 +37,16 @@ export class Chain {
     return this.#link;
   }
 
+  /** The last entry's own members, as they stand in its line. */
+  get members(): Buffer {
+    return this.#slab.subarray(this.#from, this.#to);
+  }
+
   /** The next line, with its line feed. `members` are the entry's own, as JSON without braces. */
   add(at: string, members: string): Buffer {
     const seq = this.#link.seq + 1;
-    const body = `{"seq":${seq},"at":"${at}","prev":"${this.#link.hash}"${members === '' ? '' : `,${members}`}}`;
+    const before = `{"seq":${seq},"at":"${at}","prev":"${this.#link.hash}"${members === '' ? '' : ','}`;
+    const body = `${before}${members}}`;
     const most = body.length * MAX_UTF8 + HASH_SUFFIX_LENGTH + 1;
     if (this.#slab.length - this.#end < most) {
       this.#slab = Buffer.allocUnsafeSlow(Math.max(SLAB_BYTES, most));
@@ -47,6 +56,8 @@ export class Chain {
     const from = this.#end;
     const to = from + slab.write(body, from);
     const digest = hash('sha256', slab.subarray(from, to), 'hex');
+    this.#from = from + before.length; // ASCII
+    this.#to = to - 1;
     this.#end = to - 1 + slab.write(`,"hash":"${digest}"}\n`, to - 1, 'latin1');
     this.#link = { seq, hash: digest };
     return slab.subarray(from, this.#end);

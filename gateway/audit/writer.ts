@@ -43,8 +43,8 @@ export type AuditOptions = {
   /** How often a changed head is signed into the chain and published. */
   readonly headEveryMs?: number;
   readonly publishHead?: (head: PublishedHead) => void | Promise<void>;
-  /** An entry was written; `members` as it stands in the file. Must not throw. */
-  readonly onEntry?: (entry: AuditEntry, members: string) => void;
+  /** An entry was written; `members` as it stands in the file, in memory that never changes. Must not throw. */
+  readonly onEntry?: (entry: AuditEntry, members: Buffer) => void;
   readonly onSeal?: (sealed: { readonly file: string; readonly seq: number; readonly hash: string }) => void;
   readonly now?: () => number;
   readonly log?: { error(details: object, message: string): void; warn(details: object, message: string): void };
@@ -146,9 +146,8 @@ class Trail implements AuditTrail {
   append(entry: AuditEntry): void {
     const trouble = this.#refusal(entry.kind);
     if (trouble) throw new GatewayError('AUDIT', trouble, { hint: 'the operator finds the cause in the gateway log' });
-    const members = renderMembers(entry);
-    this.#write(members);
-    this.#options.onEntry?.(entry, members);
+    this.#write(renderMembers(entry));
+    this.#options.onEntry?.(entry, this.#lines.members);
   }
 
   async commit(entry: AuditEntry): Promise<void> {

@@ -28,7 +28,7 @@ export type RecordingDeps = {
 export type Recording = {
   /** Starts a session's recording. @throws GatewayError AUDIT where it cannot be kept: then it must not begin */
   readonly record: (beginning: Beginning) => Tape;
-  readonly entered: (entry: AuditEntry, members: string) => void;
+  readonly entered: (entry: AuditEntry, members: Buffer) => void;
   readonly library: Recordings;
   /** Look for what is there already, and for what dead gateways left: Redis can be asked from now on. */
   find(): void;

@@ -12,14 +12,12 @@ export type Listener = {
   stop(): Promise<void>;
 };
 
-/** Something a client was given. Made into the members of a JSON object, without braces, a moment later. */
-export type Given = { /** Bytes it keeps alive meanwhile. */ readonly weight: number; members(): string };
-
 /** What records one session as its client saw it. */
 export type Tape = {
   /** So much of one result is kept, bytes; beyond it is only counted. */
   readonly resultBytes: number;
-  given(piece: Given): void;
+  /** What the client was given: the members of a JSON object, without braces. */
+  given(members: string): void;
   /** More lies here than can be written: no more should come before `again` is called, once. */
   full(again: () => void): boolean;
   /** The session is over, and its end on record. */

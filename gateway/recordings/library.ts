@@ -105,7 +105,7 @@ export class Library implements Recordings {
 
   #lines(session: string, reel: Reel | undefined): AsyncGenerator<Line> {
     const { shelf, keys } = this.#deps;
-    if (reel) return readRecording(createReadStream(reel.path), { keys });
+    if (reel) return readRecording(createReadStream(reel.place.path), { keys });
     const summary = shelf.find(session);
     if (!summary) throw new GatewayError('RECORDING', 'nothing is known of a session of that id');
     const { sha256 } = summary;

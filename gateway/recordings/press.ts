@@ -8,17 +8,27 @@ import type * as nodePath from 'node:path';
 import { type MessagePort, Worker } from 'node:worker_threads';
 
 export type Order =
-  /** `first`: the line at the top of the file, never encrypted. `key`: 32 bytes, for what follows it. */
+  /**
+   * `slot`: what it is called from now on. `first`: the line at the top of the file, never encrypted. `key`: 32 bytes,
+   * for what follows it, which is `text`.
+   */
   | {
       readonly do: 'begin';
+      readonly slot: number;
       readonly id: string;
       readonly path: string;
       readonly first: string;
-      readonly key?: Uint8Array | undefined;
+      readonly key?: Uint8Array;
+      readonly text?: string;
     }
-  /** Text for each, one after the other: id, text, id, text. */
-  | { readonly do: 'lines'; readonly batch: readonly string[]; readonly weight: number }
-  | { readonly do: 'end'; readonly id: string }
+  /** Of many, as they came; whose is in `index`: slot, bytes, slot, bytes. */
+  | {
+      readonly do: 'lines';
+      readonly bytes: Uint8Array;
+      readonly index: readonly number[];
+      readonly weight: number;
+    }
+  | { readonly do: 'end'; readonly slot: number }
   /** Answered once all that was ordered before is with the kernel; `seal`: and on disk, and said how far. */
   | { readonly do: 'sync'; readonly token: number; readonly seal: boolean }
   | { readonly do: 'close' };
@@ -47,6 +57,7 @@ export function press(
 ): void {
   const SEGMENT_BYTES = 1 << 20;
   type File = {
+    readonly slot: number;
     readonly id: string;
     readonly path: string;
     readonly hash: nodeCrypto.Hash;
@@ -60,7 +71,7 @@ export function press(
     segmentBytes: number;
   };
   /** Least recently written first. */
-  const files = new Map<string, File>();
+  const files = new Map<number, File>();
   let open = 0;
   const say = (report: Report) => port.postMessage(report);
 
@@ -71,7 +82,7 @@ export function press(
     open--;
   };
   const failed = (file: File, error: unknown): void => {
-    files.delete(file.id);
+    files.delete(file.slot);
     try {
       letGo(file);
     } catch {
@@ -112,7 +123,7 @@ export function press(
     file.hash.update(bytes);
     file.bytes += bytes.length;
   };
-  const encrypted = (file: File, key: Uint8Array, text: string): Uint8Array => {
+  const encrypted = (file: File, key: Uint8Array, text: Uint8Array): Uint8Array => {
     if (!file.cipher) {
       const nonce = Buffer.alloc(12);
       nonce.writeBigUInt64BE(BigInt(file.segments), 4);
@@ -121,7 +132,7 @@ export function press(
       file.segments++;
       file.segmentBytes = 0;
     }
-    const body = file.cipher.update(text, 'utf8');
+    const body = file.cipher.update(text);
     const piece = Buffer.allocUnsafe(4 + body.length);
     piece.writeUInt32BE(body.length);
     body.copy(piece, 4);
@@ -142,30 +153,40 @@ export function press(
       failed(file, error);
     }
   };
-  const begin = ({ id, path: at, first, key }: Extract<Order, { do: 'begin' }>): void => {
+  const begin = ({ slot, id, path: at, first, key, text }: Extract<Order, { do: 'begin' }>): void => {
     const hash = crypto.createHash('sha256');
     const segment = { cipher: undefined, segments: 0, segmentBytes: 0 };
-    const file: File = { id, path: at, hash, key, fd: undefined, bytes: 0, sealed: -1, ...segment };
+    const file: File = { slot, id, path: at, hash, key, fd: undefined, bytes: 0, sealed: -1, ...segment };
     guarded(file, () => {
       const { O_WRONLY, O_APPEND, O_CREAT, O_EXCL, O_NOFOLLOW } = fs.constants;
       fs.mkdirSync(path.dirname(at), { recursive: true, mode: 0o700 });
       file.fd = opened(at, O_WRONLY | O_APPEND | O_CREAT | O_EXCL | O_NOFOLLOW);
       open++;
-      files.set(id, file);
+      files.set(slot, file);
       write(file, Buffer.from(first, 'utf8'));
+      if (key && text) write(file, encrypted(file, key, Buffer.from(text, 'utf8')));
     });
   };
-  const lines = (batch: readonly string[]): void => {
-    for (let at = 0; at < batch.length; at += 2) {
-      const file = files.get(batch[at]!);
+  const lines = (bytes: Uint8Array, index: readonly number[]): void => {
+    const of = new Map<number, Uint8Array[]>();
+    for (let at = 0, n = 0; n < index.length; n += 2) {
+      const [slot, length] = [index[n]!, index[n + 1]!];
+      const piece = bytes.subarray(at, at + length);
+      const before = of.get(slot);
+      if (before) before.push(piece);
+      else of.set(slot, [piece]);
+      at += length;
+    }
+    for (const [slot, pieces] of of) {
+      const file = files.get(slot);
       if (!file) continue;
-      const text = batch[at + 1]!;
       guarded(file, () => {
-        write(file, file.key ? encrypted(file, file.key, text) : Buffer.from(text, 'utf8'));
+        const text = pieces.length === 1 ? pieces[0]! : Buffer.concat(pieces);
+        write(file, file.key ? encrypted(file, file.key, text) : text);
         if (file.segmentBytes > SEGMENT_BYTES) endSegment(file);
       });
-      if (!files.delete(file.id)) continue; // it failed
-      files.set(file.id, file);
+      if (!files.delete(slot)) continue; // it failed
+      files.set(slot, file);
     }
   };
   const sealOf = (file: File, end: boolean): Sealed => {
@@ -183,13 +204,13 @@ export function press(
       if (file.sealed !== file.bytes) guarded(file, () => void seals.push(sealOf(file, false)));
     if (seals.length > 0) say({ say: 'sealed', seals });
   };
-  const end = (id: string): void => {
-    const file = files.get(id);
+  const end = (slot: number): void => {
+    const file = files.get(slot);
     if (!file) return;
     guarded(file, () => {
       const last = sealOf(file, true);
       letGo(file);
-      files.delete(id);
+      files.delete(slot);
       say({ say: 'sealed', seals: [last] });
     });
   };
@@ -200,11 +221,11 @@ export function press(
         begin(order);
         return;
       case 'lines':
-        lines(order.batch);
+        lines(order.bytes, order.index);
         say({ say: 'written', weight: order.weight });
         return;
       case 'end':
-        end(order.id);
+        end(order.slot);
         return;
       case 'sync':
         if (order.seal) seal();

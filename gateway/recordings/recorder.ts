@@ -9,6 +9,7 @@ import { newFileKey, type WrappingKey } from './keys.ts';
 import { type Order, type PressTimes, type Report, type Sealed, startPress } from './press.ts';
 import { Reel } from './reel.ts';
 import type { RecordedHead, SessionSummary } from './shape.ts';
+import { Sheet, textOf } from './sheet.ts';
 import { Telling } from './telling.ts';
 
 const TICK_MS = 40; // a crash loses what came since the last: some 50 ms with the thread's own share, more under load
@@ -16,6 +17,7 @@ const SEAL_MS = 5_000;
 const OPEN_FILES = 4_000; // opening one anew costs more than what is written to it
 const DISK_CHECK_MS = 1_000;
 const FULL_BYTES = 32 << 20; // of all sessions together, on their way to the disk
+const LINE_WEIGHT = 64; // bytes a line costs besides its text
 const SEALS_AN_ENTRY = 200;
 const SYNC_MS = 10_000;
 const LINGER_MS = 200; // what is put on record of a session right behind its end belongs to it
@@ -54,7 +56,9 @@ export class Recorder {
   readonly #reels = new Map<string, Reel>();
   /** Ended, and not sealed to the end yet. */
   readonly #ending = new Map<string, Reel>();
-  readonly #dirty = new Set<Reel>();
+  readonly #sheet = new Sheet();
+  readonly #followed = new Set<Reel>();
+  #slot = 0;
   readonly #waiting = new Map<Reel, () => void>();
   readonly #telling: Telling;
   #pending = 0;
@@ -107,25 +111,34 @@ export class Recorder {
     }
     const { dir, key, resultBytes } = this.#options;
     const file = fileOf(head, key !== undefined);
-    const reel = new Reel(head, file, join(dir, file), {
+    const slot = ++this.#slot;
+    const path = join(dir, file);
+    const place = { slot, file, path };
+    const reel = new Reel(head, place, {
       resultBytes,
       now: this.#now,
-      onMore: this.#onMore,
+      onLine: this.#onLine,
       full: (of, again) => this.#isFull(of, again),
       onEnd: (of) => void setTimeout(() => this.#finish(of), LINGER_MS),
     });
-    this.#reels.set(head.session, reel);
-    const first = `${JSON.stringify(head)}\n`;
-    const locked = key && newFileKey(head.session, key);
     const id = head.session;
-    this.#order({ do: 'begin', id, path: reel.path, first: locked?.first ?? first, key: locked?.key });
-    if (locked) this.#order({ do: 'lines', batch: [id, first], weight: 0 });
+    this.#reels.set(id, reel);
+    const text = `${JSON.stringify(head)}\n`;
+    const locked = key && newFileKey(id, key);
+    this.#order({
+      do: 'begin',
+      slot,
+      id,
+      path,
+      first: locked?.first ?? text,
+      ...(locked && { key: locked.key, text }),
+    });
     this.#telling.begun(reel);
     return reel;
   }
 
   /** An entry was written to the audit trail; `members` as it stands there. */
-  readonly entered = (entry: AuditEntry, members: string): void => {
+  readonly entered = (entry: AuditEntry, members: string | Uint8Array): void => {
     // Who looks at a session is no part of it.
     if (entry.session === undefined || entry.kind.startsWith('recording.')) return;
     this.#reels.get(entry.session)?.entry(entry, members);
@@ -145,6 +158,7 @@ export class Recorder {
   async listen(reel: Reel, listener: (text: string) => void): Promise<number> {
     this.#flush();
     reel.listeners.add(listener);
+    this.#followed.add(reel);
     const { lines } = reel;
     await this.#sync(false);
     return lines;
@@ -175,32 +189,25 @@ export class Recorder {
     await gone;
   }
 
-  readonly #onMore = (reel: Reel, weight: number): void => {
-    this.#queued += weight;
-    this.#dirty.add(reel);
-    this.#schedule();
-  };
-
-  #schedule(): void {
+  readonly #onLine = ({ place }: Reel, t: number, members: string | Uint8Array): void => {
+    this.#queued += LINE_WEIGHT + this.#sheet.add(place.slot, t, members);
     this.#tick ??= setTimeout(() => this.#flush(), this.#options.times?.tickMs ?? TICK_MS);
-  }
+  };
 
   #flush(): void {
     clearTimeout(this.#tick);
     this.#tick = undefined;
-    const batch: string[] = [];
-    let weight = 0;
-    for (const reel of this.#dirty) {
-      const taken = reel.take();
-      weight += taken.weight;
-      if (taken.text === '') continue;
-      batch.push(reel.head.session, taken.text);
-      for (const listener of reel.listeners) listener(taken.text);
+    if (this.#sheet.empty) return;
+    const lines = this.#sheet.take();
+    for (const reel of this.#followed) {
+      if (reel.listeners.size === 0) this.#followed.delete(reel);
+      const text = reel.listeners.size === 0 ? '' : textOf(reel.place.slot, lines);
+      if (text !== '') for (const listener of reel.listeners) listener(text);
     }
-    this.#queued -= weight;
+    const weight = this.#queued;
+    this.#queued = 0;
     this.#pending += weight;
-    if (batch.length > 0) this.#order({ do: 'lines', batch, weight });
-    this.#dirty.clear();
+    this.#order({ do: 'lines', ...lines, weight }, [lines.bytes.buffer]);
   }
 
   #isFull(reel: Reel, again: () => void): boolean {
@@ -216,11 +223,11 @@ export class Recorder {
     this.#ending.set(session, reel);
     this.#flush();
     hangUp(reel);
-    this.#order({ do: 'end', id: session });
+    this.#order({ do: 'end', slot: reel.place.slot });
   }
 
-  #order(order: Order): void {
-    this.#thread?.postMessage(order);
+  #order(order: Order, given: ArrayBuffer[] = []): void {
+    this.#thread?.postMessage(order, given);
   }
 
   #sync(seal: boolean): Promise<void> {
@@ -286,7 +293,7 @@ export class Recorder {
         reel.sha256 = sha256;
         done.push(reel);
       }
-      recordings.push({ session: id, file: reel.file, bytes, sha256, ...(end ? { end } : {}) });
+      recordings.push({ session: id, file: reel.place.file, bytes, sha256, ...(end ? { end } : {}) });
     }
     try {
       for (let at = 0; at < recordings.length; at += SEALS_AN_ENTRY) {
@@ -297,7 +304,7 @@ export class Recorder {
     }
     for (const reel of done) {
       this.#ending.delete(reel.head.session);
-      this.#options.onFinished(reel.summary, reel.path);
+      this.#options.onFinished(reel.summary, reel.place.path);
     }
   }
 
@@ -333,7 +340,8 @@ export class Recorder {
     this.#options.log.error({}, 'the thread that writes recordings ended');
     for (const id of [...this.#reels.keys(), ...this.#ending.keys()])
       this.#failed(id, 'the thread that writes it ended');
-    this.#dirty.clear();
+    this.#sheet.take();
+    this.#queued = 0;
     this.#goOn();
     if (performance.now() - this.#threadSince > (this.#options.times?.steadyMs ?? STEADY_MS))
       this.#thread = this.#startThread();

@@ -16,7 +16,7 @@ function stage(resultBytes = 1_000) {
   let reply: Reply | undefined;
   const tape = {
     resultBytes,
-    given: (piece: { members(): string }) => void lines.push(JSON.parse(`{"t":0,${piece.members()}}`)),
+    given: (members: string) => void lines.push(JSON.parse(`{"t":0,${members}}`)),
     full: () => false,
     end: () => {},
   };
@@ -71,6 +71,15 @@ describe('what a client was given', () => {
     answers('op-1', [column('a', 1), column('b', 0), column('c', 0)]);
     taping.given(row('abc', Buffer.from([0xff, 0xfe]), 'a\0b'));
     assert.deepEqual((lines[1] as RowsEvent).rows, [[{ hex: '616263' }, { hex: 'fffe' }, { hex: '610062' }]]);
+  });
+
+  it('is each value as it was sent, whatever needs to be escaped in JSON', () => {
+    const { lines, taping, answers } = stage();
+    answers('op-1');
+    const values = ['', 'plain', 'a"b', 'a\\b', 'tab\t', '\u007f', '\u001f', '~', 'é', '"', '\\'];
+    const long = [...values.map((value) => value + 'x'.repeat(64))];
+    taping.given(row(...values, ...long));
+    assert.deepEqual((lines[0] as RowsEvent).rows, [[...values, ...long]]);
   });
 
   it('is found across messages that come in any pieces', () => {

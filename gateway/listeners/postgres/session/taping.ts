@@ -1,6 +1,6 @@
 /** What a client is given, taken off the bytes that leave for it: rows, COPY data, errors and notices, nothing else. */
 import { isUtf8 } from 'node:buffer';
-import type { Given, Tape } from '../../listener.ts';
+import type { Tape } from '../../listener.ts';
 import { type Column, parseServerMessage } from '../messages.ts';
 import { describedAs } from './confirm.ts';
 import type { Tap } from './outbox.ts';
@@ -12,6 +12,9 @@ const COPY_DATA = 0x64;
 const ERROR = 0x45;
 const NOTICE = 0x4e;
 const NOTIFICATION = 0x41;
+const QUOTE = 0x22;
+const BACKSLASH = 0x5c;
+const SHORT_BYTES = 64; // what is looked through byte by byte faster than otherwise
 
 export class Taping implements Tap {
   readonly #tape: Tape;
@@ -68,15 +71,14 @@ export class Taping implements Tap {
       if (kept === end && next - from <= this.#room) kept = next;
       end = next;
     }
-    if (kept > from) this.#keep(type, Buffer.from(bytes.subarray(from, kept)));
+    if (kept > from) this.#keep(type, bytes.subarray(from, kept));
     if (kept < end) this.#cutHere();
     return end;
   }
 
   #whole(type: number, bytes: Buffer, from: number, end: number): number {
     if (type === ERROR || type === NOTICE || type === NOTIFICATION) {
-      const message = Buffer.from(bytes.subarray(from, end));
-      this.#tape.given(new Said(operationOf(this.#next()), message));
+      this.#tape.given(saidIn(operationOf(this.#next()), bytes.subarray(from, end)));
     }
     return end;
   }
@@ -117,23 +119,20 @@ export class Taping implements Tap {
       reply?.kind === 'query' ? reply.columns : reply?.kind === 'execute' ? describedAs(reply.portal) : undefined;
     if (!columns || columns === this.#columns) return;
     this.#columns = columns;
-    this.#tape.given(new Columns(operation, columns));
+    this.#tape.given(columnsOf(operation, columns));
   }
 
   #keep(type: number, bytes: Buffer): void {
     this.#room -= bytes.length;
-    const { length } = bytes;
-    const piece = type === DATA_ROW ? rowsIn(this.#operation, bytes, this.#columns) : copyIn(this.#operation, bytes);
-    this.#tape.given({ weight: length, members: piece });
+    const members = type === DATA_ROW ? rowsIn(this.#operation, bytes, this.#columns) : copyIn(this.#operation, bytes);
+    this.#tape.given(members);
   }
 
   #cutHere(): void {
     this.#room = 0;
     if (this.#cut) return;
     this.#cut = true;
-    const operation = this.#operation;
-    const after = this.#rows;
-    this.#tape.given({ weight: 0, members: () => `"kind":"cut"${of(operation)},"after":${after}` });
+    this.#tape.given(`"kind":"cut"${of(this.#operation)},"after":${this.#rows}`);
   }
 }
 
@@ -146,66 +145,38 @@ const of = (operation: string | undefined | null): string => (operation == null 
 
 const headers = new WeakMap<readonly Column[], string>();
 
-class Columns implements Given {
-  readonly weight = 0;
-  readonly #operation: string | undefined;
-  readonly #columns: readonly Column[];
-
-  constructor(operation: string | undefined, columns: readonly Column[]) {
-    this.#operation = operation;
-    this.#columns = columns;
+function columnsOf(operation: string | undefined, columns: readonly Column[]): string {
+  let json = headers.get(columns);
+  if (json === undefined) {
+    json = JSON.stringify(columns.map(({ name, typeOid, format }) => ({ name, type: typeOid, binary: format === 1 })));
+    headers.set(columns, json);
   }
-
-  members(): string {
-    let json = headers.get(this.#columns);
-    if (json === undefined) {
-      const columns = this.#columns.map(({ name, typeOid, format }) => ({ name, type: typeOid, binary: format === 1 }));
-      json = JSON.stringify(columns);
-      headers.set(this.#columns, json);
-    }
-    return `"kind":"columns"${of(this.#operation)},"columns":${json}`;
-  }
+  return `"kind":"columns"${of(operation)},"columns":${json}`;
 }
 
-class Said implements Given {
-  readonly weight: number;
-  readonly #operation: string | undefined;
-  readonly #bytes: Buffer;
+const saidIn = (operation: string | undefined, message: Buffer): string =>
+  JSON.stringify({ kind: 'said', operation, ...wordsOf(message) }).slice(1, -1);
 
-  constructor(operation: string | undefined, bytes: Buffer) {
-    this.#operation = operation;
-    this.#bytes = bytes;
-    this.weight = bytes.length;
+function wordsOf(bytes: Buffer): Record<string, string | undefined> {
+  if (bytes[0] === NOTIFICATION) {
+    const [channel = '', payload = ''] = bytes.toString('utf8', HEADER + 4).split('\0');
+    return { severity: 'NOTIFY', code: '', message: `${channel}: ${payload}` };
   }
-
-  members(): string {
-    const said = { kind: 'said', operation: this.#operation, ...this.#fields() };
-    return JSON.stringify(said).slice(1, -1);
-  }
-
-  #fields(): Record<string, string | undefined> {
-    const bytes = this.#bytes;
-    if (bytes[0] === NOTIFICATION) {
-      const [channel = '', payload = ''] = bytes.toString('utf8', HEADER + 4).split('\0');
-      return { severity: 'NOTIFY', code: '', message: `${channel}: ${payload}` };
-    }
-    const frame = { type: bytes[0]!, bytes, first: true, last: true };
-    const { severity, sqlstate: code, message, detail, hint } = parseServerMessage(frame);
-    return { severity, code, message, detail, hint };
-  }
+  const frame = { type: bytes[0]!, bytes, first: true, last: true };
+  const { severity, sqlstate: code, message, detail, hint } = parseServerMessage(frame);
+  return { severity, code, message, detail, hint };
 }
 
 /** DataRows, one behind the other; the last may be cut short. */
-const rowsIn =
-  (operation: string | undefined | null, bytes: Buffer, columns: readonly Column[] | undefined) => (): string => {
-    let rows = '';
-    for (let at = 0; at < bytes.length; ) {
-      const end = Math.min(bytes.length, at + 1 + bytes.readUInt32BE(at + 1));
-      rows += `${rows === '' ? '' : ','}[${valuesIn(bytes, at + HEADER, end, columns)}]`;
-      at = end;
-    }
-    return `"kind":"rows"${of(operation)},"rows":[${rows}]`;
-  };
+function rowsIn(operation: string | undefined | null, bytes: Buffer, columns: readonly Column[] | undefined): string {
+  let rows = '';
+  for (let at = 0; at < bytes.length; ) {
+    const end = Math.min(bytes.length, at + 1 + bytes.readUInt32BE(at + 1));
+    rows += `${rows === '' ? '' : ','}[${valuesIn(bytes, at + HEADER, end, columns)}]`;
+    at = end;
+  }
+  return `"kind":"rows"${of(operation)},"rows":[${rows}]`;
+}
 
 function valuesIn(bytes: Buffer, from: number, end: number, columns: readonly Column[] | undefined): string {
   if (end - from < 2) return '';
@@ -223,7 +194,7 @@ function valuesIn(bytes: Buffer, from: number, end: number, columns: readonly Co
 }
 
 /** CopyData, one behind the other, as one piece of data; the last may be cut short. */
-const copyIn = (operation: string | undefined | null, bytes: Buffer) => (): string => {
+function copyIn(operation: string | undefined | null, bytes: Buffer): string {
   const pieces: Buffer[] = [];
   let cut = 0;
   for (let at = 0; at < bytes.length; ) {
@@ -234,13 +205,25 @@ const copyIn = (operation: string | undefined | null, bytes: Buffer) => (): stri
   }
   const data = Buffer.concat(pieces);
   return `"kind":"copy"${of(operation)},"data":${jsonOf(data, 0, data.length, cut, false)}`;
-};
+}
 
 /** JSON of one value; `cut`: so many bytes of it were left out. */
 function jsonOf(bytes: Buffer, from: number, to: number, cut: number, binary: boolean): string {
+  if (!binary && cut === 0 && to - from <= SHORT_BYTES && isPlain(bytes, from, to)) {
+    return `"${bytes.toString('latin1', from, to)}"`;
+  }
   const value = bytes.subarray(from, to);
   const hex = binary || value.includes(0);
   if (!hex && cut === 0 && isUtf8(value)) return JSON.stringify(value.toString('utf8'));
   if (!hex && cut > 0) return JSON.stringify({ text: value.toString('utf8'), cut });
   return JSON.stringify({ hex: value.toString('hex'), ...(cut > 0 ? { cut } : {}) });
+}
+
+/** Printable ASCII that stands in JSON as it is. */
+function isPlain(bytes: Buffer, from: number, to: number): boolean {
+  for (let at = from; at < to; at++) {
+    const byte = bytes[at]!;
+    if (byte < 0x20 || byte > 0x7e || byte === QUOTE || byte === BACKSLASH) return false;
+  }
+  return true;
 }
