@@ -46,6 +46,21 @@ describe('the audit writer', () => {
     await trail.close();
   });
 
+  it('tells what it wrote of an entry, in bytes that stay as they are', async () => {
+    const dir = newDir();
+    const told: Buffer[] = [];
+    const trail = await openTrail(dir, { segmentBytes: 100_000, onEntry: (_entry, members) => told.push(members) });
+    for (let n = 0; n < 600; n++) trail.append({ kind: 'outcome', operation: `op-${n}`, reason: 'ü🙂'.repeat(n) });
+    await trail.close();
+    const lines = await Promise.all((await listSegments(dir)).map(({ file }) => readFile(join(dir, file), 'utf8')));
+    const own = lines.flatMap((text) => text.split('\n')).filter((line) => line.includes('"kind":"outcome"'));
+    assert.equal(own.length, 600);
+    own.forEach((line, n) => {
+      const { seq: _seq, at: _at, prev: _prev, hash: _hash, ...members } = JSON.parse(line);
+      assert.deepEqual(JSON.parse(`{${told[n]}}`), members);
+    });
+  });
+
   it('masks every text on the way in, keys and depths included, and keeps identifiers', async () => {
     const dir = newDir();
     const trail = await openTrail(dir);

@@ -25,7 +25,7 @@ export type Order =
   | {
       readonly do: 'lines';
       readonly bytes: Uint8Array;
-      readonly index: readonly number[];
+      readonly index: Uint32Array;
       readonly weight: number;
     }
   | { readonly do: 'end'; readonly slot: number }
@@ -56,6 +56,8 @@ export function press(
   { sealMs, openFiles }: { sealMs: number; openFiles: number },
 ): void {
   const SEGMENT_BYTES = 1 << 20;
+  const SEALS_A_SECOND = 100; // each waits for the disk
+  const BEATS = 20; // in the time between two seals of a file: never all files at once
   type File = {
     readonly slot: number;
     readonly id: string;
@@ -64,7 +66,6 @@ export function press(
     readonly key: Uint8Array | undefined;
     fd: number | undefined;
     bytes: number;
-    sealed: number;
     /** The segment that is under way, how many came before, and how long it is. */
     cipher: nodeCrypto.CipherGCM | undefined;
     segments: number;
@@ -72,6 +73,8 @@ export function press(
   };
   /** Least recently written first. */
   const files = new Map<number, File>();
+  /** Those that go on behind their last seal, since when (ms of the monotonic clock): oldest first. */
+  const unsealed = new Map<File, number>();
   let open = 0;
   const say = (report: Report) => port.postMessage(report);
 
@@ -83,6 +86,7 @@ export function press(
   };
   const failed = (file: File, error: unknown): void => {
     files.delete(file.slot);
+    unsealed.delete(file);
     try {
       letGo(file);
     } catch {
@@ -122,6 +126,7 @@ export function press(
     for (let at = 0; at < bytes.length; ) at += fs.writeSync(fd, bytes, at, bytes.length - at);
     file.hash.update(bytes);
     file.bytes += bytes.length;
+    if (!unsealed.has(file)) unsealed.set(file, performance.now());
   };
   const encrypted = (file: File, key: Uint8Array, text: Uint8Array): Uint8Array => {
     if (!file.cipher) {
@@ -156,7 +161,7 @@ export function press(
   const begin = ({ slot, id, path: at, first, key, text }: Extract<Order, { do: 'begin' }>): void => {
     const hash = crypto.createHash('sha256');
     const segment = { cipher: undefined, segments: 0, segmentBytes: 0 };
-    const file: File = { slot, id, path: at, hash, key, fd: undefined, bytes: 0, sealed: -1, ...segment };
+    const file: File = { slot, id, path: at, hash, key, fd: undefined, bytes: 0, ...segment };
     guarded(file, () => {
       const { O_WRONLY, O_APPEND, O_CREAT, O_EXCL, O_NOFOLLOW } = fs.constants;
       fs.mkdirSync(path.dirname(at), { recursive: true, mode: 0o700 });
@@ -167,7 +172,7 @@ export function press(
       if (key && text) write(file, encrypted(file, key, Buffer.from(text, 'utf8')));
     });
   };
-  const lines = (bytes: Uint8Array, index: readonly number[]): void => {
+  const lines = (bytes: Uint8Array, index: Uint32Array): void => {
     const of = new Map<number, Uint8Array[]>();
     for (let at = 0, n = 0; n < index.length; n += 2) {
       const [slot, length] = [index[n]!, index[n + 1]!];
@@ -195,14 +200,23 @@ export function press(
     fs.fdatasyncSync(fd); // a seal says what is there, and that must survive a power cut
     if (fs.fstatSync(fd, { bigint: true }).nlink === 0n)
       throw new Error(`${file.path} was removed while it was written`);
-    file.sealed = file.bytes;
+    unsealed.delete(file);
     return { id: file.id, bytes: file.bytes, sha256: file.hash.copy().digest('hex'), end };
   };
-  const seal = (): void => {
+  const seal = (those: Iterable<File>): void => {
     const seals: Sealed[] = [];
-    for (const file of [...files.values()])
-      if (file.sealed !== file.bytes) guarded(file, () => void seals.push(sealOf(file, false)));
+    for (const file of [...those]) guarded(file, () => void seals.push(sealOf(file, false)));
     if (seals.length > 0) say({ say: 'sealed', seals });
+  };
+  const beatMs = sealMs / BEATS;
+  const sealDue = (): void => {
+    const due: File[] = [];
+    const until = performance.now() - sealMs;
+    for (const [file, since] of unsealed) {
+      if (since > until || due.length >= (SEALS_A_SECOND * beatMs) / 1_000) break;
+      due.push(file);
+    }
+    seal(due);
   };
   const end = (slot: number): void => {
     const file = files.get(slot);
@@ -214,7 +228,7 @@ export function press(
       say({ say: 'sealed', seals: [last] });
     });
   };
-  const timer = setInterval(seal, sealMs);
+  const timer = setInterval(sealDue, beatMs);
   port.on('message', (order: Order) => {
     switch (order.do) {
       case 'begin':
@@ -228,13 +242,13 @@ export function press(
         end(order.slot);
         return;
       case 'sync':
-        if (order.seal) seal();
+        if (order.seal) seal(unsealed.keys());
         else for (const file of [...files.values()]) guarded(file, () => endSegment(file));
         say({ say: 'synced', token: order.token });
         return;
       case 'close':
         clearInterval(timer);
-        seal();
+        seal(unsealed.keys());
         for (const file of [...files.values()]) guarded(file, () => letGo(file));
         port.close();
     }
@@ -247,7 +261,7 @@ const { parentPort, workerData } = require('node:worker_threads');
 (${press.toString()})(parentPort, require('node:fs'), require('node:crypto'), require('node:path'), workerData);`;
 
 export type PressTimes = {
-  /** How often what changed is sealed, ms. */
+  /** How long what was written waits for its seal, ms; longer where that would be too many seals. */
   readonly sealMs: number;
   /** Files it keeps open at once. */
   readonly openFiles: number;

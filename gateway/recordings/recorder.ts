@@ -207,7 +207,7 @@ export class Recorder {
     const weight = this.#queued;
     this.#queued = 0;
     this.#pending += weight;
-    this.#order({ do: 'lines', ...lines, weight }, [lines.bytes.buffer]);
+    this.#order({ do: 'lines', ...lines, weight }, [lines.bytes.buffer, lines.index.buffer]);
   }
 
   #isFull(reel: Reel, again: () => void): boolean {

@@ -1,19 +1,21 @@
 /** Lines of many recordings on their way to the thread that writes them: bytes in one stretch of memory, handed over whole. */
 
 const LEAST_BYTES = 64 << 10;
+const LEAST_INDEX = 256;
 const SPARE_BYTES = 64; // of a line, beside its members
 const MAX_UTF8 = 3; // bytes a UTF-16 unit
 
 export type Lines = {
   readonly bytes: Uint8Array<ArrayBuffer>;
   /** Whose they are, one after the other: slot, bytes, slot, bytes. */
-  readonly index: readonly number[];
+  readonly index: Uint32Array<ArrayBuffer>;
 };
 
 export class Sheet {
   #bytes = Buffer.allocUnsafeSlow(LEAST_BYTES);
   #end = 0;
-  #index: number[] = [];
+  #index = new Uint32Array(LEAST_INDEX);
+  #entries = 0;
 
   get empty(): boolean {
     return this.#end === 0;
@@ -34,19 +36,33 @@ export class Sheet {
     bytes[at++] = 0x7d; // }
     bytes[at++] = 0x0a;
     this.#end = at;
-    const last = this.#index.length - 2;
-    if (this.#index[last] === slot) this.#index[last + 1]! += at - from;
-    else this.#index.push(slot, at - from);
+    this.#note(slot, at - from);
     return at - from;
   }
 
   /** All that lies here: it begins anew. */
   take(): Lines {
-    const taken = { bytes: this.#bytes.subarray(0, this.#end), index: this.#index };
+    const taken = { bytes: this.#bytes.subarray(0, this.#end), index: this.#index.subarray(0, this.#entries) };
     this.#bytes = Buffer.allocUnsafeSlow(Math.max(LEAST_BYTES, 2 * this.#end));
     this.#end = 0;
-    this.#index = [];
+    this.#index = new Uint32Array(Math.max(LEAST_INDEX, 2 * this.#entries));
+    this.#entries = 0;
     return taken;
+  }
+
+  #note(slot: number, length: number): void {
+    const last = this.#entries - 2;
+    if (last >= 0 && this.#index[last] === slot) {
+      this.#index[last + 1]! += length;
+      return;
+    }
+    if (this.#entries + 2 > this.#index.length) {
+      const larger = new Uint32Array(2 * this.#index.length);
+      larger.set(this.#index);
+      this.#index = larger;
+    }
+    this.#index[this.#entries++] = slot;
+    this.#index[this.#entries++] = length;
   }
 
   #makeRoom(most: number): void {

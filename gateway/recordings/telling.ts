@@ -10,12 +10,15 @@ export const AGAIN_MS = 60_000;
 
 export class Telling {
   readonly #tell: (summaries: readonly SessionSummary[]) => void;
+  readonly #now: () => number;
   /** Those of whom nothing was said for longest first. When, ms of the monotonic clock. */
   readonly #reels = new Map<Reel, number>();
   #timer: NodeJS.Timeout | undefined;
 
-  constructor(tell: (summaries: readonly SessionSummary[]) => void) {
+  /** `now`: ms of a monotonic clock. */
+  constructor(tell: (summaries: readonly SessionSummary[]) => void, now = () => performance.now()) {
     this.#tell = tell;
+    this.#now = now;
   }
 
   begun(reel: Reel): void {
@@ -29,7 +32,7 @@ export class Telling {
   }
 
   readonly #look = (): void => {
-    const now = performance.now();
+    const now = this.#now();
     const due: Reel[] = [];
     for (const [reel, toldAt] of this.#reels) {
       if (now - toldAt < (reel.changed ? CHANGED_MS : AGAIN_MS)) continue;

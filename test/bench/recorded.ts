@@ -10,7 +10,7 @@ import type { Part, Stage } from './stage.ts';
 
 const LEAST = 0.9;
 const WARM = 20; // statements of each client before anything is counted
-const WINDOW_S = 10; // two seals fall into it
+const WINDOW_S = 5; // of each session a seal falls into it; short, so that a machine that drifts drifts for both
 
 export const recorded: Part = {
   name: 'recorded',
