@@ -5,7 +5,7 @@ import { cpuMs } from './cpu.ts';
 import { enter } from './enter.ts';
 import type { Route } from './routes.ts';
 
-const AT_ONCE = 16; // log-ins under way
+const AT_ONCE = 16;
 const ACCOUNTS = 100_000; // as pgbench's tables of scale 1 have
 const ERROR = 'E'.charCodeAt(0);
 const READY = [...'Z\0\0\0\x05'].map((char) => char.charCodeAt(0));
@@ -27,13 +27,13 @@ export class Herd {
     this.#pid = pid;
   }
 
-  /** @throws Error with the first refusal */
-  static async enter(route: Route, count: number): Promise<Herd> {
+  /** `atOnce`: log-ins under way. @throws Error with the first refusal */
+  static async enter(route: Omit<Route, 'name'>, count: number, atOnce = AT_ONCE): Promise<Herd> {
     const place = { ...route, database: 'orders', tls: false };
     const clients: Client[] = [];
     let left = count;
     await Promise.all(
-      Array.from({ length: Math.min(AT_ONCE, count) }, async () => {
+      Array.from({ length: Math.min(atOnce, count) }, async () => {
         while (left-- > 0) clients.push(new Client(await enter(place)));
       }),
     );
