@@ -44,7 +44,7 @@ export class Told {
     try {
       const sealed = this.#store.sealed(summaries, LIVE);
       const since = this.#live.newest === undefined ? [] : (['MINID', '~', this.#live.newest - KEEP_LIVE_MS] as const);
-      this.#live.wrote(await redis.call('XADD', LIVE, ...since, '*', 'live', sealed));
+      this.#live.wrote(await redis.xadd(LIVE, ...since, '*', 'live', sealed));
     } catch {
       // Too much for one entry, or Redis is away: the gateway says that elsewhere, and all is said again.
       if (summaries.length < 2) return;
