@@ -159,14 +159,12 @@ describe('the pages in a browser', { timeout: 90_000 }, () => {
     await page.locator('#op-op-3:focus').waitFor();
     await page.locator('#op-op-3').scrollIntoViewIfNeeded();
     await page.emulateMedia({ colorScheme: 'dark' });
-    await page
-      .locator('#op-op-3')
-      .evaluate((one) =>
-        (one as unknown as { scrollIntoView(how: object): void }).scrollIntoView({
-          block: 'start',
-          behavior: 'instant',
-        }),
-      );
+    await page.locator('#op-op-3').evaluate((one) =>
+      (one as unknown as { scrollIntoView(how: object): void }).scrollIntoView({
+        block: 'start',
+        behavior: 'instant',
+      }),
+    );
     await picture('web-session-dark');
     await phone('web-session-phone-dark');
     await page.emulateMedia({ colorScheme: 'light' });
