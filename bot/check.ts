@@ -1,6 +1,6 @@
 /** `bot --check`: what is configured, what Slack grants, what is missing. Changes nothing, prints no secret. */
 import { type Logger as BoltLogger, webApi } from '@slack/bolt';
-import { connectCommands, connected, durabilityWarnings } from '../queue/connection.ts';
+import { connectCommands, connected, redisWarnings } from '../queue/connection.ts';
 import { checkApprovers, checkChannel, type Needed, reason } from './check-places.ts';
 import type { BotConfig } from './config.ts';
 
@@ -80,7 +80,7 @@ async function checkRedis(config: BotConfig, say: (ok: boolean, text: string) =>
   try {
     await connected(redis, 5_000);
     say(true, 'Redis answers');
-    for (const warning of await durabilityWarnings(redis)) say(false, warning);
+    for (const warning of await redisWarnings(redis)) say(false, warning);
   } catch (error) {
     say(false, `Redis (REDIS_URL): ${(error as Error).message}`);
   } finally {

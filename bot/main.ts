@@ -11,8 +11,8 @@ import {
   connectBlocking,
   connectCommands,
   connected,
-  durabilityWarnings,
   openWorker,
+  redisWarnings,
 } from '../queue/connection.ts';
 import { LeaseWatch } from '../queue/leases.ts';
 import { readPayload } from '../queue/payload.ts';
@@ -86,7 +86,7 @@ export async function startBot(config: BotConfig, options: StartOptions = {}): P
     const served = config.health && (await serveHealth(config.health, troubles, metrics));
     if (served) closing.push(() => served.stop());
     await redisReady(redis, log, signal);
-    for (const warning of await durabilityWarnings(redis)) log.warn(warning);
+    for (const warning of await redisWarnings(redis)) log.warn(warning);
 
     const slack = counted(new SlackClient({ token: config.botToken, apiUrl: config.apiUrl, logger: bolt }), metrics);
     const self = await whoAmI(slack, signal);

@@ -12,6 +12,7 @@ const FIRST_RETRY_MS = 200;
 const LAST_RETRY_MS = 1_000;
 const RUN_RETRY_MS = 500; // pause of a worker's loop after Redis failed it; BullMQ's own is 15 s
 const LOOK_MS = 500;
+const OLDEST = 602; // 6.2: streams are trimmed by time
 const COMMAND_MS = 2_000; // a caller that must decide hears within this that Redis is gone
 
 /** How long a job may be tried, ms from when it was added. A card outlives an outage; a click does not. */
@@ -63,8 +64,8 @@ export async function connected(redis: Redis, ms: number): Promise<void> {
   });
 }
 
-/** Plain sentences about what this Redis would lose; empty when it is configured as it should be. */
-export async function durabilityWarnings(redis: Redis): Promise<string[]> {
+/** Plain sentences about what this Redis would lose, or is too old for; empty when it is as it should be. */
+export async function redisWarnings(redis: Pick<Redis, 'config' | 'info'>): Promise<string[]> {
   const setting = async (name: string): Promise<string | undefined> => {
     try {
       const reply = await redis.config('GET', name);
@@ -74,6 +75,12 @@ export async function durabilityWarnings(redis: Redis): Promise<string[]> {
     }
   };
   const warnings: string[] = [];
+  const version = /^redis_version:(\d+)\.(\d+)/m.exec(await redis.info('server').catch(() => ''));
+  if (version && Number(version[1]) * 100 + Number(version[2]) < OLDEST) {
+    warnings.push(
+      `Redis is ${version[1]}.${version[2]}: 6.2 or newer is needed, or what gateways tell each other is lost`,
+    );
+  }
   const appendonly = await setting('appendonly');
   const policy = await setting('maxmemory-policy');
   if (appendonly === undefined || policy === undefined) {

@@ -7,7 +7,7 @@ import { z } from 'zod';
 import { startRedis, type TestRedis } from '../test/support/redis.ts';
 import { CARDS_VERSION, type Card, type CardJob } from './cards.ts';
 import { cardPublisher, consume, consumeCards, publisher } from './carry.ts';
-import { connectCommands, connected, durabilityWarnings, openQueue } from './connection.ts';
+import { connectCommands, connected, openQueue, redisWarnings } from './connection.ts';
 import { afterDeath, GATEWAYS_KEY, holdContext, holdsKey, LeaseWatch, leaseKey, openHolds } from './leases.ts';
 import { readPayload } from './payload.ts';
 import { newKeyPair, seal, signingKey, verifyingKey } from './sign.ts';
@@ -205,14 +205,23 @@ describe('the queues', () => {
   });
 
   it('say when Redis would lose what it is given', async () => {
-    assert.deepEqual(await durabilityWarnings(commands), []);
+    assert.deepEqual(await redisWarnings(commands), []);
     await commands.config('SET', 'appendonly', 'no');
     await commands.config('SET', 'maxmemory-policy', 'allkeys-lru');
-    const warnings = await durabilityWarnings(commands);
+    const warnings = await redisWarnings(commands);
     assert.equal(warnings.length, 2);
     assert.match(warnings.join(), /set appendonly yes.*set maxmemory-policy noeviction/);
     await commands.config('SET', 'appendonly', 'yes');
     await commands.config('SET', 'maxmemory-policy', 'noeviction');
+  });
+
+  it('say when Redis is too old, and nothing where it does not tell', async () => {
+    const told = (info: () => Promise<string>) => redisWarnings({ config: commands.config.bind(commands), info });
+    assert.match((await told(async () => '# Server\r\nredis_version:6.0.16\r\n')).join(), /is 6\.0: 6\.2 or newer/);
+    for (const version of ['6.2.0', '7.0.15', '10.1.2']) {
+      assert.deepEqual(await told(async () => `redis_version:${version}\r\n`), [], version);
+    }
+    assert.deepEqual(await told(() => Promise.reject(new Error('NOPERM'))), []);
   });
 });
 

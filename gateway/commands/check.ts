@@ -2,7 +2,7 @@
 import { constants } from 'node:fs';
 import { access, statfs } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { connectCommands, connected, durabilityWarnings } from '../../queue/connection.ts';
+import { connectCommands, connected, redisWarnings } from '../../queue/connection.ts';
 import { postgresConnection } from '../compose/connections.ts';
 import { hashesDiffer } from '../compose/masking.ts';
 import { configPath } from '../config/path.ts';
@@ -73,7 +73,7 @@ async function redisTrial(config: Config): Promise<Finding[]> {
   try {
     await connected(redis, PATIENCE_MS);
     await redis.ping();
-    const warnings = await durabilityWarnings(redis);
+    const warnings = await redisWarnings(redis);
     return [
       { part, result: 'ok', text: 'reachable' },
       ...warnings.map((text): Finding => ({ part, result: 'warn', text })),

@@ -1,7 +1,7 @@
 /** What a gateway shares with the others: Redis, its keys, its lease, the rules, cancel requests. */
 import { randomUUID } from 'node:crypto';
 import type { Logger } from 'pino';
-import { connectBlocking, connectCommands, connected, durabilityWarnings } from '../../queue/connection.ts';
+import { connectBlocking, connectCommands, connected, redisWarnings } from '../../queue/connection.ts';
 import { leaseKey } from '../../queue/leases.ts';
 import { type SigningKey, signingKey, type VerifyingKey, verifyingKey } from '../../queue/sign.ts';
 import type { Config } from '../config.ts';
@@ -109,7 +109,7 @@ export async function openShared(
   });
   let presence: Presence | undefined;
   const welcome = async () => {
-    for (const warning of await durabilityWarnings(redis)) log.warn(warning);
+    for (const warning of await redisWarnings(redis)) log.warn(warning);
   };
   return {
     url,
