@@ -1,8 +1,10 @@
 /** What a catalogue of a thousand tables costs: loading it, looking whether it changed, following masked columns. */
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import pg from 'pg';
-import type { CatalogClient } from '../../gateway/listeners/postgres/catalog/catalog.ts';
+import type { Catalog, CatalogClient } from '../../gateway/listeners/postgres/catalog/catalog.ts';
 import type { Snapshot } from '../../gateway/listeners/postgres/catalog/snapshot.ts';
 import { shown, spread } from './figures.ts';
 import type { Row } from './report.ts';
@@ -15,6 +17,8 @@ const DATABASE = 'catalogue_bench';
 const LOAD_GOAL_MS = 150;
 const FOLLOW_GOAL_MS = 20;
 const BATCH = 100;
+setFlagsFromString('--expose-gc');
+const collect: () => void = runInNewContext('gc');
 
 /** The compiled code: what the sources' own loader adds to them is no cost of the product. */
 type Product = Pick<typeof import('../../gateway/listeners/postgres/catalog/catalog.ts'), 'createCatalog'> &
@@ -80,6 +84,12 @@ async function measured({ createCatalog, maskedOf }: Product, url: string, round
     }
     follows.push({ first: follow(maskedOf, snapshot, 'card'), next: follow(maskedOf, snapshot, 'c3') });
   }
+  const bytes = await held(async () => {
+    const client = await connected(url);
+    const catalog = createCatalog({ connect: async () => client });
+    await catalog.refresh();
+    return catalog;
+  });
   const load = spread(loads.map(({ whole }) => whole));
   const asked = spread(loads.map((one) => one.asked));
   const [poll, reload] = [spread(polls), spread(reloads)];
@@ -90,9 +100,9 @@ async function measured({ createCatalog, maskedOf }: Product, url: string, round
       part: 'catalog',
       what: `loading the catalogue, ${size}: ms`,
       cells: { gateway: shown(load.median) },
-      compared: `${shown(asked.median)} of them until the answers are read; looking for a change: ${shown(poll.median)}, taking one up: ${shown(reload.median)}`,
+      compared: `${shown(asked.median)} of them until the answers are read; looking for a change: ${shown(poll.median)}, taking one up: ${shown(reload.median)}; it holds ${shown(bytes / 1e6)} MB`,
       goal: { text: `≤ ${LOAD_GOAL_MS} ms`, met: load.median <= LOAD_GOAL_MS ? 'met' : 'not met' },
-      figures: { load, asked, poll, reload },
+      figures: { load, asked, poll, reload, bytes },
     },
     {
       part: 'catalog',
@@ -103,6 +113,19 @@ async function measured({ createCatalog, maskedOf }: Product, url: string, round
       figures: { first, next },
     },
   ];
+}
+
+/** What a catalogue keeps in the heap, bytes. */
+async function held(open: () => Promise<Catalog>): Promise<number> {
+  const used = (): number => {
+    for (let n = 0; n < 3; n++) collect();
+    return process.memoryUsage().heapUsed;
+  };
+  const before = used();
+  const catalog = await open();
+  const bytes = used() - before;
+  await catalog.close();
+  return bytes;
 }
 
 function follow(maskedOf: Product['maskedOf'], snapshot: Snapshot, name: string): number {
