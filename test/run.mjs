@@ -1,6 +1,6 @@
 /**
  * The whole suite: types, lint, dead code, then every *.test.ts. Fails when a step fails, and when no test ran.
- * `node test/run.mjs FILE…` runs only those test files.
+ * `node test/run.mjs FILE…` runs only those test files; with `--http` first, bots that may choose speak signed HTTP.
  */
 import { spawn, spawnSync } from 'node:child_process';
 import { readdirSync } from 'node:fs';
@@ -11,7 +11,8 @@ import { tsImport } from 'tsx/esm/api';
 import { bundled, compiledSuite } from './compile.mjs';
 
 process.chdir(fileURLToPath(new URL('..', import.meta.url)));
-const only = process.argv.slice(2);
+const http = process.argv[2] === '--http';
+const only = process.argv.slice(http ? 3 : 2);
 
 const found = ['gateway', 'bot', 'queue', 'test'].flatMap((room) =>
   readdirSync(room, { recursive: true })
@@ -57,7 +58,12 @@ const child = spawn(
   {
     cwd: suite.dir,
     stdio: ['ignore', 'pipe', 'inherit'],
-    env: { ...process.env, COUNTERSIGN_BUILT: built.dist, COUNTERSIGN_BUNDLE: bundle },
+    env: {
+      ...process.env,
+      ...(http ? { COUNTERSIGN_SLACK_MODE: 'http' } : {}),
+      COUNTERSIGN_BUILT: built.dist,
+      COUNTERSIGN_BUNDLE: bundle,
+    },
   },
 );
 let tail = '';

@@ -32,6 +32,9 @@ export type OtherSlack = {
   readonly approvers: readonly string[];
 };
 
+type SlackMode = 'socket' | 'http';
+const usualMode = (): SlackMode => (process.env.COUNTERSIGN_SLACK_MODE === 'http' ? 'http' : 'socket');
+
 export type WorldOptions = {
   readonly ports?: Partial<
     Record<'postgres' | 'web' | 'slack' | 'upstream' | 'redis' | 'oidc' | 'botHttp' | 'botHealth', number>
@@ -42,7 +45,8 @@ export type WorldOptions = {
   readonly postgres?: Record<string, string>;
   /** Another release's programs for the target. */
   readonly postgresBin?: string;
-  readonly slackMode?: 'socket' | 'http';
+  /** Left out: as $COUNTERSIGN_SLACK_MODE says, else Socket Mode. */
+  readonly slackMode?: SlackMode;
   readonly otherSlack?: OtherSlack;
   /** How browsers reach the pages: `https://…`, of whatever stands before them. Left out: each gateway's own address. */
   readonly webUrl?: string;
@@ -122,7 +126,7 @@ async function unwind(undo: Undo): Promise<void> {
 }
 
 async function build(options: WorldOptions, dir: string, undo: Undo, starting: Promise<unknown>[]): Promise<World> {
-  const { built, signal, ownGroups = false } = options;
+  const { built, signal, ownGroups = false, slackMode = usualMode() } = options;
   const cli = entryOf(built);
   const entry = { gateway: [...cli, 'gateway'], bot: [...cli, 'bot'] };
   const place = { dir, cwd: built ?? root, ownGroup: ownGroups };
@@ -169,7 +173,7 @@ async function build(options: WorldOptions, dir: string, undo: Undo, starting: P
               terminal: { spawn: () => ({ argv: terminalUrl ? ['psql', terminalUrl] : ['echo', 'still starting'] }) },
               app: {
                 ...app,
-                mode: options.slackMode ?? 'socket',
+                mode: slackMode,
                 requestUrl: `http://127.0.0.1:${botHttp}/slack/events`,
               },
             }),
@@ -250,7 +254,7 @@ async function build(options: WorldOptions, dir: string, undo: Undo, starting: P
     REDIS_URL: redis.url,
     COUNTERSIGN_BOT_KEY: keys.bot.secret,
     COUNTERSIGN_GATEWAY_KEYS: trusted.join(','),
-    SLACK_MODE: options.slackMode ?? 'socket',
+    SLACK_MODE: slackMode,
     SLACK_API_URL: other?.apiUrl ?? slack?.apiUrl ?? '',
     SLACK_BOT_TOKEN: other?.botToken ?? app.botToken,
     SLACK_APP_TOKEN: other?.appToken ?? app.appToken,
